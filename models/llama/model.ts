@@ -1,0 +1,298 @@
+/**
+ * The Llama family over `Ops`: forward, and the backward written by hand, block by block. Training keeps only
+ * each block's input (one [rows, hidden] tensor a block); the block is computed again on the way back, so
+ * memory does not grow with what happens inside a block (as llm.c and gradient checkpointing do,
+ * https://arxiv.org/abs/1604.06174).
+ *
+ * Touvron et al. 2023, https://arxiv.org/abs/2302.13971; module names are Hugging Face's and PEFT's.
+ */
+import type { AdapterModule } from '../adapters/adapter.ts'
+import type { Engine, InputSpec } from '../backend/engine.ts'
+import type { AttentionShape, KvCache, Linear, Ops, Tensor } from '../ops/ops.ts'
+import { loraPath } from '../training/engine-adapter.ts'
+import type { Batch, BatchShape, EngineAdapter, Model } from '../training/model.ts'
+import type { TextExample } from '../training/windows.ts'
+import type { LlamaConfig } from './config.ts'
+import { llamaModules } from './modules.ts'
+import { type FrozenLinear, type LlamaWeights, placeWeights, type TensorSource } from './weights.ts'
+
+type Inputs = Readonly<Record<string, Tensor>>
+
+interface BlockLinears {
+  readonly q: Linear
+  readonly k: Linear
+  readonly v: Linear
+  readonly o: Linear
+  readonly gate: Linear
+  readonly up: Linear
+  readonly down: Linear
+}
+
+export class LlamaModel implements Model<TextExample> {
+  readonly family = 'llama'
+  readonly modules: readonly AdapterModule[]
+  readonly engine: Engine
+  readonly config: LlamaConfig
+  readonly weights: LlamaWeights
+
+  constructor(engine: Engine, config: LlamaConfig, source: TensorSource) {
+    this.engine = engine
+    this.config = config
+    this.modules = llamaModules(config)
+    this.weights = placeWeights(engine, config, source)
+  }
+
+  dispose(): void {
+    for (const tensor of this.weights.all) this.engine.free(tensor)
+  }
+
+  inputs(shape: BatchShape): readonly InputSpec[] {
+    const rows = shape.batch * shape.tokens
+    return [
+      { name: 'ids', shape: [rows], dtype: 'int32' },
+      { name: 'positions', shape: [rows], dtype: 'int32' },
+      { name: 'targets', shape: [rows], dtype: 'int32' },
+      { name: 'rowWeights', shape: [rows], dtype: 'float32' },
+    ]
+  }
+
+  collate(examples: readonly TextExample[], shape: BatchShape): Batch {
+    const rows = shape.batch * shape.tokens
+    const ids = new Int32Array(rows)
+    const positions = new Int32Array(rows)
+    const targets = new Int32Array(rows)
+    const rowWeights = new Float32Array(rows)
+    let counted = 0
+    let processed = 0
+    if (examples.length > shape.batch) throw new RangeError(`${examples.length} examples in a batch of ${shape.batch}`)
+    for (let row = 0; row < rows; row++) positions[row] = row % shape.tokens
+    examples.forEach((example, index) => {
+      const predictions = example.ids.length - 1
+      if (predictions > shape.tokens) throw new RangeError(`a window of ${predictions} in ${shape.tokens} tokens`)
+      for (let t = 0; t < predictions; t++) {
+        const row = index * shape.tokens + t
+        ids[row] = example.ids[t]
+        targets[row] = example.ids[t + 1]
+        if (example.counts[t]) {
+          rowWeights[row] = 1
+          counted++
+        }
+      }
+      processed += predictions
+    })
+    if (counted > 0) for (let row = 0; row < rows; row++) rowWeights[row] /= counted
+    return { inputs: { ids, positions, targets, rowWeights }, counted, processed }
+  }
+
+  loss(ops: Ops, inputs: Inputs, shape: BatchShape, adapter: EngineAdapter | null): Tensor {
+    return ops.scope('loss', () => {
+      const hidden = this.hiddenStates(ops, inputs, shape, adapter).at(-1)!
+      return ops.linearCrossEntropy.forward(hidden, this.weights.head, inputs.targets, inputs.rowWeights)
+    })
+  }
+
+  lossAndGradients(ops: Ops, inputs: Inputs, shape: BatchShape, adapter: EngineAdapter): Tensor {
+    const { weights, config } = this
+    return ops.scope('lossAndGradients', () => {
+      const states = this.residuals(ops, inputs, shape, adapter)
+      const last = states[config.layers]
+      const normed = ops.rmsNorm.forward(last, weights.finalNorm, config.rmsNormEps)
+      const { nll, dx } = ops.linearCrossEntropy.forwardBackward(
+        normed,
+        weights.head,
+        inputs.targets,
+        inputs.rowWeights,
+      )
+      let gradient: Tensor | null = ops.rmsNorm.backward(dx, last, weights.finalNorm, config.rmsNormEps)
+      for (let layer = config.layers - 1; layer >= 0; layer--) {
+        gradient = this.blockBackward(ops, gradient!, states[layer], layer, inputs.positions, shape, adapter)
+      }
+      return nll
+    })
+  }
+
+  /** Residual stream before the first block, after each block, and after the final norm: layers + 2 tensors. */
+  hiddenStates(ops: Ops, inputs: Inputs, shape: BatchShape, adapter: EngineAdapter | null): Tensor[] {
+    const states = this.residuals(ops, inputs, shape, adapter)
+    states.push(ops.rmsNorm.forward(states[this.config.layers], this.weights.finalNorm, this.config.rmsNormEps))
+    return states
+  }
+
+  /** [rows, vocabulary]: for tests and small models; training never makes them. */
+  logits(ops: Ops, inputs: Inputs, shape: BatchShape, adapter: EngineAdapter | null): Tensor {
+    return ops.scope('logits', () =>
+      ops.linear.forward(this.hiddenStates(ops, inputs, shape, adapter).at(-1)!, { weight: this.weights.head }),
+    )
+  }
+
+  /**
+   * Generation: runs `ids` [rows] at `positions` [rows] through the caches (one a block), which afterwards hold
+   * them; returns the residual stream after the last block [rows, hidden].
+   */
+  extend(ops: Ops, inputs: Inputs, caches: readonly KvCache[], adapter: EngineAdapter | null): Tensor {
+    return ops.scope('extend', () => {
+      let x = ops.embedding(inputs.ids, this.weights.embedding)
+      for (let layer = 0; layer < this.config.layers; layer++) {
+        x = this.blockCached(ops, x, layer, inputs.positions, caches[layer], adapter)
+      }
+      return x
+    })
+  }
+
+  /** Logits [1, vocabulary] after the last row of what `extend` returned. */
+  nextLogits(ops: Ops, x: Tensor): Tensor {
+    return ops.scope('nextLogits', () =>
+      ops.lastRowLogits(
+        ops.rmsNorm.forward(x, this.weights.finalNorm, this.config.rmsNormEps),
+        this.weights.head,
+      ),
+    )
+  }
+
+  private residuals(ops: Ops, inputs: Inputs, shape: BatchShape, adapter: EngineAdapter | null): Tensor[] {
+    const states = [ops.embedding(inputs.ids, this.weights.embedding)] // [rows, hidden]
+    for (let layer = 0; layer < this.config.layers; layer++) {
+      states.push(this.block(ops, states[layer], layer, inputs.positions, shape, adapter))
+    }
+    return states
+  }
+
+  private block(
+    ops: Ops,
+    x: Tensor,
+    layer: number,
+    positions: Tensor,
+    shape: BatchShape,
+    adapter: EngineAdapter | null,
+  ): Tensor {
+    return ops.scope(`layer${layer}`, () => {
+      const kept = this.blockForward(ops, x, layer, positions, shape, adapter)
+      return ops.linear.forward(kept.activated, kept.linears.down, { residual: kept.middle })
+    })
+  }
+
+  /** A block up to its last projection, with everything its backward needs. */
+  private blockForward(
+    ops: Ops,
+    x: Tensor,
+    layer: number,
+    positions: Tensor,
+    shape: BatchShape,
+    adapter: EngineAdapter | null,
+  ) {
+    const { config } = this
+    const weights = this.weights.layers[layer]
+    const linears = this.linears(layer, adapter)
+    const normed = ops.rmsNorm.forward(x, weights.inputNorm, config.rmsNormEps)
+    const q = ops.rotary.forward(ops.linear.forward(normed, linears.q), this.weights.rotary, positions, config.headDim)
+    const k = ops.rotary.forward(ops.linear.forward(normed, linears.k), this.weights.rotary, positions, config.headDim)
+    const v = ops.linear.forward(normed, linears.v)
+    const attention = ops.attention.forward(q, k, v, this.attentionShape(shape))
+    const middle = ops.linear.forward(attention.out, linears.o, { residual: x })
+    const middleNormed = ops.rmsNorm.forward(middle, weights.postNorm, config.rmsNormEps)
+    const gate = ops.linear.forward(middleNormed, linears.gate)
+    const up = ops.linear.forward(middleNormed, linears.up)
+    const activated = ops.swiglu.forward(gate, up)
+    return { linears, normed, q, k, v, attention, middle, middleNormed, gate, up, activated }
+  }
+
+  /** Gradient of the block's input from that of its output; null for block 0, whose input is frozen. */
+  private blockBackward(
+    ops: Ops,
+    dy: Tensor,
+    x: Tensor,
+    layer: number,
+    positions: Tensor,
+    shape: BatchShape,
+    adapter: EngineAdapter,
+  ): Tensor | null {
+    return ops.scope(`layer${layer}.backward`, () => {
+      const { config } = this
+      const weights = this.weights.layers[layer]
+      const kept = this.blockForward(ops, x, layer, positions, shape, adapter)
+      const { linears } = kept
+
+      const dActivated = ops.linear.backward(dy, kept.activated, linears.down)
+      const { dGate, dUp } = ops.swiglu.backward(dActivated, kept.gate, kept.up)
+      const dGateInput = ops.linear.backward(dGate, kept.middleNormed, linears.gate)
+      const dMiddleNormed = ops.linear.backward(dUp, kept.middleNormed, linears.up, { addTo: dGateInput })
+      const dMiddle = ops.rmsNorm.backward(dMiddleNormed, kept.middle, weights.postNorm, config.rmsNormEps, {
+        addTo: dy,
+      })
+
+      const dOut = ops.linear.backward(dMiddle, kept.attention.out, linears.o)
+      const { dq, dk, dv } = ops.attention.backward(
+        dOut,
+        kept.q,
+        kept.k,
+        kept.v,
+        kept.attention.out,
+        kept.attention.logSumExp,
+        this.attentionShape(shape),
+      )
+      const dQuery = ops.rotary.backward(dq, this.weights.rotary, positions, config.headDim)
+      const dKey = ops.rotary.backward(dk, this.weights.rotary, positions, config.headDim)
+      if (layer === 0) {
+        // Below block 0 there are only frozen embeddings: the gradients of q, k and v's factors are all there is.
+        ops.linear.backward(dQuery, kept.normed, linears.q, { needInput: false })
+        ops.linear.backward(dKey, kept.normed, linears.k, { needInput: false })
+        ops.linear.backward(dv, kept.normed, linears.v, { needInput: false })
+        return null
+      }
+      const dFromQuery = ops.linear.backward(dQuery, kept.normed, linears.q)
+      const dFromKey = ops.linear.backward(dKey, kept.normed, linears.k, { addTo: dFromQuery })
+      const dNormed = ops.linear.backward(dv, kept.normed, linears.v, { addTo: dFromKey })
+      return ops.rmsNorm.backward(dNormed, x, weights.inputNorm, config.rmsNormEps, { addTo: dMiddle })
+    })
+  }
+
+  private blockCached(
+    ops: Ops,
+    x: Tensor,
+    layer: number,
+    positions: Tensor,
+    cache: KvCache,
+    adapter: EngineAdapter | null,
+  ): Tensor {
+    return ops.scope(`layer${layer}.cached`, () => {
+      const { config } = this
+      const weights = this.weights.layers[layer]
+      const linears = this.linears(layer, adapter)
+      const normed = ops.rmsNorm.forward(x, weights.inputNorm, config.rmsNormEps)
+      const q = ops.rotary.forward(ops.linear.forward(normed, linears.q), this.weights.rotary, positions, config.headDim)
+      const k = ops.rotary.forward(ops.linear.forward(normed, linears.k), this.weights.rotary, positions, config.headDim)
+      const v = ops.linear.forward(normed, linears.v)
+      const attended = ops.attention.cached(q, k, v, cache, positions, config.heads, config.headDim)
+      const middle = ops.linear.forward(attended, linears.o, { residual: x })
+      const middleNormed = ops.rmsNorm.forward(middle, weights.postNorm, config.rmsNormEps)
+      const activated = ops.swiglu.forward(
+        ops.linear.forward(middleNormed, linears.gate),
+        ops.linear.forward(middleNormed, linears.up),
+      )
+      return ops.linear.forward(activated, linears.down, { residual: middle })
+    })
+  }
+
+  private attentionShape(shape: BatchShape): AttentionShape {
+    const { heads, kvHeads, headDim } = this.config
+    return { batch: shape.batch, tokens: shape.tokens, heads, kvHeads, headDim, causal: true }
+  }
+
+  private linears(layer: number, adapter: EngineAdapter | null): BlockLinears {
+    const weights = this.weights.layers[layer]
+    const at = `base_model.model.model.layers.${layer}`
+    const join = (frozen: FrozenLinear, module: string): Linear => {
+      const lora = loraPath(adapter, `${at}.${module}`)
+      return lora ? { ...frozen, lora } : frozen
+    }
+    return {
+      q: join(weights.q, 'self_attn.q_proj'),
+      k: join(weights.k, 'self_attn.k_proj'),
+      v: join(weights.v, 'self_attn.v_proj'),
+      o: join(weights.o, 'self_attn.o_proj'),
+      gate: join(weights.gate, 'mlp.gate_proj'),
+      up: join(weights.up, 'mlp.up_proj'),
+      down: join(weights.down, 'mlp.down_proj'),
+    }
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * A Llama's frozen weights on an engine, under Hugging Face's names, every shape checked against the
+ * configuration before anything is uploaded.
+ */
+import type { Engine } from '../backend/engine.ts'
+import { FormatError } from '../errors.ts'
+import type { Tensor } from '../ops/ops.ts'
+import type { LlamaConfig } from './config.ts'
+
+/** Gives a tensor's values and shape by its Hugging Face name, or nothing. Called once a tensor. */
+export type TensorSource = (name: string) => { shape: readonly number[]; values: Float32Array } | undefined
+
+export interface FrozenLinear {
+  readonly weight: Tensor // [out, in]
+  readonly bias?: Tensor // [out]
+}
+
+export interface LlamaLayerWeights {
+  readonly inputNorm: Tensor // [hidden]
+  readonly q: FrozenLinear // [heads * headDim, hidden]
+  readonly k: FrozenLinear // [kvHeads * headDim, hidden]
+  readonly v: FrozenLinear // [kvHeads * headDim, hidden]
+  readonly o: FrozenLinear // [hidden, heads * headDim]
+  readonly postNorm: Tensor // [hidden]
+  readonly gate: FrozenLinear // [intermediate, hidden]
+  readonly up: FrozenLinear // [intermediate, hidden]
+  readonly down: FrozenLinear // [hidden, intermediate]
+}
+
+export interface LlamaWeights {
+  readonly embedding: Tensor // [vocabulary, hidden]
+  readonly layers: readonly LlamaLayerWeights[]
+  readonly finalNorm: Tensor // [hidden]
+  /** [vocabulary, hidden]; the embedding itself where the two are tied. */
+  readonly head: Tensor
+  /** [positions, headDim]: cosines, then sines. */
+  readonly rotary: Tensor
+  readonly all: readonly Tensor[]
+}
+
+export function placeWeights(engine: Engine, config: LlamaConfig, source: TensorSource): LlamaWeights {
+  const all: Tensor[] = []
+  const place = (name: string, shape: readonly number[]): Tensor => {
+    const found = source(name)
+    if (!found) {
+      throw new FormatError('model/missing-tensor', `The model file lacks ${name}; download the model again.`)
+    }
+    if (found.shape.length !== shape.length || found.shape.some((size, axis) => size !== shape[axis])) {
+      throw new FormatError(
+        'model/wrong-shape',
+        `The model file's ${name} is [${found.shape}], its config.json asks for [${shape}]; the two files are not of one model.`,
+      )
+    }
+    const tensor = engine.constant(found.values, shape)
+    all.push(tensor)
+    return tensor
+  }
+  const linear = (name: string, out: number, width: number, bias: boolean): FrozenLinear => ({
+    weight: place(`${name}.weight`, [out, width]),
+    ...(bias ? { bias: place(`${name}.bias`, [out]) } : {}),
+  })
+
+  const { hiddenSize: hidden, intermediateSize: intermediate, vocabularySize: vocabulary, headDim } = config
+  const queryWidth = config.heads * headDim
+  const keyWidth = config.kvHeads * headDim
+  try {
+    const embedding = place('model.embed_tokens.weight', [vocabulary, hidden])
+    const layers: LlamaLayerWeights[] = []
+    for (let index = 0; index < config.layers; index++) {
+      const at = `model.layers.${index}`
+      layers.push({
+        inputNorm: place(`${at}.input_layernorm.weight`, [hidden]),
+        q: linear(`${at}.self_attn.q_proj`, queryWidth, hidden, config.attentionBias),
+        k: linear(`${at}.self_attn.k_proj`, keyWidth, hidden, config.attentionBias),
+        v: linear(`${at}.self_attn.v_proj`, keyWidth, hidden, config.attentionBias),
+        o: linear(`${at}.self_attn.o_proj`, hidden, queryWidth, config.attentionBias),
+        postNorm: place(`${at}.post_attention_layernorm.weight`, [hidden]),
+        gate: linear(`${at}.mlp.gate_proj`, intermediate, hidden, config.mlpBias),
+        up: linear(`${at}.mlp.up_proj`, intermediate, hidden, config.mlpBias),
+        down: linear(`${at}.mlp.down_proj`, hidden, intermediate, config.mlpBias),
+      })
+    }
+    const finalNorm = place('model.norm.weight', [hidden])
+    const head = config.tiedEmbeddings ? embedding : place('lm_head.weight', [vocabulary, hidden])
+    const rotary = engine.constant(rotaryTable(config), [config.maxPositions, headDim])
+    all.push(rotary)
+    return { embedding, layers, finalNorm, head, rotary, all }
+  } catch (error) {
+    for (const tensor of all) engine.free(tensor)
+    throw error
+  }
+}
+
+/**
+ * [positions, headDim] cosines and sines of position * theta^(-2i/headDim), rounded to float32 where
+ * transformers rounds, so that long positions agree with it. Su et al. 2021, https://arxiv.org/abs/2104.09864
+ */
+export function rotaryTable(config: Pick<LlamaConfig, 'maxPositions' | 'headDim' | 'ropeTheta'>): Float32Array {
+  const half = config.headDim / 2
+  const table = new Float32Array(config.maxPositions * config.headDim)
+  for (let i = 0; i < half; i++) {
+    const frequency = Math.fround(1 / Math.fround(config.ropeTheta ** Math.fround((2 * i) / config.headDim)))
+    for (let position = 0; position < config.maxPositions; position++) {
+      const angle = Math.fround(position * frequency)
+      table[position * config.headDim + i] = Math.cos(angle)
+      table[position * config.headDim + half + i] = Math.sin(angle)
+    }
+  }
+  return table
+}

@@ -1,0 +1,179 @@
+/**
+ * The one vocabulary that model code is written in. A family (Llama, a diffusion transformer) describes its
+ * forward and its hand-written backward once, against `Ops`; two executors run the description:
+ *
+ * - eager (each op's `eager.ts`): plain tfjs on cpu, wasm, webgl; the reference;
+ * - plan (each op's `plan.ts`): WGSL, recorded once a shape and replayed.
+ *
+ * Tensors are row-major. Activations are [rows, width] with rows = batch * tokens. Frozen weights are
+ * [out, in] as in Hugging Face. Ops return new tensors and never write their inputs, except where a
+ * `Parameter`, a `KvCache` or a `State` is named: those are the memory of a program.
+ */
+
+export type DType = 'float32' | 'int32'
+
+/** A value inside one program, or a constant that outlives it. Only the executor that made it can read it. */
+export interface Tensor {
+  readonly shape: readonly number[]
+  readonly dtype: DType
+}
+
+/** A trainable matrix. Its gradient slot and its optimiser moments belong to the executor. */
+export interface Parameter {
+  readonly name: string
+  readonly shape: readonly [number, number]
+  readonly value: Tensor
+}
+
+/** The low-rank path of one linear layer: y += scale · (x Aᵀ) Bᵀ. */
+export interface LoraPath {
+  readonly a: Parameter // [rank, in]
+  readonly b: Parameter // [out, rank]
+  readonly scale: number
+}
+
+export interface Linear {
+  readonly weight: Tensor // [out, in], frozen
+  readonly bias?: Tensor // [out], frozen
+  readonly lora?: LoraPath
+}
+
+export interface AttentionShape {
+  readonly batch: number
+  readonly tokens: number
+  readonly heads: number
+  /** Divides heads: query heads h uses key/value head floor(h / (heads / kvHeads)). */
+  readonly kvHeads: number
+  readonly headDim: number
+  readonly causal: boolean
+}
+
+/** Rows of keys and values written so far, [capacity, kvHeads * headDim] each; a program's memory. */
+export interface KvCache {
+  readonly capacity: number
+  readonly keys: Tensor
+  readonly values: Tensor
+}
+
+export interface LinearOp {
+  /**
+   * x [rows, in] -> x Wᵀ + bias + scale (x Aᵀ) Bᵀ (+ residual) [rows, out].
+   */
+  forward(x: Tensor, layer: Linear, options?: { residual?: Tensor }): Tensor
+  /**
+   * dy [rows, out], x [rows, in] -> dx [rows, in] = dy W + scale (dy B) A (+ addTo), and writes the gradients
+   * of A and B (scale (dy B)ᵀ x and scale dyᵀ (x Aᵀ)) into their slots. Without `needInput` no dx is made and
+   * null is returned.
+   */
+  backward(dy: Tensor, x: Tensor, layer: Linear, options?: { addTo?: Tensor; needInput?: true }): Tensor
+  backward(dy: Tensor, x: Tensor, layer: Linear, options: { needInput: false }): null
+}
+
+export interface RmsNormOp {
+  /** x [rows, width], weight [width] -> x / sqrt(mean(x²) + eps) * weight. */
+  forward(x: Tensor, weight: Tensor, eps: number): Tensor
+  /** Needs only x: the row's scale is cheaper to recompute than to keep. `addTo` is the residual's gradient. */
+  backward(dy: Tensor, x: Tensor, weight: Tensor, eps: number, options?: { addTo?: Tensor }): Tensor
+}
+
+export interface RotaryOp {
+  /**
+   * Rotates each head's halves, as Hugging Face does: (a, b) -> (a cos - b sin, b cos + a sin), a the first
+   * half of the head and b the second. x [rows, heads * headDim]; table [positions, headDim] holds headDim/2
+   * cosines, then headDim/2 sines; positions [rows] int32.
+   */
+  forward(x: Tensor, table: Tensor, positions: Tensor, headDim: number): Tensor
+  /** The inverse rotation. */
+  backward(dy: Tensor, table: Tensor, positions: Tensor, headDim: number): Tensor
+}
+
+export interface AttentionOp {
+  /**
+   * softmax(q kᵀ / sqrt(headDim)) v by head; q [batch * tokens, heads * headDim], k and v
+   * [batch * tokens, kvHeads * headDim]. `logSumExp` [batch * tokens, heads] is what backward needs instead of
+   * the [tokens, tokens] probabilities.
+   */
+  forward(q: Tensor, k: Tensor, v: Tensor, shape: AttentionShape): { out: Tensor; logSumExp: Tensor }
+  backward(
+    dOut: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor,
+    logSumExp: Tensor,
+    shape: AttentionShape,
+  ): { dq: Tensor; dk: Tensor; dv: Tensor }
+  /**
+   * Generation: writes k and v [rows, kvHeads * headDim] into the cache at `positions` [rows], then lets row i
+   * attend to cache rows 0..positions[i]. q [rows, heads * headDim] -> [rows, heads * headDim].
+   */
+  cached(q: Tensor, k: Tensor, v: Tensor, cache: KvCache, positions: Tensor, heads: number, headDim: number): Tensor
+}
+
+export interface SwiGluOp {
+  /** gate, up [rows, width] -> silu(gate) * up. */
+  forward(gate: Tensor, up: Tensor): Tensor
+  backward(dy: Tensor, gate: Tensor, up: Tensor): { dGate: Tensor; dUp: Tensor }
+}
+
+export interface LinearCrossEntropyOp {
+  /**
+   * Negative log-likelihood in nats of `targets` [rows] int32 under softmax(x Wᵀ); x [rows, width],
+   * weight [vocabulary, width] frozen. A row whose `rowWeights` [rows] is 0 gives 0. Returns nll [rows],
+   * not multiplied by the row's weight.
+   */
+  forward(x: Tensor, weight: Tensor, targets: Tensor, rowWeights: Tensor): Tensor
+  /** The same, and dx [rows, width] = d (sum of rowWeights * nll) / dx. */
+  forwardBackward(x: Tensor, weight: Tensor, targets: Tensor, rowWeights: Tensor): { nll: Tensor; dx: Tensor }
+}
+
+/** Index of each number in the `hyper` tensor [8] of `adamw`. */
+export const HYPER = {
+  learningRate: 0,
+  beta1: 1,
+  beta2: 2,
+  epsilon: 3,
+  weightDecay: 4,
+  /** 1 - beta1^step and 1 - beta2^step */
+  correction1: 5,
+  correction2: 6,
+  /** Global gradient norm is clipped to this; 0 turns clipping off. */
+  maxNorm: 7,
+} as const
+
+export interface Ops {
+  /** ids [rows] int32, table [vocabulary, width] -> [rows, width]. */
+  embedding(ids: Tensor, table: Tensor): Tensor
+  readonly linear: LinearOp
+  readonly rmsNorm: RmsNormOp
+  readonly rotary: RotaryOp
+  readonly attention: AttentionOp
+  readonly swiglu: SwiGluOp
+  readonly linearCrossEntropy: LinearCrossEntropyOp
+  /** a + b, same shape. */
+  add(a: Tensor, b: Tensor): Tensor
+  /** x Wᵀ for the last row of x alone: [rows, width], [out, width] -> [1, out]. */
+  lastRowLogits(x: Tensor, weight: Tensor): Tensor
+  /**
+   * One AdamW step over every parameter of the set, from the gradients their slots hold. As PyTorch:
+   * decoupled decay first, bias-corrected moments, clip factor min(1, maxNorm / (norm + 1e-6)).
+   * Returns the global gradient norm before clipping, [1].
+   * Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101
+   */
+  adamw(parameters: ParameterSet, hyper: Tensor): Tensor
+  /** Everything made inside is freed at the end, except what `body` returns (as tf.tidy). */
+  scope<T>(name: string, body: () => T): T
+}
+
+/** Trainable matrices that live and are stepped together, in one flat buffer where the executor can. */
+export interface ParameterSet {
+  readonly parameters: ReadonlyMap<string, Parameter>
+  /** Replaces values; names must be the set's, lengths are checked. */
+  write(values: ReadonlyMap<string, Float32Array>): void
+  read(): Promise<Map<string, Float32Array>>
+  readGradients(): Promise<Map<string, Float32Array>>
+  /** First and second moments, for checkpoints. */
+  readMoments(): Promise<{ first: Map<string, Float32Array>; second: Map<string, Float32Array> }>
+  writeMoments(first: ReadonlyMap<string, Float32Array>, second: ReadonlyMap<string, Float32Array>): void
+  dispose(): void
+}

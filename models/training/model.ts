@@ -1,0 +1,61 @@
+/**
+ * What the trainer, the evaluation, the update codec and the round know of a model. A family (models/llama,
+ * later models/diffusion) implements it; nothing outside the family's folder knows more.
+ */
+import type { Adapter, AdapterModule, AdapterShape } from '../adapters/adapter.ts'
+import type { Engine, InputSpec, ProgramInputs } from '../backend/engine.ts'
+import type { Ops, ParameterSet, Tensor } from '../ops/ops.ts'
+
+/** An adapter that lives on an engine: trainable factors and each module's scale = alpha / rank. */
+export interface EngineAdapter {
+  readonly parameters: ParameterSet
+  readonly modules: ReadonlyMap<string, { readonly rank: number; readonly alpha: number }>
+}
+
+/**
+ * One example as a family understands it; for text a window of ids with the number of targets that count.
+ * `tokens` is what speeds and losses are counted in: counted targets for text, pictures for images.
+ */
+export interface Example {
+  readonly counted: number
+}
+
+export interface BatchShape {
+  readonly batch: number
+  readonly tokens: number
+}
+
+export interface Batch {
+  readonly inputs: ProgramInputs
+  /** Targets that count towards the loss. */
+  readonly counted: number
+  /** Tokens (or pictures) that pass through the model, padding excluded. */
+  readonly processed: number
+}
+
+export interface Model<E extends Example = Example> {
+  readonly family: string
+  readonly engine: Engine
+  /** Every linear layer an adapter can sit on, in the model's order. */
+  readonly modules: readonly AdapterModule[]
+  inputs(shape: BatchShape): readonly InputSpec[]
+  /** Lays examples out; fewer than shape.batch leaves rows of weight 0. Weights are 1 / counted: a mean loss. */
+  collate(examples: readonly E[], shape: BatchShape): Batch
+  /** Loss of each row [rows], 0 where nothing counts. */
+  loss(
+    ops: Ops,
+    inputs: Readonly<Record<string, Tensor>>,
+    shape: BatchShape,
+    adapter: EngineAdapter | null,
+  ): Tensor
+  /** The same, and leaves the gradients of the weighted sum in the parameters' slots. */
+  lossAndGradients(
+    ops: Ops,
+    inputs: Readonly<Record<string, Tensor>>,
+    shape: BatchShape,
+    adapter: EngineAdapter,
+  ): Tensor
+  dispose(): void
+}
+
+export type { Adapter, AdapterShape }
