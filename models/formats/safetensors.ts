@@ -1,0 +1,261 @@
+/**
+ * safetensors: 8 bytes of header length (u64, little endian), a JSON header, then the tensors' bytes.
+ * https://huggingface.co/docs/safetensors (format) ; checks as in the reference library: the tensors cover
+ * the data without gap or overlap, and every claim is compared with the bytes that are there before it is
+ * believed. Tensors are views of the file; nothing is copied or allocated by what the header says.
+ */
+import { FormatError } from '../errors.ts'
+import { bfloat16ToFloat32, float16ToFloat32 } from './half.ts'
+import { decodeUtf8, parseStrictJson, StrictJsonError } from './strict-json.ts'
+
+const BYTES_PER_ELEMENT = {
+  BOOL: 1,
+  U8: 1,
+  I8: 1,
+  F8_E5M2: 1,
+  F8_E4M3: 1,
+  U16: 2,
+  I16: 2,
+  F16: 2,
+  BF16: 2,
+  U32: 4,
+  I32: 4,
+  F32: 4,
+  U64: 8,
+  I64: 8,
+  F64: 8,
+} as const
+
+export type SafetensorsDType = keyof typeof BYTES_PER_ELEMENT
+
+export interface SafetensorsTensor {
+  readonly dtype: SafetensorsDType
+  /** [] is a scalar; a dimension may be 0. */
+  readonly shape: readonly number[]
+  /** Row-major, little endian; a view that may begin at any byte. */
+  readonly bytes: Uint8Array
+}
+
+export interface SafetensorsFile {
+  /** In the order of their bytes. */
+  readonly tensors: ReadonlyMap<string, SafetensorsTensor>
+  readonly metadata: ReadonlyMap<string, string>
+}
+
+/** A header over 25 MB is an attack: the largest known model's is 1.5 MB. */
+export const MAX_HEADER_BYTES = 25_000_000
+
+/** header > entry > shape. */
+const MAX_HEADER_DEPTH = 3
+
+const malformed = (message: string) =>
+  new FormatError('safetensors/malformed', `This is not a valid safetensors file: ${message}.`)
+
+export const isSafetensorsDType = (value: unknown): value is SafetensorsDType =>
+  typeof value === 'string' && Object.hasOwn(BYTES_PER_ELEMENT, value)
+
+/** Bytes of a tensor, or NaN where the count is not exact as a double. */
+export function tensorBytes(dtype: SafetensorsDType, shape: readonly number[]): number {
+  let bytes: number = BYTES_PER_ELEMENT[dtype]
+  for (const dimension of shape) {
+    bytes *= dimension
+    if (bytes > Number.MAX_SAFE_INTEGER) return NaN
+  }
+  return bytes
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** A whole number from 0 to 2^53 - 1; "-0" is none. */
+const isCount = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0)
+
+const isCounts = (value: unknown): value is number[] => Array.isArray(value) && value.every(isCount)
+
+/** A name for a message, whatever a stranger put in it. */
+const quote = (name: string) => JSON.stringify(name.length > 80 ? `${name.slice(0, 77)}...` : name)
+
+function readHeader(file: Uint8Array): { header: Record<string, unknown>; dataStart: number } {
+  if (file.length < 8) throw malformed(`it has ${file.length} bytes, and the header's length alone takes 8`)
+  const lengthField = new DataView(file.buffer, file.byteOffset, 8)
+  const upper = lengthField.getUint32(4, true)
+  const headerBytes = lengthField.getUint32(0, true)
+  if (upper !== 0 || headerBytes > MAX_HEADER_BYTES) {
+    throw malformed(`it claims a header of more than ${MAX_HEADER_BYTES} bytes`)
+  }
+  const dataStart = 8 + headerBytes
+  if (dataStart > file.length) {
+    throw malformed(`it claims a header of ${headerBytes} bytes and has ${file.length - 8} after the length`)
+  }
+  if (headerBytes < 2 || file[8] !== 0x7b) throw malformed('its header does not begin with {')
+  try {
+    const header = parseStrictJson(decodeUtf8(file.subarray(8, dataStart)), MAX_HEADER_DEPTH)
+    if (!isObject(header)) throw malformed('its header is not a JSON object')
+    return { header, dataStart }
+  } catch (error) {
+    if (error instanceof StrictJsonError) throw malformed(`its header ${error.message}`)
+    throw error
+  }
+}
+
+function readMetadata(value: unknown): Map<string, string> {
+  if (value === undefined) return new Map()
+  if (!isObject(value)) throw malformed('__metadata__ is not an object')
+  const metadata = new Map<string, string>()
+  for (const [key, text] of Object.entries(value)) {
+    if (typeof text !== 'string') throw malformed(`__metadata__ ${quote(key)} is not a string`)
+    metadata.set(key, text)
+  }
+  return metadata
+}
+
+interface Entry {
+  readonly name: string
+  readonly dtype: SafetensorsDType
+  readonly shape: readonly number[]
+  readonly begin: number
+  readonly end: number
+}
+
+function readEntry(name: string, value: unknown): Entry {
+  if (!isObject(value)) throw malformed(`the entry of ${quote(name)} is not an object`)
+  const { dtype, shape, data_offsets: offsets } = value
+  if (!isSafetensorsDType(dtype)) throw malformed(`${quote(name)} has no known dtype`)
+  if (!isCounts(shape)) throw malformed(`${quote(name)} has a shape that is not a list of whole numbers`)
+  if (!isCounts(offsets) || offsets.length !== 2) {
+    throw malformed(`${quote(name)} has data_offsets that are not two whole numbers`)
+  }
+  const [begin, end] = offsets as [number, number]
+  const bytes = tensorBytes(dtype, shape)
+  if (end - begin !== bytes) {
+    throw malformed(
+      `${quote(name)} of ${dtype} [${shape.slice(0, 8)}] does not fill its ${end - begin} bytes`,
+    )
+  }
+  return { name, dtype, shape, begin, end }
+}
+
+/**
+ * Reads a whole file held in memory. The tensors are views of `file`.
+ *
+ * @throws FormatError `safetensors/malformed`
+ */
+export function parseSafetensors(file: Uint8Array): SafetensorsFile {
+  // A plain view: Node's Buffer is a Uint8Array whose slice() shares memory.
+  const view = new Uint8Array(file.buffer, file.byteOffset, file.byteLength)
+  const { header, dataStart } = readHeader(view)
+  const metadata = readMetadata(Object.hasOwn(header, '__metadata__') ? header.__metadata__ : undefined)
+  const entries: Entry[] = []
+  for (const [name, value] of Object.entries(header)) {
+    if (name !== '__metadata__') entries.push(readEntry(name, value))
+  }
+  entries.sort((x, y) => x.begin - y.begin || x.end - y.end)
+
+  const dataBytes = view.length - dataStart
+  const tensors = new Map<string, SafetensorsTensor>()
+  let covered = 0
+  for (const { name, dtype, shape, begin, end } of entries) {
+    if (begin !== covered) {
+      throw malformed(`${quote(name)} begins at byte ${begin} of the data, where byte ${covered} is next`)
+    }
+    if (end > dataBytes) {
+      throw malformed(`${quote(name)} ends at byte ${end} of the data, and there are only ${dataBytes}`)
+    }
+    tensors.set(name, { dtype, shape, bytes: view.subarray(dataStart + begin, dataStart + end) })
+    covered = end
+  }
+  if (covered !== dataBytes) throw malformed(`${dataBytes - covered} bytes at its end belong to no tensor`)
+  return { tensors, metadata }
+}
+
+/**
+ * The tensor's values as float32, always a copy. F16 and BF16 are exact; F64 and integers above 2^24 round
+ * to the nearest.
+ *
+ * @throws FormatError `safetensors/dtype` for the 8-bit float types.
+ */
+export function toFloat32(tensor: SafetensorsTensor): Float32Array {
+  // A copy begins at byte 0 of its own buffer, so any element type may be laid over it.
+  const { buffer } = new Uint8Array(tensor.bytes)
+  switch (tensor.dtype) {
+    case 'F32':
+      return new Float32Array(buffer)
+    case 'F16':
+      return float16ToFloat32(new Uint16Array(buffer))
+    case 'BF16':
+      return bfloat16ToFloat32(new Uint16Array(buffer))
+    case 'F64':
+      return new Float32Array(new Float64Array(buffer))
+    case 'I64':
+      return Float32Array.from(new BigInt64Array(buffer), Number)
+    case 'U64':
+      return Float32Array.from(new BigUint64Array(buffer), Number)
+    case 'I32':
+      return new Float32Array(new Int32Array(buffer))
+    case 'U32':
+      return new Float32Array(new Uint32Array(buffer))
+    case 'I16':
+      return new Float32Array(new Int16Array(buffer))
+    case 'U16':
+      return new Float32Array(new Uint16Array(buffer))
+    case 'I8':
+      return new Float32Array(new Int8Array(buffer))
+    case 'U8':
+    case 'BOOL':
+      return new Float32Array(new Uint8Array(buffer))
+    case 'F8_E5M2':
+    case 'F8_E4M3':
+      throw new FormatError(
+        'safetensors/dtype',
+        `Tensors of ${tensor.dtype} cannot be read; convert the file to F32, F16 or BF16.`,
+      )
+  }
+}
+
+export interface SafetensorsInput extends SafetensorsTensor {
+  readonly name: string
+}
+
+/** The bytes of a typed array, as a view. */
+export const bytesOf = (array: ArrayBufferView): Uint8Array =>
+  new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
+
+/**
+ * Writes a file. The same input gives the same bytes: tensors lie in the order given, metadata in the order
+ * of its keys, and spaces pad the header so that the data begin at a multiple of 8.
+ *
+ * @throws RangeError when a tensor's bytes do not fit its shape, or a name is used twice: the caller's mistake.
+ */
+export function writeSafetensors(
+  tensors: Iterable<SafetensorsInput>,
+  metadata?: Readonly<Record<string, string>>,
+): Uint8Array {
+  const list = [...tensors]
+  const members: string[] = []
+  if (metadata) members.push(`"__metadata__":${JSON.stringify(metadata)}`)
+  const names = new Set<string>(['__metadata__'])
+  let dataBytes = 0
+  for (const { name, dtype, shape, bytes } of list) {
+    if (names.has(name)) throw new RangeError(`Two tensors are named ${quote(name)}.`)
+    if (bytes.length !== tensorBytes(dtype, shape)) {
+      throw new RangeError(`${quote(name)} of ${dtype} [${shape}] does not fill its ${bytes.length} bytes.`)
+    }
+    names.add(name)
+    const entry = { dtype, shape, data_offsets: [dataBytes, dataBytes + bytes.length] }
+    members.push(`${JSON.stringify(name)}:${JSON.stringify(entry)}`)
+    dataBytes += bytes.length
+  }
+  const header = new TextEncoder().encode(`{${members.join(',')}}`)
+  const headerBytes = Math.ceil(header.length / 8) * 8
+  const file = new Uint8Array(8 + headerBytes + dataBytes)
+  new DataView(file.buffer).setBigUint64(0, BigInt(headerBytes), true)
+  file.set(header, 8)
+  file.fill(0x20, 8 + header.length, 8 + headerBytes)
+  let position = 8 + headerBytes
+  for (const { bytes } of list) {
+    file.set(bytes, position)
+    position += bytes.length
+  }
+  return file
+}
