@@ -1,0 +1,185 @@
+/**
+ * Every message of the socket, as schemas that both ends parse with: the single source of truth of the protocol
+ * (docs/protocol.md describes the same in words). A client's message is an event with one object and an ack; the
+ * ack is `{ ok: true, … }` or `{ ok: false, code }`. The relay's own messages are events without an ack.
+ */
+import * as v from 'valibot'
+import { ERROR_CODES, ProtocolError } from './errors.ts'
+import { byteCount, digest, fileName, participantId, resumeToken, roomName, wholeNumber } from './fields.ts'
+import {
+  MAX_CHUNK_BYTES,
+  MAX_CONTRIBUTIONS,
+  MAX_EXAMPLES,
+  MAX_UPDATE_BYTES,
+  MAX_VERSIONS_IN_JOIN,
+  PROTOCOL_VERSION,
+} from './limits.ts'
+import { manifestSchema } from './manifest.ts'
+
+const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array
+
+// ---- what a client sends ----
+
+export const joinSchema = v.strictObject({
+  protocolVersion: v.literal(PROTOCOL_VERSION),
+  room: roomName,
+  /** Present when this participant has joined before: after a dropped socket or a reload. */
+  resume: v.optional(v.strictObject({ participant: participantId, token: resumeToken })),
+})
+
+export const beginSchema = v.strictObject({
+  digest,
+  bytes: wholeNumber(1, MAX_UPDATE_BYTES),
+  /** As in the file's metadata; left out if the person chose not to say. */
+  examples: v.optional(wholeNumber(1, MAX_EXAMPLES)),
+})
+
+export const chunkSchema = v.strictObject({
+  offset: byteCount,
+  data: v.pipe(
+    v.custom<Uint8Array>(isBytes, 'expected binary data'),
+    v.check((data) => data.byteLength >= 1 && data.byteLength <= MAX_CHUNK_BYTES, 'chunk too large or empty'),
+  ),
+})
+
+export const commitSchema = v.strictObject({ digest })
+
+/** Event name -> schema of its payload, for what a client may send. */
+export const clientEvents = { join: joinSchema, begin: beginSchema, chunk: chunkSchema, commit: commitSchema }
+
+export type ClientEvent = keyof typeof clientEvents
+export type Join = v.InferOutput<typeof joinSchema>
+export type Begin = v.InferOutput<typeof beginSchema>
+export type Chunk = v.InferOutput<typeof chunkSchema>
+export type Commit = v.InferOutput<typeof commitSchema>
+
+/** A client's message after parsing: the relay switches on `event`. */
+export type ClientMessage =
+  | { readonly event: 'join'; readonly payload: Join }
+  | { readonly event: 'begin'; readonly payload: Begin }
+  | { readonly event: 'chunk'; readonly payload: Chunk }
+  | { readonly event: 'commit'; readonly payload: Commit }
+
+export function isClientEvent(event: unknown): event is ClientEvent {
+  return typeof event === 'string' && Object.hasOwn(clientEvents, event)
+}
+
+/** Throws ProtocolError `protocol/unknown-event`, `protocol/version` or `protocol/malformed`. */
+export function parseClientMessage(event: unknown, payload: unknown): ClientMessage {
+  if (!isClientEvent(event)) throw new ProtocolError('protocol/unknown-event')
+  if (event === 'join' && hasOtherVersion(payload)) throw new ProtocolError('protocol/version')
+  const result = v.safeParse(clientEvents[event], payload, { abortEarly: true })
+  if (!result.success) throw new ProtocolError('protocol/malformed')
+  return { event, payload: result.output } as ClientMessage
+}
+
+/** A newer join may have other fields; its version must be reported before its shape is judged. */
+function hasOtherVersion(payload: unknown): boolean {
+  if (typeof payload !== 'object' || payload === null || !Object.hasOwn(payload, 'protocolVersion')) return false
+  const version = (payload as { protocolVersion: unknown }).protocolVersion
+  return typeof version === 'number' && version !== PROTOCOL_VERSION
+}
+
+// ---- what the relay answers and announces ----
+
+/** Says that an update is durable in the relay: it counts in every later version. */
+export const receiptSchema = v.strictObject({
+  room: roomName,
+  participant: participantId,
+  manifestDigest: digest,
+  digest,
+  bytes: byteCount,
+  /** What it weighs in the mean: the count given, or 1. */
+  examples: wholeNumber(1, MAX_EXAMPLES),
+  /** 1 for the room's first accepted update. */
+  contribution: wholeNumber(1, MAX_CONTRIBUTIONS),
+  acceptedAt: v.pipe(v.string(), v.isoTimestamp()),
+})
+
+export const versionSchema = v.strictObject({
+  version: wholeNumber(1, MAX_CONTRIBUTIONS),
+  /** Of manifest digest, sorted update digests and merged tensors. */
+  digest,
+  contributions: wholeNumber(1, MAX_CONTRIBUTIONS),
+  createdAt: v.pipe(v.string(), v.isoTimestamp()),
+  files: v.pipe(
+    v.array(v.strictObject({ name: fileName, bytes: byteCount, sha256: digest })),
+    v.minLength(1),
+    v.maxLength(8),
+  ),
+})
+
+export const statusSchema = v.strictObject({
+  /** Sockets in the room now. */
+  connected: byteCount,
+  contributions: wholeNumber(0, MAX_CONTRIBUTIONS),
+  /** Accepted, but in no published version yet. */
+  waiting: wholeNumber(0, MAX_CONTRIBUTIONS),
+  versions: wholeNumber(0, MAX_CONTRIBUTIONS),
+  closed: v.boolean(),
+})
+
+export const refusalSchema = v.strictObject({
+  ok: v.literal(false),
+  code: v.picklist(ERROR_CODES),
+  /** With `upload/offset` and `upload/incomplete`: where the relay stands. */
+  offset: v.optional(byteCount),
+})
+
+const accepted = { ok: v.literal(true) }
+
+export const joinAnswerSchema = v.variant('ok', [
+  v.strictObject({
+    ...accepted,
+    participant: participantId,
+    token: resumeToken,
+    manifest: manifestSchema,
+    manifestDigest: digest,
+    status: statusSchema,
+    /** Newest last, at most MAX_VERSIONS_IN_JOIN. */
+    versions: v.pipe(v.array(versionSchema), v.maxLength(MAX_VERSIONS_IN_JOIN)),
+    /** This participant's unfinished upload, if the relay holds one. */
+    upload: v.nullable(v.strictObject({ digest, bytes: byteCount, offset: byteCount })),
+    /** This participant's receipt, if its update has been accepted. */
+    receipt: v.nullable(receiptSchema),
+  }),
+  refusalSchema,
+])
+
+/** Either the next byte the relay wants, or, when the update is already in, its receipt. */
+export const beginAnswerSchema = v.variant('ok', [
+  v.strictObject({ ...accepted, offset: byteCount, receipt: v.nullable(receiptSchema) }),
+  refusalSchema,
+])
+
+export const chunkAnswerSchema = v.variant('ok', [v.strictObject({ ...accepted, offset: byteCount }), refusalSchema])
+
+export const commitAnswerSchema = v.variant('ok', [
+  v.strictObject({ ...accepted, receipt: receiptSchema }),
+  refusalSchema,
+])
+
+/** Event name -> schema of the ack. */
+export const answers = {
+  join: joinAnswerSchema,
+  begin: beginAnswerSchema,
+  chunk: chunkAnswerSchema,
+  commit: commitAnswerSchema,
+}
+
+/** Event name -> schema, for what the relay sends by itself. */
+export const relayEvents = {
+  /** A new merged version can be downloaded. */
+  published: versionSchema,
+  status: statusSchema,
+  /** A message without an ack was refused, or the relay is about to close this socket. */
+  refused: refusalSchema,
+}
+
+export type RelayEvent = keyof typeof relayEvents
+export type Receipt = v.InferOutput<typeof receiptSchema>
+export type Version = v.InferOutput<typeof versionSchema>
+export type RoomStatus = v.InferOutput<typeof statusSchema>
+export type Refusal = v.InferOutput<typeof refusalSchema>
+export type Answer<E extends ClientEvent> = v.InferOutput<(typeof answers)[E]>
+export type Accepted<E extends ClientEvent> = Extract<Answer<E>, { ok: true }>
