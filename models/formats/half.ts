@@ -24,28 +24,28 @@ export function float16ToFloat32(halves: Uint16Array): Float32Array {
     for (let half = 0; half < 65_536; half++) table[half] = float16Value(half)
   }
   const values = new Float32Array(halves.length)
-  for (let i = 0; i < halves.length; i++) values[i] = table[halves[i]!]!
+  for (let i = 0; i < halves.length; i++) values[i] = table[halves[i]]
   return values
 }
 
 /** Exact: a bfloat16 is the upper half of a float32. */
 export function bfloat16ToFloat32(halves: Uint16Array): Float32Array {
   const bits = new Uint32Array(halves.length)
-  for (let i = 0; i < halves.length; i++) bits[i] = halves[i]! << 16
+  for (let i = 0; i < halves.length; i++) bits[i] = halves[i] << 16
   return new Float32Array(bits.buffer)
 }
 
 /** The nearest binary16 of a float32, ties to even; beyond 65,520 infinity; NaN stays NaN. */
 export function float32ToFloat16Bits(value: number): number {
   float32[0] = value
-  const bits = bits32[0]!
+  const bits = bits32[0]
   const sign = (bits >>> 16) & 0x8000
   const magnitude = bits & 0x7fff_ffff
   if (magnitude > 0x7f80_0000) return sign | 0x7e00
   if (magnitude >= 0x4780_0000) return sign | 0x7c00 // 65,536 and above
   if (magnitude < 0x3880_0000) {
     // Below 2^-14 a half counts in steps of 2^-24: scale exactly, then round to even.
-    const steps = Math.abs(float32[0]!) * 2 ** 24
+    const steps = Math.abs(float32[0]) * 2 ** 24
     const floor = Math.floor(steps)
     const rest = steps - floor
     return sign | (floor + (rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? 1 : 0))
@@ -57,6 +57,6 @@ export function float32ToFloat16Bits(value: number): number {
 
 export function float32ToFloat16(values: Float32Array): Uint16Array {
   const halves = new Uint16Array(values.length)
-  for (let i = 0; i < values.length; i++) halves[i] = float32ToFloat16Bits(values[i]!)
+  for (let i = 0; i < values.length; i++) halves[i] = float32ToFloat16Bits(values[i])
   return halves
 }

@@ -217,13 +217,50 @@ export interface SafetensorsInput extends SafetensorsTensor {
   readonly name: string
 }
 
+/** A tensor as the header describes it, before its bytes exist. */
+export type SafetensorsEntry = Omit<SafetensorsInput, 'bytes'>
+
 /** The bytes of a typed array, as a view. */
 export const bytesOf = (array: ArrayBufferView): Uint8Array =>
   new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
 
+/** Length field and header, padded by spaces so that the data begin at a multiple of 8. */
+function writeHeader(
+  entries: Iterable<SafetensorsEntry>,
+  metadata?: Readonly<Record<string, string>>,
+): { header: Uint8Array; dataBytes: number } {
+  const members: string[] = []
+  if (metadata) members.push(`"__metadata__":${JSON.stringify(metadata)}`)
+  const names = new Set<string>(['__metadata__'])
+  let dataBytes = 0
+  for (const { name, dtype, shape } of entries) {
+    if (names.has(name)) throw new RangeError(`Two tensors are named ${quote(name)}.`)
+    names.add(name)
+    const end = dataBytes + tensorBytes(dtype, shape)
+    members.push(
+      `${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [dataBytes, end] })}`,
+    )
+    dataBytes = end
+  }
+  const json = new TextEncoder().encode(`{${members.join(',')}}`)
+  const header = new Uint8Array(8 + Math.ceil(json.length / 8) * 8).fill(0x20)
+  new DataView(header.buffer).setBigUint64(0, BigInt(header.length - 8), true)
+  header.set(json, 8)
+  return { header, dataBytes }
+}
+
+/** How many bytes `writeSafetensors` would give for these tensors. */
+export function safetensorsBytes(
+  entries: Iterable<SafetensorsEntry>,
+  metadata?: Readonly<Record<string, string>>,
+): number {
+  const { header, dataBytes } = writeHeader(entries, metadata)
+  return header.length + dataBytes
+}
+
 /**
  * Writes a file. The same input gives the same bytes: tensors lie in the order given, metadata in the order
- * of its keys, and spaces pad the header so that the data begin at a multiple of 8.
+ * of its keys.
  *
  * @throws RangeError when a tensor's bytes do not fit its shape, or a name is used twice: the caller's mistake.
  */
@@ -232,27 +269,15 @@ export function writeSafetensors(
   metadata?: Readonly<Record<string, string>>,
 ): Uint8Array {
   const list = [...tensors]
-  const members: string[] = []
-  if (metadata) members.push(`"__metadata__":${JSON.stringify(metadata)}`)
-  const names = new Set<string>(['__metadata__'])
-  let dataBytes = 0
   for (const { name, dtype, shape, bytes } of list) {
-    if (names.has(name)) throw new RangeError(`Two tensors are named ${quote(name)}.`)
     if (bytes.length !== tensorBytes(dtype, shape)) {
       throw new RangeError(`${quote(name)} of ${dtype} [${shape}] does not fill its ${bytes.length} bytes.`)
     }
-    names.add(name)
-    const entry = { dtype, shape, data_offsets: [dataBytes, dataBytes + bytes.length] }
-    members.push(`${JSON.stringify(name)}:${JSON.stringify(entry)}`)
-    dataBytes += bytes.length
   }
-  const header = new TextEncoder().encode(`{${members.join(',')}}`)
-  const headerBytes = Math.ceil(header.length / 8) * 8
-  const file = new Uint8Array(8 + headerBytes + dataBytes)
-  new DataView(file.buffer).setBigUint64(0, BigInt(headerBytes), true)
-  file.set(header, 8)
-  file.fill(0x20, 8 + header.length, 8 + headerBytes)
-  let position = 8 + headerBytes
+  const { header, dataBytes } = writeHeader(list, metadata)
+  const file = new Uint8Array(header.length + dataBytes)
+  file.set(header)
+  let position = header.length
   for (const { bytes } of list) {
     file.set(bytes, position)
     position += bytes.length

@@ -42,7 +42,7 @@ function checkNestingAndNames(text: string, maxDepth: number): void {
         if (text.charCodeAt(position) === 0x5c) position++
       }
       let next = position + 1
-      while (next < text.length && ' \t\n\r'.includes(text[next]!)) next++
+      while (next < text.length && ' \t\n\r'.includes(text[next])) next++
       const names = open.at(-1)
       if (text[next] === ':' && names) {
         const name = parse(text.slice(start, position + 1)) as string
