@@ -40,7 +40,11 @@ export function loadModel(engine: Engine, files: ModelFiles): LoadedModel {
 
 function need(files: ModelFiles, name: string): Uint8Array {
   const bytes = files.get(name)
-  if (!bytes) throw new FormatError('model/missing-file', `The model lacks ${name}; a model folder needs config.json, tokenizer.json and model.safetensors.`)
+  if (!bytes)
+    throw new FormatError(
+      'model/missing-file',
+      `The model lacks ${name}; a model folder needs config.json, tokenizer.json and model.safetensors.`,
+    )
   return bytes
 }
 
@@ -49,6 +53,8 @@ function json(files: ModelFiles, name: string): unknown {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(need(files, name)))
   } catch (error) {
     if (error instanceof FormatError) throw error
-    throw new FormatError('model/bad-json', `${name} is not valid JSON; download the model again.`, { cause: error })
+    throw new FormatError('model/bad-json', `${name} is not valid JSON; download the model again.`, {
+      cause: error,
+    })
   }
 }

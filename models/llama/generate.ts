@@ -42,7 +42,8 @@ export interface GeneratedToken {
 export async function* generate(options: GenerateOptions): AsyncGenerator<GeneratedToken> {
   const { model, tokenizer, prompt, signal } = options
   const { engine, config } = model
-  if (prompt.length === 0) throw new DataError('prompt/empty', 'The prompt is empty; write at least one word.')
+  if (prompt.length === 0)
+    throw new DataError('prompt/empty', 'The prompt is empty; write at least one word.')
   const room = config.maxPositions - prompt.length
   if (room < 1) {
     throw new DataError(
@@ -52,7 +53,10 @@ export async function* generate(options: GenerateOptions): AsyncGenerator<Genera
   }
   for (const id of prompt) {
     if (!Number.isInteger(id) || id < 0 || id >= config.vocabularySize) {
-      throw new DataError('prompt/unknown-token', `The prompt holds token ${id}, outside this model's vocabulary.`)
+      throw new DataError(
+        'prompt/unknown-token',
+        `The prompt holds token ${id}, outside this model's vocabulary.`,
+      )
     }
   }
   if (options.adapter) checkAdapterFits(model, options.adapter)
@@ -101,10 +105,9 @@ export async function* generate(options: GenerateOptions): AsyncGenerator<Genera
     for (let count = 0; count < tokens; count++) {
       signal?.throwIfAborted()
       const position = prompt.length - 1 + count
-      const { logits } = await decode.run(
-        { ids: Int32Array.of(last), positions: Int32Array.of(position) },
-        ['logits'],
-      )
+      const { logits } = await decode.run({ ids: Int32Array.of(last), positions: Int32Array.of(position) }, [
+        'logits',
+      ])
       const { id, margin } = choose(logits, options.temperature ?? 0, options.topP ?? 1, random)
       if (stopIds.has(id)) return
       generated.push(id)

@@ -64,11 +64,13 @@ export class LlamaModel implements Model<TextExample> {
     const rowWeights = new Float32Array(rows)
     let counted = 0
     let processed = 0
-    if (examples.length > shape.batch) throw new RangeError(`${examples.length} examples in a batch of ${shape.batch}`)
+    if (examples.length > shape.batch)
+      throw new RangeError(`${examples.length} examples in a batch of ${shape.batch}`)
     for (let row = 0; row < rows; row++) positions[row] = row % shape.tokens
     examples.forEach((example, index) => {
       const predictions = example.ids.length - 1
-      if (predictions > shape.tokens) throw new RangeError(`a window of ${predictions} in ${shape.tokens} tokens`)
+      if (predictions > shape.tokens)
+        throw new RangeError(`a window of ${predictions} in ${shape.tokens} tokens`)
       for (let t = 0; t < predictions; t++) {
         const row = index * shape.tokens + t
         ids[row] = example.ids[t]
@@ -114,14 +116,18 @@ export class LlamaModel implements Model<TextExample> {
   /** Residual stream before the first block, after each block, and after the final norm: layers + 2 tensors. */
   hiddenStates(ops: Ops, inputs: Inputs, shape: BatchShape, adapter: EngineAdapter | null): Tensor[] {
     const states = this.residuals(ops, inputs, shape, adapter)
-    states.push(ops.rmsNorm.forward(states[this.config.layers], this.weights.finalNorm, this.config.rmsNormEps))
+    states.push(
+      ops.rmsNorm.forward(states[this.config.layers], this.weights.finalNorm, this.config.rmsNormEps),
+    )
     return states
   }
 
   /** [rows, vocabulary]: for tests and small models; training never makes them. */
   logits(ops: Ops, inputs: Inputs, shape: BatchShape, adapter: EngineAdapter | null): Tensor {
     return ops.scope('logits', () =>
-      ops.linear.forward(this.hiddenStates(ops, inputs, shape, adapter).at(-1)!, { weight: this.weights.head }),
+      ops.linear.forward(this.hiddenStates(ops, inputs, shape, adapter).at(-1)!, {
+        weight: this.weights.head,
+      }),
     )
   }
 
@@ -184,8 +190,18 @@ export class LlamaModel implements Model<TextExample> {
     const weights = this.weights.layers[layer]
     const linears = this.linears(layer, adapter)
     const normed = ops.rmsNorm.forward(x, weights.inputNorm, config.rmsNormEps)
-    const q = ops.rotary.forward(ops.linear.forward(normed, linears.q), this.weights.rotary, positions, config.headDim)
-    const k = ops.rotary.forward(ops.linear.forward(normed, linears.k), this.weights.rotary, positions, config.headDim)
+    const q = ops.rotary.forward(
+      ops.linear.forward(normed, linears.q),
+      this.weights.rotary,
+      positions,
+      config.headDim,
+    )
+    const k = ops.rotary.forward(
+      ops.linear.forward(normed, linears.k),
+      this.weights.rotary,
+      positions,
+      config.headDim,
+    )
     const v = ops.linear.forward(normed, linears.v)
     const attention = ops.attention.forward(q, k, v, this.attentionShape(shape))
     const middle = ops.linear.forward(attention.out, linears.o, { residual: x })
@@ -259,8 +275,18 @@ export class LlamaModel implements Model<TextExample> {
       const weights = this.weights.layers[layer]
       const linears = this.linears(layer, adapter)
       const normed = ops.rmsNorm.forward(x, weights.inputNorm, config.rmsNormEps)
-      const q = ops.rotary.forward(ops.linear.forward(normed, linears.q), this.weights.rotary, positions, config.headDim)
-      const k = ops.rotary.forward(ops.linear.forward(normed, linears.k), this.weights.rotary, positions, config.headDim)
+      const q = ops.rotary.forward(
+        ops.linear.forward(normed, linears.q),
+        this.weights.rotary,
+        positions,
+        config.headDim,
+      )
+      const k = ops.rotary.forward(
+        ops.linear.forward(normed, linears.k),
+        this.weights.rotary,
+        positions,
+        config.headDim,
+      )
       const v = ops.linear.forward(normed, linears.v)
       const attended = ops.attention.cached(q, k, v, cache, positions, config.heads, config.headDim)
       const middle = ops.linear.forward(attended, linears.o, { residual: x })

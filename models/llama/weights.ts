@@ -95,7 +95,9 @@ export function placeWeights(engine: Engine, config: LlamaConfig, source: Tensor
  * [positions, headDim] cosines and sines of position * theta^(-2i/headDim), rounded to float32 where
  * transformers rounds, so that long positions agree with it. Su et al. 2021, https://arxiv.org/abs/2104.09864
  */
-export function rotaryTable(config: Pick<LlamaConfig, 'maxPositions' | 'headDim' | 'ropeTheta'>): Float32Array {
+export function rotaryTable(
+  config: Pick<LlamaConfig, 'maxPositions' | 'headDim' | 'ropeTheta'>,
+): Float32Array {
   const half = config.headDim / 2
   const table = new Float32Array(config.maxPositions * config.headDim)
   for (let i = 0; i < half; i++) {

@@ -27,7 +27,11 @@ export async function readAdapter(placed: EngineAdapter, like: Adapter): Promise
   const values = await placed.parameters.read()
   const modules = new Map<string, LoraFactors>()
   for (const factors of like.modules.values()) {
-    modules.set(factors.name, { ...factors, a: values.get(loraA(factors.name))!, b: values.get(loraB(factors.name))! })
+    modules.set(factors.name, {
+      ...factors,
+      a: values.get(loraA(factors.name))!,
+      b: values.get(loraB(factors.name))!,
+    })
   }
   return { modules }
 }
@@ -38,7 +42,8 @@ export function loraPath(adapter: EngineAdapter | null, module: string): LoraPat
   if (!adapter || !entry) return undefined
   const a = adapter.parameters.parameters.get(loraA(module))
   const b = adapter.parameters.parameters.get(loraB(module))
-  if (!a || !b) throw new MismatchError('adapter/incomplete', `The adapter names ${module} but holds no factors for it.`)
+  if (!a || !b)
+    throw new MismatchError('adapter/incomplete', `The adapter names ${module} but holds no factors for it.`)
   return { a, b, scale: entry.alpha / entry.rank }
 }
 

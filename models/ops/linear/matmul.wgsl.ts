@@ -1,0 +1,301 @@
+/**
+ * Matrix products in WGSL: y [m, n] = scale · a b (+ lowScale · h l) (+ bias) (+ residual), in the three layouts
+ * that forward (a bᵀ), input gradient (a b) and weight gradient (aᵀ b) need. Sizes are baked into the source, so
+ * the compiler sees every bound. Every variant adds in a fixed order: results repeat to the bit.
+ *
+ * - `direct`: each invocation keeps a 4 x 4 tile in registers and reads the operands from memory.
+ * - `tiled`: 64 x 64 tiles through workgroup memory; 256 invocations of 4 x 4.
+ * - `splitK`: for small results of long sums (a factor's gradient): 64 invocations share one 4 x 4 tile, each
+ *   sums every 64th term, and a tree adds them up.
+ */
+import type { PlanTensor } from '../../plan/plan-tensor.ts'
+import { type Binding, lineOfWorkgroups, type Recorder } from '../../plan/recorder.ts'
+
+export interface MatmulRequest {
+  readonly name: string
+  readonly m: number
+  readonly n: number
+  readonly k: number
+  readonly a: PlanTensor
+  /** 'mk': a[m, k] row-major; 'km': a[k, m]. */
+  readonly aLayout: 'mk' | 'km'
+  readonly b: PlanTensor
+  /** 'nk': b[n, k] (a transposed weight); 'kn': b[k, n]. */
+  readonly bLayout: 'nk' | 'kn'
+  readonly y: PlanTensor
+  readonly scale?: number
+  /** += scale · h [m, rank] l, l being [n, rank] ('nk') or [rank, n] ('kn'). */
+  readonly low?: {
+    readonly h: PlanTensor
+    readonly l: PlanTensor
+    readonly rank: number
+    readonly scale: number
+    readonly layout: 'nk' | 'kn'
+  }
+  readonly bias?: PlanTensor // [n]
+  readonly residual?: PlanTensor // [m, n]
+}
+
+export type MatmulVariant = 'direct' | 'tiled' | 'splitK'
+
+const TILE = 4
+const SPLIT = 64
+
+export function matmul(recorder: Recorder, request: MatmulRequest): void {
+  recordMatmul(recorder, request, chooseVariant(recorder, request))
+}
+
+function chooseVariant(recorder: Recorder, { m, n, k }: MatmulRequest): MatmulVariant {
+  if (recorder.style === 'direct') return 'direct'
+  if (m >= 32 && n >= 32) return 'tiled'
+  // Few tiles and a long sum leave a GPU idle unless the sum itself is shared out.
+  const tiles = Math.ceil(m / TILE) * Math.ceil(n / TILE)
+  return k >= 4 * SPLIT && tiles <= 4096 ? 'splitK' : 'direct'
+}
+
+export function recordMatmul(recorder: Recorder, request: MatmulRequest, variant: MatmulVariant): void {
+  const { m, n, k, low } = request
+  const flops = 2 * m * n * (k + (low?.rank ?? 0))
+  const source =
+    variant === 'direct' ? direct(request) : variant === 'tiled' ? tiled(request) : splitK(request)
+  const reads: Record<string, Binding> = {
+    a: { tensor: request.a, vector: source.aVector },
+    b: { tensor: request.b, vector: source.bVector },
+  }
+  if (low) {
+    reads.h = low.h
+    reads.l = low.l
+  }
+  if (request.bias) reads.bias = request.bias
+  if (request.residual) reads.residual = request.residual
+  recorder.dispatch({
+    name: `${request.name}.${variant}`,
+    reads,
+    writes: { y: request.y },
+    body: source.body,
+    workgroups: source.workgroups,
+    flops,
+  })
+}
+
+interface Source {
+  readonly body: string
+  readonly workgroups: readonly [number, number, number]
+  readonly aVector: 1 | 4
+  readonly bVector: 1 | 4
+}
+
+const times = <T>(count: number, make: (index: number) => T): T[] =>
+  Array.from({ length: count }, (_, i) => make(i))
+const float = (value: number) => {
+  const text = String(Math.fround(value))
+  return /[.e]/.test(text) ? `${text}f` : `${text}.0f`
+}
+
+/** acc_i (a vec4 over four columns from n0) -> y, with everything that is added at the end. */
+function epilogue(request: MatmulRequest, rows: number): string {
+  const { m, n, low, scale } = request
+  const lines: string[] = []
+  for (let i = 0; i < rows; i++) {
+    lines.push(`  if (m0 + ${i}u < ${m}u) {`)
+    lines.push(`    var sum = acc${i}${scale === undefined || scale === 1 ? '' : ` * ${float(scale)}`};`)
+    if (low) {
+      lines.push(`    var lowSum = vec4<f32>();`)
+      lines.push(`    for (var r = 0u; r < ${low.rank}u; r++) {`)
+      const at = (j: number) =>
+        low.layout === 'nk'
+          ? `l[min(n0 + ${j}u, ${n - 1}u) * ${low.rank}u + r]`
+          : `l[r * ${n}u + min(n0 + ${j}u, ${n - 1}u)]`
+      lines.push(
+        `      lowSum += h[(m0 + ${i}u) * ${low.rank}u + r] * vec4<f32>(${times(4, at).join(', ')});`,
+      )
+      lines.push(`    }`)
+      lines.push(`    sum += lowSum * ${float(low.scale)};`)
+    }
+    for (let j = 0; j < TILE; j++) {
+      const added = [
+        `sum[${j}]`,
+        request.bias && `bias[n0 + ${j}u]`,
+        request.residual && `residual[(m0 + ${i}u) * ${n}u + n0 + ${j}u]`,
+      ].filter(Boolean)
+      const store = `y[(m0 + ${i}u) * ${n}u + n0 + ${j}u] = ${added.join(' + ')};`
+      lines.push(n % TILE === 0 ? `    ${store}` : `    if (n0 + ${j}u < ${n}u) { ${store} }`)
+    }
+    lines.push(`  }`)
+  }
+  return lines.join('\n')
+}
+
+/** The sum over k of one 4 x 4 (or rows x 4) register tile, k from `first` in steps of `step` (in units of `kStep`). */
+function registerLoop(
+  request: MatmulRequest,
+  rows: number,
+  first: string,
+  step: string,
+): { code: string; aVector: 1 | 4; bVector: 1 | 4 } {
+  const { m, n, k, aLayout, bLayout } = request
+  const row = (i: number) => `min(m0 + ${i}u, ${m - 1}u)`
+  const column = (j: number) => `min(n0 + ${j}u, ${n - 1}u)`
+  const lines: string[] = []
+  if (aLayout === 'mk' && bLayout === 'nk' && k % 4 === 0) {
+    const k4 = k / 4
+    for (let i = 0; i < rows; i++) lines.push(`  let aRow${i} = ${row(i)} * ${k4}u;`)
+    for (let j = 0; j < TILE; j++) lines.push(`  let bRow${j} = ${column(j)} * ${k4}u;`)
+    lines.push(`  for (var k = ${first}; k < ${k4}u; k += ${step}) {`)
+    for (let j = 0; j < TILE; j++) lines.push(`    let b${j} = b[bRow${j} + k];`)
+    for (let i = 0; i < rows; i++) {
+      lines.push(`    let a${i} = a[aRow${i} + k];`)
+      lines.push(`    acc${i} += vec4<f32>(${times(TILE, (j) => `dot(a${i}, b${j})`).join(', ')});`)
+    }
+    lines.push('  }')
+    return { code: lines.join('\n'), aVector: 4, bVector: 4 }
+  }
+  if (aLayout === 'mk' && bLayout === 'kn' && k % 4 === 0 && n % 4 === 0) {
+    const k4 = k / 4
+    for (let i = 0; i < rows; i++) lines.push(`  let aRow${i} = ${row(i)} * ${k4}u;`)
+    lines.push(`  let column = min(n0, ${n - 4}u) / 4u;`)
+    lines.push(`  for (var k = ${first}; k < ${k4}u; k += ${step}) {`)
+    for (let q = 0; q < 4; q++) lines.push(`    let b${q} = b[(k * 4u + ${q}u) * ${n / 4}u + column];`)
+    for (let i = 0; i < rows; i++) {
+      lines.push(`    let a${i} = a[aRow${i} + k];`)
+      lines.push(`    acc${i} += a${i}.x * b0 + a${i}.y * b1 + a${i}.z * b2 + a${i}.w * b3;`)
+    }
+    lines.push('  }')
+    return { code: lines.join('\n'), aVector: 4, bVector: 4 }
+  }
+  if (aLayout === 'km' && bLayout === 'kn' && m % 4 === 0 && n % 4 === 0 && rows === TILE) {
+    lines.push(`  let row = min(m0, ${m - 4}u) / 4u;`)
+    lines.push(`  let column = min(n0, ${n - 4}u) / 4u;`)
+    lines.push(`  for (var k = ${first}; k < ${k}u; k += ${step}) {`)
+    lines.push(`    let av = a[k * ${m / 4}u + row];`)
+    lines.push(`    let bv = b[k * ${n / 4}u + column];`)
+    for (let i = 0; i < rows; i++) lines.push(`    acc${i} += av[${i}] * bv;`)
+    lines.push('  }')
+    return { code: lines.join('\n'), aVector: 4, bVector: 4 }
+  }
+  const aAt = (i: number) => (aLayout === 'mk' ? `a[${row(i)} * ${k}u + k]` : `a[k * ${m}u + ${row(i)}]`)
+  const bAt = (j: number) =>
+    bLayout === 'nk' ? `b[${column(j)} * ${k}u + k]` : `b[k * ${n}u + ${column(j)}]`
+  lines.push(`  for (var k = ${first}; k < ${k}u; k += ${step}) {`)
+  lines.push(`    let bv = vec4<f32>(${times(TILE, bAt).join(', ')});`)
+  for (let i = 0; i < rows; i++) lines.push(`    acc${i} += ${aAt(i)} * bv;`)
+  lines.push('  }')
+  return { code: lines.join('\n'), aVector: 1, bVector: 1 }
+}
+
+function direct(request: MatmulRequest): Source {
+  const { m, n } = request
+  const rows = Math.min(m, TILE)
+  const columns = Math.ceil(n / TILE)
+  const bands = Math.ceil(m / rows)
+  // A single row (decoding) gives every invocation of a workgroup columns; otherwise 8 x 8 tiles.
+  const [sizeX, sizeY] = bands < 8 ? [64, 1] : [8, 8]
+  const loop = registerLoop(request, rows, '0u', '1u')
+  return {
+    aVector: loop.aVector,
+    bVector: loop.bVector,
+    workgroups: [Math.ceil(columns / sizeX), Math.ceil(bands / sizeY), 1],
+    body: `@compute @workgroup_size(${sizeX}, ${sizeY})
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let n0 = id.x * ${TILE}u;
+  let m0 = id.y * ${rows}u;
+  if (n0 >= ${n}u || m0 >= ${m}u) { return; }
+${times(rows, (i) => `  var acc${i} = vec4<f32>();`).join('\n')}
+${loop.code}
+${epilogue(request, rows)}
+}`,
+  }
+}
+
+function splitK(request: MatmulRequest): Source {
+  const { m, n } = request
+  const rows = Math.min(m, TILE)
+  const columns = Math.ceil(n / TILE)
+  const workgroups = lineOfWorkgroups(columns * Math.ceil(m / rows))
+  const loop = registerLoop(request, rows, 'local', `${SPLIT}u`)
+  const reduce: string[] = []
+  for (let i = 0; i < rows; i++) {
+    reduce.push(`  partial[local] = acc${i};`)
+    reduce.push('  workgroupBarrier();')
+    for (let width = SPLIT / 2; width >= 1; width /= 2) {
+      reduce.push(`  if (local < ${width}u) { partial[local] += partial[local + ${width}u]; }`)
+      reduce.push('  workgroupBarrier();')
+    }
+    reduce.push(`  acc${i} = partial[0];`)
+    reduce.push('  workgroupBarrier();')
+  }
+  return {
+    aVector: loop.aVector,
+    bVector: loop.bVector,
+    workgroups,
+    body: `var<workgroup> partial: array<vec4<f32>, ${SPLIT}>;
+@compute @workgroup_size(${SPLIT})
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+  let tile = workgroup.x + workgroup.y * ${workgroups[0]}u;
+  let n0 = (tile % ${columns}u) * ${TILE}u;
+  let m0 = (tile / ${columns}u) * ${rows}u;
+${times(rows, (i) => `  var acc${i} = vec4<f32>();`).join('\n')}
+${loop.code}
+${reduce.join('\n')}
+  if (local != 0u || n0 >= ${n}u || m0 >= ${m}u) { return; }
+${epilogue(request, rows)}
+}`,
+  }
+}
+
+const TILE_MN = 64
+const TILE_K = 16
+
+function tiled(request: MatmulRequest): Source {
+  const { m, n, k, aLayout, bLayout } = request
+  // Neighbouring invocations read neighbouring addresses, whichever way the operand lies.
+  const aLoad =
+    aLayout === 'mk'
+      ? `let tk = index % ${TILE_K}u; let tm = index / ${TILE_K}u;
+      let at = min(mTile + tm, ${m - 1}u) * ${k}u + k0 + tk;`
+      : `let tm = index % ${TILE_MN}u; let tk = index / ${TILE_MN}u;
+      let at = min(k0 + tk, ${k - 1}u) * ${m}u + min(mTile + tm, ${m - 1}u);`
+  const bLoad =
+    bLayout === 'nk'
+      ? `let tk = index % ${TILE_K}u; let tn = index / ${TILE_K}u;
+      let at = min(nTile + tn, ${n - 1}u) * ${k}u + k0 + tk;`
+      : `let tn = index % ${TILE_MN}u; let tk = index / ${TILE_MN}u;
+      let at = min(k0 + tk, ${k - 1}u) * ${n}u + min(nTile + tn, ${n - 1}u);`
+  return {
+    aVector: 1,
+    bVector: 1,
+    workgroups: [Math.ceil(n / TILE_MN), Math.ceil(m / TILE_MN), 1],
+    body: `// Columns of the tiles are padded by one vector: the writes of one column would else meet in one bank.
+var<workgroup> aTile: array<f32, ${TILE_K * (TILE_MN + 4)}>;
+var<workgroup> bTile: array<f32, ${TILE_K * (TILE_MN + 4)}>;
+@compute @workgroup_size(16, 16)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) id: vec3<u32>,
+        @builtin(local_invocation_index) local: u32) {
+  let mTile = workgroup.y * ${TILE_MN}u;
+  let nTile = workgroup.x * ${TILE_MN}u;
+  let m0 = mTile + id.y * ${TILE}u;
+  let n0 = nTile + id.x * ${TILE}u;
+${times(TILE, (i) => `  var acc${i} = vec4<f32>();`).join('\n')}
+  for (var k0 = 0u; k0 < ${k}u; k0 += ${TILE_K}u) {
+    for (var index = local; index < ${TILE_K * TILE_MN}u; index += 256u) {
+      ${aLoad}
+      aTile[tk * ${TILE_MN + 4}u + tm] = select(0.0f, a[min(at, ${m * k - 1}u)], k0 + tk < ${k}u);
+    }
+    for (var index = local; index < ${TILE_K * TILE_MN}u; index += 256u) {
+      ${bLoad}
+      bTile[tk * ${TILE_MN + 4}u + tn] = select(0.0f, b[min(at, ${n * k - 1}u)], k0 + tk < ${k}u);
+    }
+    workgroupBarrier();
+    for (var tk = 0u; tk < ${TILE_K}u; tk++) {
+      let aAt = tk * ${TILE_MN + 4}u + id.y * ${TILE}u;
+      let bAt = tk * ${TILE_MN + 4}u + id.x * ${TILE}u;
+      let bv = vec4<f32>(bTile[bAt], bTile[bAt + 1u], bTile[bAt + 2u], bTile[bAt + 3u]);
+${times(TILE, (i) => `      acc${i} += aTile[aAt + ${i}u] * bv;`).join('\n')}
+    }
+    workgroupBarrier();
+  }
+  if (n0 >= ${n}u) { return; }
+${epilogue(request, TILE)}
+}`,
+  }
+}

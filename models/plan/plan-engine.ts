@@ -1,0 +1,205 @@
+/**
+ * The WebGPU engine: programs are recorded once and replayed, base weights and parameters live in its own
+ * buffers, and tfjs takes no part.
+ */
+import type { Engine, EngineMemory, InputSpec, Program } from '../backend/engine.ts'
+import { DeviceError } from '../errors.ts'
+import type { KvCache, Ops, ParameterSet, Tensor } from '../ops/ops.ts'
+import { DeviceMemory } from './device-memory.ts'
+import { ParameterStorage } from './parameters.ts'
+import { Pipelines } from './pipelines.ts'
+import { planOps } from './plan-ops.ts'
+import { type PlanHost, PlanProgram } from './plan-program.ts'
+import { asPlanTensor, PlanTensor } from './plan-tensor.ts'
+import { type KernelStyle, Recorder } from './recorder.ts'
+
+export interface PlanEngineOptions {
+  readonly device: GPUDevice
+  /** The adapter in words. */
+  readonly description: string
+  /** WebGPU on the CPU (SwiftShader, lavapipe). */
+  readonly software: boolean
+  /** Default: 'direct' on software adapters, 'workgroup' on GPUs. */
+  readonly style?: KernelStyle
+}
+
+export function createPlanEngine(options: PlanEngineOptions): PlanEngine {
+  return new PlanEngine(options)
+}
+
+export class PlanEngine implements Engine {
+  readonly backend = 'webgpu'
+  readonly executor = 'plan'
+  readonly device: string
+  readonly software: boolean
+  readonly style: KernelStyle
+  readonly lost: Promise<string>
+  private readonly gpu: GPUDevice
+  private readonly deviceMemory: DeviceMemory
+  private readonly host: PlanHost
+  private readonly constants = new Set<PlanTensor>()
+  private fault: DeviceError | null = null
+  private disposed = false
+  private dispatchCount = 0
+
+  constructor(options: PlanEngineOptions) {
+    this.gpu = options.device
+    this.device = options.description
+    this.software = options.software
+    this.style = options.style ?? (options.software ? 'direct' : 'workgroup')
+    this.deviceMemory = new DeviceMemory(this.gpu)
+    this.host = {
+      device: this.gpu,
+      memory: this.deviceMemory,
+      pipelines: new Pipelines(this.gpu),
+      check: () => this.check(),
+      replayed: (dispatches) => {
+        this.dispatchCount += dispatches
+      },
+    }
+    this.lost = this.gpu.lost.then(({ reason, message }) => {
+      const sentence =
+        reason === 'destroyed'
+          ? 'The graphics device was closed.'
+          : `The graphics device was lost (${message || 'the browser gave no reason'}); training can resume from the last checkpoint.`
+      this.fault ??= new DeviceError('device/lost', sentence)
+      return sentence
+    })
+    // Without this a buffer over the device's limit reads zeros, and no one is told.
+    this.gpu.addEventListener('uncapturederror', (event) => {
+      this.fault ??= new DeviceError(
+        'device/fault',
+        `The graphics device reported a fault (${event.error.message}); reload, or choose another backend.`,
+      )
+    })
+  }
+
+  /** Dispatches replayed since the engine was made: what tests look at to know that the plan did the work. */
+  get dispatches(): number {
+    return this.dispatchCount
+  }
+
+  constant(values: Float32Array | Int32Array, shape: readonly number[]): Tensor {
+    const tensor = new PlanTensor(
+      this.persistent(values.byteLength, 'constant'),
+      shape,
+      values instanceof Int32Array ? 'int32' : 'float32',
+    )
+    if (tensor.elements !== values.length) throw new RangeError(`[${shape}] is not ${values.length} numbers`)
+    this.gpu.queue.writeBuffer(bufferOf(tensor), 0, values as Float32Array<ArrayBuffer>)
+    this.constants.add(tensor)
+    return tensor
+  }
+
+  parameters(specs: ReadonlyArray<{ name: string; shape: readonly [number, number] }>): ParameterSet {
+    return new ParameterStorage(
+      this.gpu,
+      this.deviceMemory,
+      (buffer, bytes) => this.readBuffer(buffer, bytes),
+      specs,
+    )
+  }
+
+  kvCache(capacity: number, width: number): KvCache {
+    const rows = () => {
+      const tensor = new PlanTensor(this.persistent(capacity * width * 4, 'kvCache'), [capacity, width])
+      this.constants.add(tensor)
+      return tensor
+    }
+    return { capacity, keys: rows(), values: rows() }
+  }
+
+  async program(
+    name: string,
+    inputs: readonly InputSpec[],
+    body: (ops: Ops, inputs: Readonly<Record<string, Tensor>>) => Record<string, Tensor>,
+  ): Promise<Program> {
+    this.check()
+    const placed = inputs.map((spec) => {
+      const bytes = spec.shape.reduce((product, size) => product * size, 4)
+      return {
+        ...spec,
+        tensor: new PlanTensor(this.persistent(bytes, `${name}.${spec.name}`), spec.shape, spec.dtype),
+      }
+    })
+    try {
+      const recorder = new Recorder(this.style)
+      const outputs = body(
+        planOps(recorder),
+        Object.fromEntries(placed.map((input) => [input.name, input.tensor])),
+      )
+      return await PlanProgram.create(
+        this.host,
+        name,
+        placed,
+        new Map(Object.entries(outputs).map(([key, tensor]) => [key, asPlanTensor(tensor)])),
+        recorder,
+      )
+    } catch (error) {
+      for (const { tensor } of placed) this.deviceMemory.destroy(bufferOf(tensor))
+      throw error
+    }
+  }
+
+  free(given: Tensor | KvCache): void {
+    for (const tensor of 'keys' in given ? [given.keys, given.values] : [given]) {
+      const owned = asPlanTensor(tensor)
+      if (this.constants.delete(owned)) this.deviceMemory.destroy(bufferOf(owned))
+    }
+  }
+
+  memory(): EngineMemory {
+    return {
+      tensors: this.constants.size,
+      buffers: this.deviceMemory.buffers,
+      bytes: this.deviceMemory.bytes,
+    }
+  }
+
+  tfjsOps(): number {
+    return 0
+  }
+
+  async finish(): Promise<void> {
+    await this.gpu.queue.onSubmittedWorkDone()
+    this.check()
+  }
+
+  async dispose(): Promise<void> {
+    if (this.disposed) return
+    this.disposed = true
+    this.deviceMemory.destroyAll()
+    this.gpu.destroy()
+    await this.gpu.lost
+  }
+
+  private check(): void {
+    if (this.fault) throw this.fault
+  }
+
+  private persistent(bytes: number, label: string) {
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC
+    return { kind: 'persistent', buffer: this.deviceMemory.create(bytes, usage, label) } as const
+  }
+
+  private async readBuffer(buffer: GPUBuffer, bytes: number): Promise<Float32Array> {
+    this.check()
+    const staging = this.deviceMemory.create(bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST, 'read')
+    try {
+      const encoder = this.gpu.createCommandEncoder()
+      encoder.copyBufferToBuffer(buffer, 0, staging, 0, bytes)
+      this.gpu.queue.submit([encoder.finish()])
+      await staging.mapAsync(GPUMapMode.READ)
+      const values = new Float32Array(staging.getMappedRange(0, bytes).slice(0))
+      staging.unmap()
+      return values
+    } finally {
+      this.deviceMemory.destroy(staging)
+    }
+  }
+}
+
+function bufferOf(tensor: PlanTensor): GPUBuffer {
+  if (tensor.storage.kind !== 'persistent') throw new TypeError('a transient tensor has no buffer of its own')
+  return tensor.storage.buffer
+}

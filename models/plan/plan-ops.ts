@@ -1,0 +1,30 @@
+/** The ops of a recording: each op's `plan.ts`, over one recorder. */
+import { planAdamw } from '../ops/adamw/plan.ts'
+import { planAdd } from '../ops/add/plan.ts'
+import { planAttention } from '../ops/attention/plan.ts'
+import { planEmbedding } from '../ops/embedding/plan.ts'
+import { planLastRowLogits } from '../ops/last-row-logits/plan.ts'
+import { planLinear } from '../ops/linear/plan.ts'
+import { planLinearCrossEntropy } from '../ops/linear-cross-entropy/plan.ts'
+import type { Ops } from '../ops/ops.ts'
+import { planRmsNorm } from '../ops/rms-norm/plan.ts'
+import { planRotary } from '../ops/rotary/plan.ts'
+import { planSwiGlu } from '../ops/swiglu/plan.ts'
+import type { Recorder } from './recorder.ts'
+
+export function planOps(recorder: Recorder): Ops {
+  return {
+    embedding: planEmbedding(recorder),
+    linear: planLinear(recorder),
+    rmsNorm: planRmsNorm(recorder),
+    rotary: planRotary(recorder),
+    attention: planAttention(recorder),
+    swiglu: planSwiGlu(recorder),
+    linearCrossEntropy: planLinearCrossEntropy(recorder),
+    add: planAdd(recorder),
+    lastRowLogits: planLastRowLogits(recorder),
+    adamw: planAdamw(recorder),
+    // Lifetimes come from the recording: a scope only names what happens in it.
+    scope: (name, body) => recorder.scope(name, body),
+  }
+}

@@ -1,0 +1,293 @@
+/**
+ * A recorded program, ready to replay: write the inputs, encode the dispatches, submit. Nothing is allocated in a
+ * replay; a staging buffer per output is made at first read and kept.
+ *
+ * A long replay goes out in several submits of about `SUBMIT_MS` each, by the speed measured so far, so that the
+ * desktop stays alive and no watchdog ends the device.
+ */
+import type { InputSpec, Program, ProgramInputs, ProgramStats } from '../backend/engine.ts'
+import type { DeviceMemory } from './device-memory.ts'
+import { layOut } from './layout.ts'
+import type { Pipelines } from './pipelines.ts'
+import type { PlanTensor } from './plan-tensor.ts'
+import type { Dispatch, Recorder } from './recorder.ts'
+
+const SUBMIT_MS = 80
+/** Before anything was measured: under 100 ms on a 100 GFLOP/s integrated GPU. */
+const FIRST_SUBMIT_FLOPS = 5e9
+/** Replays under way at once: one running, one waiting, so that the device never idles and memory stays bounded. */
+const MAX_IN_FLIGHT = 2
+
+interface Step {
+  readonly pipeline: GPUComputePipeline
+  readonly group: GPUBindGroup
+  readonly workgroups: readonly [number, number, number]
+  readonly flops: number
+}
+
+/** What a program needs of its engine. */
+export interface PlanHost {
+  readonly device: GPUDevice
+  readonly memory: DeviceMemory
+  readonly pipelines: Pipelines
+  /** Throws the engine's named error once the device is lost or has reported a fault. */
+  check(): void
+  /** Counts what was replayed. */
+  replayed(dispatches: number): void
+}
+
+export class PlanProgram implements Program {
+  readonly name: string
+  private readonly host: PlanHost
+  private readonly inputs: ReadonlyArray<InputSpec & { readonly tensor: PlanTensor }>
+  private readonly outputs: ReadonlyMap<string, PlanTensor>
+  private readonly steps: readonly Step[]
+  private readonly buffers: readonly GPUBuffer[]
+  private readonly bufferOf: (tensor: PlanTensor) => GPUBuffer
+  private readonly intermediateBytes: number
+  private readonly flops: number
+  private readonly staging = new Map<string, GPUBuffer[]>()
+  private readonly inFlight: Promise<unknown>[] = []
+  private flopsPerMs = FIRST_SUBMIT_FLOPS / SUBMIT_MS
+  private replays = 0
+  private disposed = false
+
+  private constructor(
+    host: PlanHost,
+    name: string,
+    inputs: ReadonlyArray<InputSpec & { readonly tensor: PlanTensor }>,
+    outputs: ReadonlyMap<string, PlanTensor>,
+    steps: readonly Step[],
+    transient: { buffers: readonly GPUBuffer[]; bytes: number; bufferOf: (tensor: PlanTensor) => GPUBuffer },
+  ) {
+    this.host = host
+    this.name = name
+    this.inputs = inputs
+    this.outputs = outputs
+    this.steps = steps
+    this.buffers = transient.buffers
+    this.bufferOf = transient.bufferOf
+    this.intermediateBytes = transient.bytes
+    this.flops = steps.reduce((sum, step) => sum + step.flops, 0)
+  }
+
+  static async create(
+    host: PlanHost,
+    name: string,
+    inputs: ReadonlyArray<InputSpec & { readonly tensor: PlanTensor }>,
+    outputs: ReadonlyMap<string, PlanTensor>,
+    recorder: Recorder,
+  ): Promise<PlanProgram> {
+    const { device, memory, pipelines } = host
+    const dispatches = withoutDead(recorder.dispatches, outputs)
+    const transient = placeTransients(memory, name, dispatches, outputs)
+    try {
+      const compiled = await Promise.all(dispatches.map((dispatch) => pipelines.compile(dispatch)))
+      const steps = dispatches.map(
+        (dispatch, index): Step => ({
+          pipeline: compiled[index],
+          group: device.createBindGroup({
+            label: dispatch.name,
+            layout: pipelines.groupLayout(dispatch.access),
+            entries: dispatch.tensors.map((tensor, binding) => ({
+              binding,
+              resource: {
+                buffer: transient.bufferOf(tensor),
+                offset: tensor.offsetBytes,
+                size: Math.max(4, tensor.bytes),
+              },
+            })),
+          }),
+          workgroups: dispatch.workgroups,
+          flops: dispatch.flops,
+        }),
+      )
+      return new PlanProgram(host, name, inputs, outputs, steps, transient)
+    } catch (error) {
+      for (const buffer of transient.buffers) memory.destroy(buffer)
+      throw error
+    }
+  }
+
+  get stats(): ProgramStats {
+    return {
+      dispatches: this.steps.length,
+      intermediateBytes: this.intermediateBytes,
+      replays: this.replays,
+    }
+  }
+
+  async run(inputs: ProgramInputs, read: readonly string[] = []): Promise<Record<string, Float32Array>> {
+    if (this.disposed) throw new Error(`${this.name} was disposed`)
+    while (this.inFlight.length >= MAX_IN_FLIGHT) await this.inFlight[0]
+    this.host.check()
+    const { device } = this.host
+    for (const { name, tensor, dtype } of this.inputs) {
+      const values = inputs[name]
+      const right = dtype === 'int32' ? values instanceof Int32Array : values instanceof Float32Array
+      if (!right || values.length !== tensor.elements) {
+        throw new RangeError(`${this.name}: input ${name} must be ${dtype} [${tensor.shape}]`)
+      }
+      device.queue.writeBuffer(this.bufferOf(tensor), tensor.offsetBytes, values as Float32Array<ArrayBuffer>)
+    }
+    this.submit()
+    const copies = read.map((name) => this.copyOut(name))
+    this.replays++
+    this.host.replayed(this.steps.length)
+    const started = performance.now()
+    const alone = this.inFlight.length === 0
+    const leave = () => {
+      this.inFlight.splice(this.inFlight.indexOf(done), 1)
+      // Replays that overlap wait for each other, so only a lone one tells the device's speed.
+      if (alone) this.flopsPerMs = Math.max(1e4, this.flops / Math.max(0.1, performance.now() - started))
+    }
+    // A lost device rejects: `check` has the sentence for it.
+    const done: Promise<void> = device.queue.onSubmittedWorkDone().then(leave, leave)
+    this.inFlight.push(done)
+    const result: Record<string, Float32Array> = {}
+    for (const copy of copies) result[copy.name] = await this.collect(copy)
+    this.host.check()
+    return result
+  }
+
+  dispose(): void {
+    if (this.disposed) return
+    this.disposed = true
+    for (const buffer of this.buffers) this.host.memory.destroy(buffer)
+    for (const { tensor } of this.inputs) this.host.memory.destroy(this.bufferOf(tensor))
+    for (const buffers of this.staging.values())
+      for (const buffer of buffers) this.host.memory.destroy(buffer)
+  }
+
+  private submit(): void {
+    const { device } = this.host
+    const budget = this.flopsPerMs * SUBMIT_MS
+    let at = 0
+    while (at < this.steps.length) {
+      const encoder = device.createCommandEncoder()
+      const pass = encoder.beginComputePass()
+      let flops = 0
+      let pipeline: GPUComputePipeline | null = null
+      while (at < this.steps.length && (flops === 0 || flops + this.steps[at].flops <= budget)) {
+        const step = this.steps[at++]
+        if (step.pipeline !== pipeline) {
+          pipeline = step.pipeline
+          pass.setPipeline(pipeline)
+        }
+        pass.setBindGroup(0, step.group)
+        pass.dispatchWorkgroups(...step.workgroups)
+        flops += step.flops
+      }
+      pass.end()
+      device.queue.submit([encoder.finish()])
+    }
+  }
+
+  private copyOut(name: string): { name: string; tensor: PlanTensor; buffer: GPUBuffer } {
+    const tensor = this.outputs.get(name)
+    if (!tensor) throw new RangeError(`${this.name} has no output ${name}`)
+    const { device, memory } = this.host
+    const buffer =
+      this.staging.get(name)?.pop() ??
+      memory.create(tensor.bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST, `${this.name}.${name}`)
+    const encoder = device.createCommandEncoder()
+    encoder.copyBufferToBuffer(this.bufferOf(tensor), tensor.offsetBytes, buffer, 0, tensor.bytes)
+    device.queue.submit([encoder.finish()])
+    return { name, tensor, buffer }
+  }
+
+  private async collect({
+    name,
+    tensor,
+    buffer,
+  }: {
+    name: string
+    tensor: PlanTensor
+    buffer: GPUBuffer
+  }): Promise<Float32Array> {
+    try {
+      await buffer.mapAsync(GPUMapMode.READ)
+    } catch (error) {
+      this.host.check()
+      throw error
+    }
+    const values = new Float32Array(buffer.getMappedRange(0, tensor.bytes).slice(0))
+    buffer.unmap()
+    if (this.disposed) this.host.memory.destroy(buffer)
+    else this.staging.set(name, [...(this.staging.get(name) ?? []), buffer])
+    return values
+  }
+}
+
+/**
+ * Drops dispatches nobody reads: those whose every written tensor is transient, is not an output and is read by
+ * no kept dispatch.
+ */
+function withoutDead(dispatches: readonly Dispatch[], outputs: ReadonlyMap<string, PlanTensor>): Dispatch[] {
+  const needed = new Set<number>()
+  const note = (tensor: PlanTensor) => {
+    if (tensor.storage.kind === 'transient') needed.add(tensor.storage.id)
+  }
+  for (const tensor of outputs.values()) note(tensor)
+  const kept: Dispatch[] = []
+  for (let index = dispatches.length - 1; index >= 0; index--) {
+    const dispatch = dispatches[index]
+    const matters = dispatch.tensors.some(
+      ({ storage }, binding) =>
+        dispatch.access[binding] === 'w' && (storage.kind === 'persistent' || needed.has(storage.id)),
+    )
+    if (!matters) continue
+    kept.push(dispatch)
+    for (const tensor of dispatch.tensors) note(tensor)
+  }
+  return kept.reverse()
+}
+
+function placeTransients(
+  memory: DeviceMemory,
+  name: string,
+  dispatches: readonly Dispatch[],
+  outputs: ReadonlyMap<string, PlanTensor>,
+) {
+  const lifetimes = new Map<number, { bytes: number; first: number; last: number }>()
+  const touch = (tensor: PlanTensor, at: number) => {
+    const { storage } = tensor
+    if (storage.kind !== 'transient') return
+    const known = lifetimes.get(storage.id)
+    if (known) known.last = at
+    else lifetimes.set(storage.id, { bytes: storage.bytes, first: at, last: at })
+  }
+  dispatches.forEach((dispatch, at) => {
+    for (const tensor of dispatch.tensors) touch(tensor, at)
+  })
+  // Outputs are read after the last dispatch.
+  for (const tensor of outputs.values()) touch(tensor, dispatches.length)
+  const ids = [...lifetimes.keys()]
+  const { slotOf, slotBytes } = layOut(ids.map((id) => lifetimes.get(id)!))
+  const buffers: GPUBuffer[] = []
+  try {
+    for (const bytes of slotBytes) {
+      buffers.push(
+        memory.create(
+          bytes,
+          GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+          name,
+        ),
+      )
+    }
+  } catch (error) {
+    for (const buffer of buffers) memory.destroy(buffer)
+    throw error
+  }
+  const slots = new Map(ids.map((id, index) => [id, buffers[slotOf[index]]]))
+  return {
+    buffers,
+    bytes: slotBytes.reduce((sum, bytes) => sum + bytes, 0),
+    bufferOf: ({ storage }: PlanTensor): GPUBuffer => {
+      if (storage.kind === 'persistent') return storage.buffer
+      const buffer = slots.get(storage.id)
+      if (!buffer) throw new RangeError(`${name} returns a tensor nothing writes`)
+      return buffer
+    },
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * Writes down what a program does: a list of dispatches over tensors, nothing run. Ops' `plan.ts` files call
+ * `dispatch`; the plan turns the list into pipelines, bind groups and buffers once.
+ */
+import type { DType } from '../ops/ops.ts'
+import { PlanTensor } from './plan-tensor.ts'
+
+/** How the hot kernels are written; see `models/ops/linear/matmul.wgsl.ts`. */
+export type KernelStyle =
+  /** Register tiles, no workgroup memory: what suits a CPU that plays GPU. */
+  | 'direct'
+  /** Workgroup memory and barriers: what suits a GPU. */
+  | 'workgroup'
+
+/** A tensor of a dispatch, optionally seen as vectors of 2 or 4 numbers. */
+export type Binding = PlanTensor | { readonly tensor: PlanTensor; readonly vector: 1 | 2 | 4 }
+
+export interface DispatchRequest {
+  readonly name: string
+  /** Read only. */
+  readonly reads: Readonly<Record<string, Binding>>
+  /** Read and written in place. */
+  readonly updates?: Readonly<Record<string, Binding>>
+  /** Written without being read first. */
+  readonly writes: Readonly<Record<string, Binding>>
+  /** WGSL after the bindings, which are declared from the names above: helpers and `fn main`. */
+  readonly body: string
+  readonly workgroups: readonly [number, number, number]
+  /** Floating-point operations, for pacing submits and for benches. */
+  readonly flops: number
+}
+
+export interface Dispatch {
+  readonly name: string
+  readonly scope: string
+  readonly code: string
+  /** 'r' or 'w' for each binding in order. */
+  readonly access: string
+  readonly tensors: readonly PlanTensor[]
+  readonly workgroups: readonly [number, number, number]
+  readonly flops: number
+}
+
+export class Recorder {
+  readonly dispatches: Dispatch[] = []
+  readonly style: KernelStyle
+  private readonly scopes: string[] = []
+  private readonly memo = new Map<PlanTensor, Map<unknown, PlanTensor>>()
+  private transients = 0
+
+  constructor(style: KernelStyle) {
+    this.style = style
+  }
+
+  /** New transient memory, laid out when the recording ends. */
+  tensor(shape: readonly number[], dtype: DType = 'float32'): PlanTensor {
+    const elements = shape.reduce((product, size) => product * size, 1)
+    return new PlanTensor({ kind: 'transient', id: this.transients++, bytes: elements * 4 }, shape, dtype)
+  }
+
+  dispatch(request: DispatchRequest): void {
+    for (const count of request.workgroups) {
+      if (!Number.isInteger(count) || count < 1 || count > MAX_WORKGROUPS) {
+        throw new RangeError(`${request.name}: ${request.workgroups} workgroups`)
+      }
+    }
+    const declarations: string[] = []
+    const tensors: PlanTensor[] = []
+    let access = ''
+    const declare = (group: Readonly<Record<string, Binding>>, writable: boolean) => {
+      for (const [name, binding] of Object.entries(group)) {
+        const { tensor, vector } =
+          binding instanceof PlanTensor ? { tensor: binding, vector: 1 as const } : binding
+        const scalar = tensor.dtype === 'int32' ? 'i32' : 'f32'
+        const element = vector === 1 ? scalar : `vec${vector}<${scalar}>`
+        declarations.push(
+          `@group(0) @binding(${tensors.length}) var<storage, ${writable ? 'read_write' : 'read'}> ${name}: array<${element}>;`,
+        )
+        tensors.push(tensor)
+        access += writable ? 'w' : 'r'
+      }
+    }
+    declare(request.reads, false)
+    declare(request.updates ?? {}, true)
+    declare(request.writes, true)
+    this.dispatches.push({
+      name: request.name,
+      scope: this.scopes.join('/'),
+      code: `${declarations.join('\n')}\n${request.body}`,
+      access,
+      tensors,
+      workgroups: request.workgroups,
+      flops: request.flops,
+    })
+  }
+
+  /**
+   * What was already computed from `tensor` under `key`, or the result of `make`: a recomputed block's low-rank
+   * products serve its backward too. Tensors are written once, so this is safe until parameters change.
+   */
+  once(tensor: PlanTensor, key: unknown, make: () => PlanTensor): PlanTensor {
+    let known = this.memo.get(tensor)
+    if (!known) {
+      known = new Map()
+      this.memo.set(tensor, known)
+    }
+    let result = known.get(key)
+    if (!result) {
+      result = make()
+      known.set(key, result)
+    }
+    return result
+  }
+
+  /** Parameters change here: nothing computed from them before holds after. */
+  forget(): void {
+    this.memo.clear()
+  }
+
+  scope<T>(name: string, body: () => T): T {
+    this.scopes.push(name)
+    try {
+      return body()
+    } finally {
+      this.scopes.pop()
+    }
+  }
+}
+
+/** maxComputeWorkgroupsPerDimension's default. */
+export const MAX_WORKGROUPS = 65_535
+
+/**
+ * Workgroups for `count` in a line, folded into two dimensions where one is not enough; the kernel's line index
+ * is then `workgroup.x + workgroup.y * workgroupsX`, as `LINE_INDEX` writes it.
+ */
+export function lineOfWorkgroups(count: number): readonly [number, number, number] {
+  if (count <= MAX_WORKGROUPS) return [count, 1, 1]
+  const y = Math.ceil(count / MAX_WORKGROUPS)
+  return [Math.ceil(count / y), y, 1]
+}
+
+export const LINE_SIZE = 64
+
+/** `fn main` over `count` invocations in a line; `i` is the index, invocations past the end return. */
+export function lineKernel(
+  count: number,
+  body: string,
+): { body: string; workgroups: readonly [number, number, number] } {
+  const workgroups = lineOfWorkgroups(Math.ceil(count / LINE_SIZE))
+  return {
+    workgroups,
+    body: `@compute @workgroup_size(${LINE_SIZE})
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+  let i = (workgroup.x + workgroup.y * ${workgroups[0]}u) * ${LINE_SIZE}u + local;
+  if (i >= ${count}u) { return; }
+${body}
+}`,
+  }
+}
