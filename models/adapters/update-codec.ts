@@ -64,6 +64,9 @@ export const MAX_EXAMPLES = 1_000
 
 const MAX_CODE = 127
 
+/** 127 times the scale must stay a float32; only changes beyond 3.3e38 meet this. */
+const MAX_SCALE = 2 ** 121
+
 interface TensorSpec {
   readonly name: string
   readonly shape: readonly [number, number]
@@ -118,7 +121,7 @@ function quantise(
     const end = Math.min(start + SCALE_BLOCK, values.length)
     let largest = 0
     for (let i = start; i < end; i++) largest = Math.max(largest, Math.abs(values[i]))
-    scales[block] = largest / MAX_CODE
+    scales[block] = Math.min(largest / MAX_CODE, MAX_SCALE)
     const scale = scales[block] // as float32, what the decoder multiplies by
     if (scale === 0) continue
     for (let i = start; i < end; i++) {
