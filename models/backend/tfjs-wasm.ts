@@ -1,0 +1,49 @@
+/**
+ * Creates tfjs's WebAssembly backend, whose matrix products are XNNPACK's: what runs where there is no GPU.
+ *
+ * tfjs sizes its thread pool once, as half of `navigator.hardwareConcurrency`, and offers no way to say
+ * otherwise (its setThreadsCount must not exceed that pool). Inside a worker the property can be overridden
+ * while the backend starts. Threads need a cross-origin isolated page; in Node there is one thread.
+ */
+
+import { getThreadsCount, setWasmPaths } from '@tensorflow/tfjs-backend-wasm'
+import * as tf from '@tensorflow/tfjs-core'
+import { createEagerEngine } from './eager-engine.ts'
+import type { Engine } from './engine.ts'
+import { never, startTfjs } from './tfjs-start.ts'
+import { installWasmKernels } from './tfjs-wasm-kernels.ts'
+
+/** More threads than this make tfjs's products slower, not faster: they are too small to be cut further. */
+const MAX_THREADS = 4
+
+/** `wasmPath` is where tfjs's three .wasm files lie, with a slash at its end; Node finds them itself. */
+export async function createWasmEngine(wasmPath?: string): Promise<Engine> {
+  if (!tf.engine().registry.wasm) {
+    if (wasmPath !== undefined) setWasmPaths(wasmPath)
+    await withDoubledConcurrency(() => startTfjs('wasm', () => tf.setBackend('wasm')))
+    installWasmKernels()
+  } else {
+    await startTfjs('wasm', () => tf.setBackend('wasm'))
+  }
+  const threads = Math.max(1, getThreadsCount())
+  return createEagerEngine({
+    backend: 'wasm',
+    device: `this computer's processor (wasm, ${threads} ${threads === 1 ? 'thread' : 'threads'})`,
+    software: false,
+    lost: never,
+  })
+}
+
+/** Runs `start` while the worker's navigator claims twice its cores, so that halving gives them all. */
+async function withDoubledConcurrency(start: () => Promise<void>): Promise<void> {
+  if (typeof WorkerGlobalScope === 'undefined') return start()
+  const cores = Math.min(MAX_THREADS, navigator.hardwareConcurrency || 1)
+  Object.defineProperty(navigator, 'hardwareConcurrency', { value: cores * 2, configurable: true })
+  try {
+    await start()
+  } finally {
+    Reflect.deleteProperty(navigator, 'hardwareConcurrency')
+  }
+}
+
+declare const WorkerGlobalScope: unknown

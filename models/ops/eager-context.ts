@@ -1,0 +1,107 @@
+/**
+ * What the eager ops share: how tfjs tensors stand behind `Tensor`, which matrix products a backend is quick
+ * at, and tensors worth keeping for longer than one op.
+ *
+ * tfjs-wasm hands a product to XNNPACK (about 20 GFLOP/s a core) only if it is one plain a·b; with a transpose
+ * flag or a batch it falls into scalar loops (about 1.5). There, transposes are made explicitly, batches are
+ * looped, and a frozen weight gets a transposed copy when it is first used. XNNPACK packs the right-hand matrix
+ * and keeps the packing by tensor id until that tensor is disposed: one data id must never be the right-hand
+ * side under two shapes.
+ */
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor } from './ops.ts'
+
+/** The tfjs tensor behind a value of the eager executor. */
+export function native(tensor: Tensor): tf.Tensor {
+  if (!(tensor instanceof tf.Tensor)) throw new TypeError('This tensor belongs to another executor.')
+  return tensor
+}
+
+export const native2d = (tensor: Tensor) => native(tensor) as tf.Tensor2D
+
+/** A tfjs tensor as a value of the eager executor. */
+export function wrap(tensor: tf.Tensor): Tensor {
+  if (tensor.dtype !== 'float32' && tensor.dtype !== 'int32')
+    throw new TypeError(`No ${tensor.dtype} tensors here.`)
+  return tensor as tf.Tensor & { dtype: 'float32' | 'int32' }
+}
+
+/** tf.tidy for bodies that return this project's tensors: frees everything made inside but what is returned. */
+export function tidy<T>(body: () => T, name = ''): T {
+  return tf.tidy(name, body as () => tf.TensorContainer) as T
+}
+
+export class EagerContext {
+  /** True where only plain, unbatched products are quick (wasm). */
+  readonly plainProducts: boolean
+  private readonly transposedWeights = new Map<number, tf.Tensor2D>()
+  private readonly lasting = new Map<string, tf.Tensor>()
+  private readonly ofThisRun = new Map<string, tf.Tensor>()
+
+  constructor(plainProducts: boolean) {
+    this.plainProducts = plainProducts
+  }
+
+  /** x Wᵀ with a frozen weight: x [rows, in], weight [out, in] -> [rows, out]. */
+  timesFrozenTransposed(x: tf.Tensor2D, weight: tf.Tensor2D): tf.Tensor2D {
+    if (!this.plainProducts) return tf.matMul(x, weight, false, true)
+    let transposed = this.transposedWeights.get(weight.id)
+    if (!transposed) {
+      transposed = tf.keep(tf.transpose(weight))
+      this.transposedWeights.set(weight.id, transposed)
+    }
+    return tf.matMul(x, transposed)
+  }
+
+  /** aᵀ b: [n, i], [n, j] -> [i, j], or with one leading batch axis. Quickest where b is the narrow one. */
+  transposedTimes<T extends tf.Tensor>(a: T, b: T): T {
+    if (!this.plainProducts) return tf.matMul(a, b, true, false)
+    return tidy(() => tf.matMul<T>(tf.transpose(a, a.rank === 2 ? [1, 0] : [0, 2, 1]), b))
+  }
+
+  /**
+   * Cuts the batch axis of 3-D tensors into pieces that a product is quick for; the other backends take the
+   * whole batch at once.
+   */
+  pieces(x: tf.Tensor3D): tf.Tensor3D[] {
+    if (!this.plainProducts || x.shape[0] === 1) return [x]
+    const [count, rows, columns] = x.shape
+    return Array.from({ length: count }, (_, i) => tf.slice3d(x, [i, 0, 0], [1, rows, columns]))
+  }
+
+  /** A tensor that depends on shapes alone; made once and kept until `dispose`. */
+  shared<T extends tf.Tensor>(key: string, make: () => T): T {
+    return remember(this.lasting, key, make)
+  }
+
+  /** A tensor computed from `source`, made once in this run of a program and freed at its end. */
+  oncePerRun<T extends tf.Tensor>(label: string, source: tf.Tensor, make: () => T): T {
+    return remember(this.ofThisRun, `${label} ${source.id}`, make)
+  }
+
+  endRun(): void {
+    tf.dispose([...this.ofThisRun.values()])
+    this.ofThisRun.clear()
+  }
+
+  /** Frees what was derived from a constant that is about to go. */
+  forget(weight: tf.Tensor): void {
+    this.transposedWeights.get(weight.id)?.dispose()
+    this.transposedWeights.delete(weight.id)
+  }
+
+  dispose(): void {
+    this.endRun()
+    tf.dispose([...this.transposedWeights.values(), ...this.lasting.values()])
+    this.transposedWeights.clear()
+    this.lasting.clear()
+  }
+}
+
+function remember<T extends tf.Tensor>(store: Map<string, tf.Tensor>, key: string, make: () => T): T {
+  const known = store.get(key)
+  if (known) return known as T
+  const made = tf.keep(tidy(make))
+  store.set(key, made)
+  return made
+}

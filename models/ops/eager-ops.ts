@@ -1,0 +1,30 @@
+/** The eager executor: every op runs as tfjs ops at once, on whichever tfjs backend is current. */
+import * as tf from '@tensorflow/tfjs-core'
+import { eagerAdamW } from './adamw/eager.ts'
+import { EagerAttention } from './attention/eager.ts'
+import { type EagerContext, native, tidy, wrap } from './eager-context.ts'
+import { eagerEmbedding } from './embedding/eager.ts'
+import { eagerLastRowLogits } from './last-row-logits/eager.ts'
+import { EagerLinear } from './linear/eager.ts'
+import { EagerLinearCrossEntropy } from './linear-cross-entropy/eager.ts'
+import type { Ops } from './ops.ts'
+import { eagerRmsNorm } from './rms-norm/eager.ts'
+import { EagerRotary } from './rotary/eager.ts'
+import { eagerSwiGlu } from './swiglu/eager.ts'
+
+export function eagerOps(context: EagerContext): Ops {
+  return {
+    embedding: eagerEmbedding,
+    linear: new EagerLinear(context),
+    rmsNorm: eagerRmsNorm,
+    rotary: new EagerRotary(context),
+    attention: new EagerAttention(context),
+    swiglu: eagerSwiGlu,
+    linearCrossEntropy: new EagerLinearCrossEntropy(context),
+    add: (a, b) => wrap(tf.add(native(a), native(b))),
+    lastRowLogits: eagerLastRowLogits(context),
+    adamw: eagerAdamW,
+    // Every Tensor of this executor is a tfjs tensor, so tidy finds those that `body` returns.
+    scope: (name, body) => tidy(body, name),
+  }
+}
