@@ -31,11 +31,28 @@ describe('the tiny tokenizer', () => {
     expect([0, 1, 2, 3].map((id) => tiny.isSpecial(id))).toEqual([true, true, true, false])
   })
 
+  it('splits every kind of number by itself, as the reference does', () => {
+    for (const text of ['½ cup', '2²', 'Ⅷ①', '١٢', '12']) {
+      const characters = [...text].filter((character) => /\p{N}/u.test(character))
+      const apart = text.split(/(\p{N})/u).filter((part) => part !== '')
+      expect(characters.length).toBeGreaterThan(0)
+      expect(tiny.encode(text)).toEqual(apart.flatMap((part) => tiny.encode(part)))
+    }
+  })
+
   it('leaves special tokens out of a decoded text where asked', () => {
     const ids = tiny.encode('<|im_start|>user\nhi<|im_end|>\n')
     expect(tiny.decode(ids, { skipSpecial: true })).toBe('user\nhi\n')
     expect(tiny.decode([0], { skipSpecial: true })).toBe('')
     expect(tiny.decode([])).toBe('')
+  })
+
+  it('keeps spaces before punctuation, whatever the configuration says', () => {
+    const cleaning = createTokenizer(tokenizerJson, {
+      ...tokenizerConfig,
+      clean_up_tokenization_spaces: true,
+    })
+    expect(cleaning.decode(cleaning.encode("he said , I 'm"))).toBe("he said , I 'm")
   })
 
   it('gives back a whole book page by page', () => {

@@ -93,6 +93,22 @@ function chatTemplateText(config: Json): string | undefined {
   return typeof named?.template === 'string' ? named.template : undefined
 }
 
+/**
+ * The reference splits at every character of Unicode's number categories (², Ⅷ, ١ too), the library's Digits
+ * only at decimal ASCII digits: say the same as a Split, which it runs as the reference does.
+ */
+function splitNumbers(preTokenizer: unknown): unknown {
+  if (!isObject(preTokenizer)) return preTokenizer
+  if (preTokenizer.type === 'Digits') {
+    const pattern = { Regex: preTokenizer.individual_digits === true ? '\\p{N}' : '\\p{N}+' }
+    return { type: 'Split', pattern, behavior: 'Isolated', invert: false }
+  }
+  if (preTokenizer.type === 'Sequence' && Array.isArray(preTokenizer.pretokenizers)) {
+    return { ...preTokenizer, pretokenizers: preTokenizer.pretokenizers.map(splitNumbers) }
+  }
+  return preTokenizer
+}
+
 class LlamaTokenizer implements Tokenizer {
   readonly vocabularySize: number
   readonly bosId: number | undefined
@@ -111,14 +127,15 @@ class LlamaTokenizer implements Tokenizer {
       // The library fills in what these optional parts leave out only where they are null.
       const parts = {
         normalizer: null,
-        pre_tokenizer: null,
         post_processor: null,
         decoder: null,
         added_tokens: [],
       }
+      const pre_tokenizer = splitNumbers(json.pre_tokenizer ?? null)
+      // Clean-up would take spaces before punctuation out of decoded text: it must come back as it went in.
       this.#inner = new HuggingFaceTokenizer(
-        { ...parts, ...json },
-        { clean_up_tokenization_spaces: false, ...config },
+        { ...parts, ...json, pre_tokenizer },
+        { ...config, clean_up_tokenization_spaces: false },
       )
     } catch (error) {
       throw malformed(`cannot be used (${(error as Error).message})`, error)
