@@ -1,0 +1,88 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { parseSafetensors } from '../formats/safetensors.ts'
+import { parseLlamaConfig } from '../llama/config.ts'
+import { createTokenizer } from '../llama/tokenizer.ts'
+import { sha256Hex } from '../sha256.ts'
+import { readDocuments } from '../training/documents.ts'
+import { windows } from '../training/windows.ts'
+import {
+  baseDigest,
+  catalog,
+  DEFAULT_MODEL_ID,
+  describeFiles,
+  findModel,
+  MODEL_FILE_NAMES,
+  samples,
+} from './catalog.ts'
+
+const read = (path: string) => new Uint8Array(readFileSync(new URL(path, import.meta.url)))
+const json = (path: string) => JSON.parse(new TextDecoder().decode(read(path)))
+
+describe.each(catalog.map((entry) => [entry.id, entry] as const))('the model %s', (id, entry) => {
+  const files = new Map(MODEL_FILE_NAMES.map((name) => [name, read(`${id}/${name}`)]))
+
+  it('has the files the catalog lists', () => {
+    expect(entry.files).toEqual(describeFiles(files))
+    expect(entry.digest).toBe(baseDigest(entry.files))
+  })
+
+  it('has a card with its licence', () => {
+    expect(new TextDecoder().decode(read(`${id}/README.md`))).toContain(entry.license.split('-')[0])
+  })
+
+  it('counts its parameters', () => {
+    const { tensors } = parseSafetensors(read(`${id}/model.safetensors`))
+    let parameters = 0
+    for (const { shape } of tensors.values()) parameters += shape.reduce((product, size) => product * size, 1)
+    expect(parameters).toBe(entry.parameters)
+  })
+
+  it('has a configuration and a tokenizer that fit', () => {
+    const config = parseLlamaConfig(json(`${id}/config.json`))
+    const tokenizer = createTokenizer(json(`${id}/tokenizer.json`), json(`${id}/tokenizer_config.json`))
+    expect(tokenizer.vocabularySize).toBe(config.vocabularySize)
+    expect(tokenizer.eosId).toBe(config.eosId)
+  })
+})
+
+it('knows its default model and no other name', () => {
+  expect(findModel(DEFAULT_MODEL_ID)?.id).toBe(DEFAULT_MODEL_ID)
+  expect(findModel('constructor')).toBeUndefined()
+})
+
+describe('baseDigest', () => {
+  const files = catalog[0].files
+
+  it('does not depend on the order of the files or of their members', () => {
+    const turned = [...files].reverse().map(({ name, bytes, sha256 }) => ({ sha256, bytes, name }))
+    expect(baseDigest(turned)).toBe(baseDigest(files))
+  })
+
+  it('is another for other files', () => {
+    expect(baseDigest(files.slice(1))).not.toBe(baseDigest(files))
+    expect(baseDigest(files.map((file) => ({ ...file, bytes: file.bytes + 1 })))).not.toBe(baseDigest(files))
+  })
+})
+
+describe('the samples', () => {
+  it('are the texts in their folder, one an author', () => {
+    const present = readdirSync(new URL('samples/', import.meta.url)).filter((name) => name.endsWith('.txt'))
+    expect(samples.map(({ file }) => file).sort()).toEqual(present.sort())
+    expect(new Set(samples.map(({ author }) => author)).size).toBe(samples.length)
+    expect(samples).toHaveLength(6)
+  })
+
+  it.each(samples.map((sample) => [sample.title, sample] as const))(
+    '%s is as listed and trainable',
+    (_, sample) => {
+      const bytes = read(`samples/${sample.file}`)
+      expect([bytes.length, sha256Hex(bytes)]).toEqual([sample.bytes, sample.sha256])
+      expect(sample.bytes).toBeGreaterThan(24_000)
+      expect(sample.bytes).toBeLessThan(30_000)
+      expect(sample.license).toBe('public domain')
+      const tokenizer = createTokenizer(json('tiny/tokenizer.json'), json('tiny/tokenizer_config.json'))
+      expect(windows(readDocuments(sample.file, bytes).documents, tokenizer, 256).length).toBeGreaterThan(25)
+    },
+  )
+})
