@@ -76,23 +76,26 @@ const isCounts = (value: unknown): value is number[] => Array.isArray(value) && 
 /** A name for a message, whatever a stranger put in it. */
 const quote = (name: string) => JSON.stringify(name.length > 80 ? `${name.slice(0, 77)}...` : name)
 
-function readHeader(file: Uint8Array): { header: Record<string, unknown>; dataStart: number } {
-  if (file.length < 8) throw malformed(`it has ${file.length} bytes, and the header's length alone takes 8`)
-  const lengthField = new DataView(file.buffer, file.byteOffset, 8)
-  const upper = lengthField.getUint32(4, true)
+/** Bytes of length field and header, from the file's first 8 bytes. */
+function dataStartOf(start: Uint8Array, fileBytes: number): number {
+  if (fileBytes < 8) throw malformed(`it has ${fileBytes} bytes, and the header's length alone takes 8`)
+  const lengthField = new DataView(start.buffer, start.byteOffset, 8)
   const headerBytes = lengthField.getUint32(0, true)
-  if (upper !== 0 || headerBytes > MAX_HEADER_BYTES) {
+  if (lengthField.getUint32(4, true) !== 0 || headerBytes > MAX_HEADER_BYTES) {
     throw malformed(`it claims a header of more than ${MAX_HEADER_BYTES} bytes`)
   }
-  const dataStart = 8 + headerBytes
-  if (dataStart > file.length) {
-    throw malformed(`it claims a header of ${headerBytes} bytes and has ${file.length - 8} after the length`)
+  if (8 + headerBytes > fileBytes) {
+    throw malformed(`it claims a header of ${headerBytes} bytes and has ${fileBytes - 8} after the length`)
   }
-  if (headerBytes < 2 || file[8] !== 0x7b) throw malformed('its header does not begin with {')
+  return 8 + headerBytes
+}
+
+function parseHeaderJson(header: Uint8Array): Record<string, unknown> {
+  if (header[0] !== 0x7b) throw malformed('its header does not begin with {')
   try {
-    const header = parseStrictJson(decodeUtf8(file.subarray(8, dataStart)), MAX_HEADER_DEPTH)
-    if (!isObject(header)) throw malformed('its header is not a JSON object')
-    return { header, dataStart }
+    const json = parseStrictJson(decodeUtf8(header), MAX_HEADER_DEPTH)
+    if (!isObject(json)) throw malformed('its header is not a JSON object')
+    return json
   } catch (error) {
     if (error instanceof StrictJsonError) throw malformed(`its header ${error.message}`)
     throw error
@@ -114,8 +117,16 @@ interface Entry {
   readonly name: string
   readonly dtype: SafetensorsDType
   readonly shape: readonly number[]
+  /** Bytes from the start of the data, end excluded. */
   readonly begin: number
   readonly end: number
+}
+
+export interface SafetensorsHeader {
+  /** In the order of their bytes. */
+  readonly entries: readonly Entry[]
+  readonly metadata: ReadonlyMap<string, string>
+  readonly dataStart: number
 }
 
 function readEntry(name: string, value: unknown): Entry {
@@ -137,14 +148,15 @@ function readEntry(name: string, value: unknown): Entry {
 }
 
 /**
- * Reads a whole file held in memory. The tensors are views of `file`.
+ * Reads what a file holds without its data.
  *
+ * @param start at least the file's first `safetensorsHeaderBytes` bytes
+ * @param fileBytes of the whole file
  * @throws FormatError `safetensors/malformed`
  */
-export function parseSafetensors(file: Uint8Array): SafetensorsFile {
-  // A plain view: Node's Buffer is a Uint8Array whose slice() shares memory.
-  const view = new Uint8Array(file.buffer, file.byteOffset, file.byteLength)
-  const { header, dataStart } = readHeader(view)
+export function parseSafetensorsHeader(start: Uint8Array, fileBytes: number): SafetensorsHeader {
+  const dataStart = dataStartOf(start, fileBytes)
+  const header = parseHeaderJson(start.subarray(8, dataStart))
   const metadata = readMetadata(Object.hasOwn(header, '__metadata__') ? header.__metadata__ : undefined)
   const entries: Entry[] = []
   for (const [name, value] of Object.entries(header)) {
@@ -152,20 +164,43 @@ export function parseSafetensors(file: Uint8Array): SafetensorsFile {
   }
   entries.sort((x, y) => x.begin - y.begin || x.end - y.end)
 
-  const dataBytes = view.length - dataStart
-  const tensors = new Map<string, SafetensorsTensor>()
+  const dataBytes = fileBytes - dataStart
   let covered = 0
-  for (const { name, dtype, shape, begin, end } of entries) {
+  for (const { name, begin, end } of entries) {
     if (begin !== covered) {
       throw malformed(`${quote(name)} begins at byte ${begin} of the data, where byte ${covered} is next`)
     }
     if (end > dataBytes) {
       throw malformed(`${quote(name)} ends at byte ${end} of the data, and there are only ${dataBytes}`)
     }
-    tensors.set(name, { dtype, shape, bytes: view.subarray(dataStart + begin, dataStart + end) })
     covered = end
   }
   if (covered !== dataBytes) throw malformed(`${dataBytes - covered} bytes at its end belong to no tensor`)
+  return { entries, metadata, dataStart }
+}
+
+/**
+ * How many bytes of a file's start `parseSafetensorsHeader` needs.
+ *
+ * @param start at least the first 8 bytes, or the whole of a shorter file
+ * @throws FormatError `safetensors/malformed`
+ */
+export const safetensorsHeaderBytes = (start: Uint8Array, fileBytes: number): number =>
+  dataStartOf(start, fileBytes)
+
+/**
+ * Reads a whole file held in memory. The tensors are views of `file`.
+ *
+ * @throws FormatError `safetensors/malformed`
+ */
+export function parseSafetensors(file: Uint8Array): SafetensorsFile {
+  // A plain view: Node's Buffer is a Uint8Array whose slice() shares memory.
+  const view = new Uint8Array(file.buffer, file.byteOffset, file.byteLength)
+  const { entries, metadata, dataStart } = parseSafetensorsHeader(view, view.length)
+  const tensors = new Map<string, SafetensorsTensor>()
+  for (const { name, dtype, shape, begin, end } of entries) {
+    tensors.set(name, { dtype, shape, bytes: view.subarray(dataStart + begin, dataStart + end) })
+  }
   return { tensors, metadata }
 }
 
