@@ -1,0 +1,107 @@
+/**
+ * The loss curve while it grows: training loss of every step, held-out loss where it was measured. uPlot draws
+ * on a canvas; this file only feeds it, follows the page's width and colours, and says the latest values to
+ * whoever cannot see a canvas.
+ */
+import { effect } from '@preact/signals'
+import { useEffect, useRef } from 'preact/hooks'
+import uPlot from 'uplot'
+import 'uplot/dist/uPlot.min.css'
+import { loss } from '../format.ts'
+import { type CurvePoint, curve, plannedSteps } from '../state/store.ts'
+import { train as text } from '../strings.ts'
+
+const HEIGHT_PIXELS = 272
+
+function columns(points: readonly CurvePoint[]): uPlot.AlignedData {
+  return [
+    points.map((point) => point.step),
+    // Step 0 has a held-out loss only: the base model's.
+    points.map((point) => (Number.isNaN(point.loss) ? null : point.loss)),
+    points.map((point) => point.heldOutLoss),
+  ]
+}
+
+function options(width: number): uPlot.Options {
+  const style = getComputedStyle(document.documentElement)
+  const colour = (name: string) => style.getPropertyValue(name).trim()
+  const font = `12px ${colour('--sans')}`
+  const axis = {
+    stroke: colour('--ink-soft'),
+    font,
+    grid: { stroke: colour('--line'), width: 1 },
+    ticks: { show: false },
+  }
+  return {
+    width,
+    height: HEIGHT_PIXELS,
+    legend: { show: false },
+    cursor: { show: false },
+    padding: [12, 8, 0, 0],
+    scales: {
+      x: { time: false, range: () => [0, Math.max(1, plannedSteps.peek())] },
+      y: { range: (_, low, high) => uPlot.rangeNum(low ?? 0, high ?? 1, 0.15, false) },
+    },
+    axes: [
+      {
+        ...axis,
+        grid: { show: false },
+        size: 36,
+        space: 56,
+        incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
+      },
+      {
+        ...axis,
+        size: 48,
+        values: (_, ticks) =>
+          ticks.map((tick) => tick.toFixed(ticks.length > 1 && ticks[1] - ticks[0] < 0.1 ? 2 : 1)),
+      },
+    ],
+    series: [
+      {},
+      { stroke: colour('--curve-train'), width: 1.75, points: { show: false } },
+      {
+        stroke: colour('--curve-held-out'),
+        width: 2.25,
+        spanGaps: true,
+        points: { show: true, size: 7, fill: colour('--curve-held-out'), stroke: colour('--surface') },
+      },
+    ],
+  }
+}
+
+export function LossChart() {
+  const box = useRef<HTMLDivElement>(null)
+  useEffect(() => {
+    const element = box.current
+    if (!element) return
+    let plot = new uPlot(options(element.clientWidth), columns(curve.peek()), element)
+    const stopFollowing = effect(() => plot.setData(columns(curve.value)))
+    const observer = new ResizeObserver(() =>
+      plot.setSize({ width: element.clientWidth, height: HEIGHT_PIXELS }),
+    )
+    observer.observe(element)
+    const scheme = matchMedia('(prefers-color-scheme: dark)')
+    const recolour = () => {
+      plot.destroy()
+      plot = new uPlot(options(element.clientWidth), columns(curve.peek()), element)
+    }
+    scheme.addEventListener('change', recolour)
+    return () => {
+      stopFollowing()
+      observer.disconnect()
+      scheme.removeEventListener('change', recolour)
+      plot.destroy()
+    }
+  }, [])
+  const points = curve.value
+  const last = points.at(-1)
+  const heldOut = points.findLast((point) => point.heldOutLoss !== null)?.heldOutLoss
+  const latest = [
+    last && !Number.isNaN(last.loss) ? `${text.loss} ${loss(last.loss)}.` : '',
+    heldOut ? `${text.heldOutLoss} ${loss(heldOut)}.` : '',
+  ].join(' ')
+  return (
+    <div class="chart" ref={box} role="img" aria-label={text.chartLabel(latest)} data-testid="loss-chart" />
+  )
+}

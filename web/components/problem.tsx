@@ -1,0 +1,33 @@
+/** A failure in one sentence, with a way on; it takes nothing away from the screen below. */
+import { problem, relayOnline } from '../state/store.ts'
+import { problems } from '../strings.ts'
+
+export function ProblemBanner() {
+  const current = problem.value
+  return (
+    <div role="alert">
+      {current && (
+        <div class="problem">
+          <p class="problem-text" data-testid="error" data-code={current.code}>
+            {current.message}
+          </p>
+          <button
+            type="button"
+            class="button button-small"
+            data-testid="error-dismiss"
+            onClick={() => {
+              problem.value = null
+            }}
+          >
+            {problems.dismiss}
+          </button>
+        </div>
+      )}
+      {!relayOnline.value && (
+        <div class="problem" data-testid="relay-offline">
+          <p class="problem-text">{problems.relayOffline}</p>
+        </div>
+      )}
+    </div>
+  )
+}

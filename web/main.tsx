@@ -1,0 +1,18 @@
+/** Starts the page. The first script holds the screens and the relay's client; models come with the worker. */
+import { render } from 'preact'
+import { App } from './app.tsx'
+import { exposeDiagnostics } from './state/diagnostics.ts'
+import { open } from './state/opening.ts'
+import './styles/tokens.css'
+import './styles/base.css'
+import './styles/layout.css'
+import './styles/controls.css'
+import './styles/screens.css'
+import './styles/motion.css'
+
+exposeDiagnostics()
+const root = document.getElementById('app')
+if (!root) throw new Error('index.html has no #app')
+root.replaceChildren()
+render(<App />, root)
+void open()

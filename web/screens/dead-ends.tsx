@@ -1,0 +1,58 @@
+/** The three places without a step: the device is gone, the person left, the round could not be opened. */
+import { Screen } from '../components/screen.tsx'
+import type { Problem } from '../state/machine.ts'
+import { openAgain } from '../state/opening.ts'
+import { resumeFromCheckpoint } from '../state/restoring.ts'
+import { left, lost, problems } from '../strings.ts'
+
+export function LostScreen({ problem }: { readonly problem: Problem }) {
+  return (
+    <Screen title={lost.title} lead={lost.lead}>
+      <p class="notice notice-warm" role="alert" data-testid="device-lost" data-code={problem.code}>
+        {problem.message}
+      </p>
+      <div class="actions">
+        <button
+          type="button"
+          class="button button-primary"
+          data-testid="resume-checkpoint"
+          onClick={() => void resumeFromCheckpoint()}
+        >
+          {lost.resume}
+        </button>
+      </div>
+    </Screen>
+  )
+}
+
+export function LeftScreen() {
+  return (
+    <Screen title={left.title} lead={left.lead}>
+      <div class="actions">
+        <button type="button" class="button" data-testid="start-again" onClick={() => void openAgain()}>
+          {left.again}
+        </button>
+      </div>
+    </Screen>
+  )
+}
+
+export function FailedScreen({ problem }: { readonly problem: Problem }) {
+  return (
+    <Screen title={problems.title}>
+      <p class="notice notice-warm" role="alert" data-testid="error" data-code={problem.code}>
+        {problem.message}
+      </p>
+      <div class="actions">
+        <button
+          type="button"
+          class="button button-primary"
+          data-testid="try-again"
+          onClick={() => void openAgain()}
+        >
+          {problems.again}
+        </button>
+      </div>
+    </Screen>
+  )
+}

@@ -1,0 +1,84 @@
+/** The invitation: what the room is, what will happen, what this device can do; then the model's download. */
+import { DeviceStatus } from '../components/device-status.tsx'
+import { Fact, Facts } from '../components/facts.tsx'
+import { ModelMeter } from '../components/model-meter.tsx'
+import { Screen } from '../components/screen.tsx'
+import { roundState } from '../state/machine.ts'
+import { joinRoom } from '../state/opening.ts'
+import { address, manifest, modelBytes, plannedSteps, secureContext } from '../state/store.ts'
+import { join as text } from '../strings.ts'
+
+export function JoinScreen() {
+  const room = manifest.value
+  const state = roundState.value
+  if (!room) return null
+  if (state.at === 'loading' && state.continuing) {
+    return (
+      <Screen title={text.continuing} lead={text.continuingLead}>
+        <div class="card">
+          <ModelMeter />
+        </div>
+      </Screen>
+    )
+  }
+  const loading = state.at === 'loading'
+  const { recipe } = room
+  return (
+    <Screen eyebrow={text.eyebrow} title={room.title || room.room} lead={text.lead}>
+      {loading ? (
+        <div class="card">
+          <ModelMeter />
+        </div>
+      ) : (
+        <div class="actions">
+          <button type="button" class="button button-primary" data-testid="join-start" onClick={joinRoom}>
+            {text.start}
+          </button>
+        </div>
+      )}
+      {!secureContext.value && (
+        <p class="notice notice-warm" data-testid="insecure">
+          {text.insecure}
+        </p>
+      )}
+      <div class="card">
+        <Facts>
+          <Fact name={text.model} testId="base-model">
+            {room.base.id}
+            <span class="note">{text.modelFacts(modelBytes.value, room.base.license)}</span>
+          </Fact>
+          <Fact name={text.training}>
+            {text.trainingFacts(plannedSteps.value, recipe.batch, recipe.tokens)}
+            {address.value.steps !== null && (
+              <span class="note" data-testid="fewer-steps">
+                {text.fewerSteps(plannedSteps.value, recipe.steps)}
+              </span>
+            )}
+          </Fact>
+          <Fact name={text.publishing} testId="publish-every">
+            {text.publishingFacts(room.publishEvery)}
+          </Fact>
+          <Fact name={text.device}>
+            <DeviceStatus />
+          </Fact>
+        </Facts>
+        {room.publishEvery === 1 && (
+          <p class="notice notice-warm" data-testid="publish-warning">
+            {text.publishingWarning}
+          </p>
+        )}
+      </div>
+      <div class="card">
+        <h2>{text.stepsTitle}</h2>
+        <ol class="agenda">
+          {text.whatHappens.map(([name, words]) => (
+            <li key={name} class="agenda-item">
+              <span class="agenda-name">{name}</span>
+              <span class="agenda-words">{words}</span>
+            </li>
+          ))}
+        </ol>
+      </div>
+    </Screen>
+  )
+}

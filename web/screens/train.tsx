@@ -1,0 +1,176 @@
+/** Training: the plan, then the live curve with speed and time left, pause, resume and an early stop. */
+import { useSignal } from '@preact/signals'
+import type { ComponentType } from 'preact'
+import { useEffect } from 'preact/hooks'
+import { BigNumber, Fact, Facts } from '../components/facts.tsx'
+import { Meter } from '../components/meter.tsx'
+import { Screen } from '../components/screen.tsx'
+import { loss, rate } from '../format.ts'
+import { roundState } from '../state/machine.ts'
+import {
+  checkpointStep,
+  curve,
+  dataReport,
+  device,
+  manifest,
+  plannedSteps,
+  stopping,
+  storageWorks,
+  trainReport,
+} from '../state/store.ts'
+import { backToData, pauseTraining, resumeTraining, startTraining, stopTraining } from '../state/training.ts'
+import { join, train as text } from '../strings.ts'
+
+export function TrainScreen() {
+  const at = roundState.value.at
+  if (at === 'ready') return <Ready />
+  const paused = at === 'paused'
+  return (
+    <Screen
+      title={paused ? text.title.paused : text.title.running}
+      lead={paused ? text.leadPaused : text.lead}
+    >
+      <div class="card">
+        <Progress />
+        <Curve />
+        <Numbers />
+      </div>
+      <div class="actions">
+        {paused ? (
+          <button
+            type="button"
+            class="button button-primary"
+            data-testid="train-resume"
+            onClick={resumeTraining}
+          >
+            {text.resume}
+          </button>
+        ) : (
+          <button
+            type="button"
+            class="button"
+            data-testid="train-pause"
+            disabled={stopping.value}
+            onClick={pauseTraining}
+          >
+            {text.pause}
+          </button>
+        )}
+        <button
+          type="button"
+          class="button"
+          data-testid="train-stop"
+          disabled={stopping.value || trainReport.value === null}
+          onClick={stopTraining}
+        >
+          {stopping.value ? text.stopping : text.stop}
+        </button>
+      </div>
+      <p class="note checkpoint" data-testid="train-checkpoint" data-step={checkpointStep.value ?? undefined}>
+        {!storageWorks.value
+          ? text.checkpointFailed
+          : checkpointStep.value === null
+            ? text.noCheckpoint
+            : text.checkpoint(checkpointStep.value)}
+      </p>
+    </Screen>
+  )
+}
+
+function Ready() {
+  const room = manifest.value
+  const data = dataReport.value
+  if (!room || !data) return null
+  const { rank, modules } = room.adapter
+  const numbers = modules.reduce((sum, module) => sum + rank * (module.inFeatures + module.outFeatures), 0)
+  return (
+    <Screen title={text.title.ready} lead={text.leadReady}>
+      <div class="card">
+        <Facts>
+          <Fact name={text.planText}>{text.planTextFacts(data.trainExamples, data.heldOutExamples)}</Fact>
+          <Fact name={text.planAdapter}>{text.planAdapterFacts(numbers, rank)}</Fact>
+          <Fact name={text.planSteps}>
+            {join.trainingFacts(plannedSteps.value, room.recipe.batch, room.recipe.tokens)}
+            {plannedSteps.value < room.recipe.steps && (
+              <span class="note">{join.fewerSteps(plannedSteps.value, room.recipe.steps)}</span>
+            )}
+          </Fact>
+          <Fact name={text.planDevice}>{device.value?.device}</Fact>
+        </Facts>
+      </div>
+      <div class="actions">
+        <button type="button" class="button button-primary" data-testid="train-start" onClick={startTraining}>
+          {text.start}
+        </button>
+        <button type="button" class="button button-quiet" data-testid="train-back" onClick={backToData}>
+          {text.back}
+        </button>
+      </div>
+      <p class="note">{storageWorks.value ? text.noCheckpoint : text.checkpointFailed}</p>
+    </Screen>
+  )
+}
+
+function Progress() {
+  const report = trainReport.value
+  if (!report) return <Meter label={text.progressLabel} words={text.preparing} fraction={null} />
+  return (
+    <div class="meter">
+      <div class="meter-words">
+        <span>
+          {text.step} <span data-testid="train-step">{report.step}</span> {text.of} {report.steps}
+        </span>
+        <span data-testid="train-time-left">{text.timeLeftFacts(report.secondsLeft)}</span>
+      </div>
+      <progress aria-label={text.progressLabel} max={report.steps} value={report.step} />
+    </div>
+  )
+}
+
+/** The chart's library is fetched with this screen, not with the page; its place is kept meanwhile. */
+function Curve() {
+  const Chart = useSignal<ComponentType | null>(null)
+  useEffect(() => {
+    void import('../components/loss-chart.tsx').then(({ LossChart }) => {
+      Chart.value = LossChart
+    })
+  }, [Chart])
+  const Loaded = Chart.value
+  return (
+    <figure>
+      {Loaded && curve.value.length > 0 ? (
+        <Loaded />
+      ) : (
+        <div class="chart">
+          <div class="chart-empty">{text.chartEmpty}</div>
+        </div>
+      )}
+      <figcaption class="legend" aria-hidden="true">
+        <span class="legend-item">{text.chartTrain}</span>
+        <span class="legend-item legend-held-out">{text.chartHeldOut}</span>
+        <span>{text.chartUnits}</span>
+      </figcaption>
+    </figure>
+  )
+}
+
+function Numbers() {
+  const report = trainReport.value
+  const heldOut = curve.value.findLast((point) => point.heldOutLoss !== null)?.heldOutLoss
+  return (
+    <dl class="numbers">
+      <BigNumber name={text.loss} value={report ? loss(report.loss) : '–'} testId="train-loss" />
+      <BigNumber
+        name={text.heldOutLoss}
+        value={heldOut === null || heldOut === undefined ? '–' : loss(heldOut)}
+        testId="train-held-out-loss"
+      />
+      <BigNumber
+        name={text.speed}
+        value={report ? rate(report.tokensPerSecond) : '–'}
+        unit={text.speedUnit}
+        testId="train-speed"
+      />
+    </dl>
+  )
+}

@@ -1,0 +1,27 @@
+import { describe, expect, it } from 'vitest'
+import { parseAddress } from './address.ts'
+
+describe('what the address asks for', () => {
+  it('names a room, a backend and fewer steps', () => {
+    expect(parseAddress('/join/poets', '?backend=wasm&steps=5')).toEqual({
+      room: 'poets',
+      backend: 'wasm',
+      steps: 5,
+    })
+  })
+
+  it('may ask for nothing', () => {
+    expect(parseAddress('/', '')).toEqual({ room: null, backend: 'auto', steps: null })
+  })
+
+  it.each(['?steps=0', '?steps=-3', '?steps=2.5', '?steps=many', '?steps=', '?backend=quantum'])(
+    'ignores %s',
+    (query) => {
+      expect(parseAddress('/join/a', query)).toEqual({ room: 'a', backend: 'auto', steps: null })
+    },
+  )
+
+  it('does not fall over a broken escape', () => {
+    expect(parseAddress('/join/%E0%A4%A', '').room).toBe('%E0%A4%A')
+  })
+})

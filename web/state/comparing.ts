@@ -1,0 +1,149 @@
+/**
+ * Base, own and merged side by side: losses on the held-out text, writing from a prompt, downloads. The worker
+ * does one of these at a time, in the order asked.
+ */
+import { effect } from '@preact/signals'
+import type { Version } from '../../relay/protocol/messages.ts'
+import type { Which } from '../worker/api.ts'
+import { refreshCounters } from './diagnostics.ts'
+import { move, roundState } from './machine.ts'
+import { toProblem } from './problems.ts'
+import { fetchVersion } from './relay.ts'
+import { forgetThisSession, keepSession } from './session.ts'
+import {
+  forgotten,
+  latestVersion,
+  loadedVersion,
+  manifest,
+  measured,
+  problem,
+  writings,
+  writtenPrompt,
+} from './store.ts'
+import { callback, inWorker, isDeviceProblem } from './worker-client.ts'
+
+const WRITTEN_TOKENS = 64
+
+let queue: Promise<void> = Promise.resolve()
+
+/** Runs `job` after those before it; its failure is shown and does not stop the next. */
+function inTurn(job: () => Promise<void>): Promise<void> {
+  queue = queue.then(job).catch((error) => {
+    const found = toProblem(error)
+    if (!isDeviceProblem(found)) problem.value = found
+  })
+  return queue
+}
+
+export function openResult(): void {
+  if (!move('sent', { at: 'result' })) return
+  keepSession()
+  void inTurn(() => measure('base'))
+  void inTurn(() => measure('own'))
+}
+
+// A version that comes while the result is open is loaded and measured at once.
+effect(() => {
+  const version = latestVersion.value
+  if (roundState.value.at !== 'result' || version === null || loadedVersion.peek()?.digest === version.digest)
+    return
+  void inTurn(() => loadVersion(version))
+})
+
+async function loadVersion(version: Version): Promise<void> {
+  if (loadedVersion.peek()?.digest === version.digest) return
+  const { config, weights } = await fetchVersion(version)
+  await inWorker((api) => api.setMerged(config, weights))
+  loadedVersion.value = version
+  measured.merged.value = { loss: null, counted: 0, fraction: null }
+  await measure('merged')
+}
+
+async function measure(which: Which): Promise<void> {
+  const entry = measured[which]
+  const room = manifest.peek()
+  if (!room || entry.peek().loss !== null) return
+  entry.value = { loss: null, counted: 0, fraction: 0 }
+  try {
+    const found = await inWorker((api) =>
+      api.evaluate(
+        which,
+        room,
+        callback((fraction: number) => {
+          if (entry.peek().loss === null) entry.value = { loss: null, counted: 0, fraction }
+        }),
+      ),
+    )
+    entry.value = { ...found, fraction: null }
+  } catch (error) {
+    entry.value = { loss: null, counted: 0, fraction: null }
+    throw error
+  }
+  await refreshCounters()
+}
+
+/** Set while the person wants no more text; the jobs that have not begun are then skipped. */
+let stopRequested = false
+
+export async function writeWithAll(prompt: string): Promise<void> {
+  problem.value = null
+  stopRequested = false
+  writtenPrompt.value = prompt
+  const writers: Which[] = loadedVersion.peek() ? ['base', 'own', 'merged'] : ['base', 'own']
+  for (const which of writers) {
+    writings[which].value = { text: '', tokens: 0, tokensPerSecond: null, active: true }
+  }
+  for (const which of writers) void inTurn(() => write(which, prompt))
+  await queue
+  await refreshCounters()
+}
+
+async function write(which: Which, prompt: string): Promise<void> {
+  const entry = writings[which]
+  const onText = callback((text: string) => {
+    if (entry.peek().active) entry.value = { ...entry.peek(), text: entry.peek().text + text }
+  })
+  try {
+    if (stopRequested) return
+    const written = await inWorker((api) =>
+      api.generate({ which, prompt, maxTokens: WRITTEN_TOKENS }, onText),
+    )
+    entry.value = { ...entry.peek(), ...written }
+  } finally {
+    entry.value = { ...entry.peek(), active: false }
+  }
+}
+
+export function stopWriting(): void {
+  stopRequested = true
+  void inWorker((api) => api.stopGenerating())
+}
+
+export async function downloadAdapter(which: 'own' | 'merged'): Promise<void> {
+  const room = manifest.peek()
+  if (!room) return
+  const name =
+    which === 'own'
+      ? `${room.room}-own-adapter.zip`
+      : `${room.room}-merged-v${loadedVersion.peek()?.version}.zip`
+  await inTurn(async () => {
+    const zip = await inWorker((api) => api.adapterZip(which, room.base.id))
+    const address = URL.createObjectURL(new Blob([zip as BlobPart], { type: 'application/zip' }))
+    const link = document.createElement('a')
+    link.href = address
+    link.download = name
+    link.click()
+    // The browser reads the blob after the click has returned.
+    setTimeout(() => URL.revokeObjectURL(address), 60_000)
+  })
+}
+
+export async function forgetEverything(): Promise<void> {
+  forgotten.value = true
+  try {
+    await forgetThisSession()
+  } catch (error) {
+    forgotten.value = false
+    problem.value = toProblem(error)
+  }
+}

@@ -1,0 +1,113 @@
+/** Files, pasted text and samples on their way to the worker, which reads them into examples. */
+import { computed } from '@preact/signals'
+import { data as text } from '../strings.ts'
+import type { LocalFile } from '../worker/api.ts'
+import { move } from './machine.ts'
+import { PageError, toProblem } from './problems.ts'
+import type { Sample } from './samples.ts'
+import { keepFiles, keepSession } from './session.ts'
+import { dataReport, files, manifest, problem, reading } from './store.ts'
+import { inWorker, isDeviceProblem } from './worker-client.ts'
+
+/** Larger files are refused by the reader in the worker; this only spares the page from holding them. */
+const MAX_FILE_BYTES = 64 * 1024 * 1024
+
+/** One example to learn from and one to measure on. */
+export const hasEnoughText = computed(
+  () =>
+    reading.value === null &&
+    files.value.length > 0 &&
+    (dataReport.value?.trainExamples ?? 0) >= 1 &&
+    (dataReport.value?.heldOutExamples ?? 0) >= 1,
+)
+
+/** Counts the readings, so that only the latest one's report is shown. */
+let readings = 0
+
+export async function addFiles(picked: readonly File[]): Promise<void> {
+  if (picked.length === 0) return
+  problem.value = null
+  reading.value = text.reading
+  const added: LocalFile[] = []
+  for (const file of picked) {
+    try {
+      if (file.size > MAX_FILE_BYTES)
+        throw new PageError('data/too-large', text.fileTooLarge(file.name, MAX_FILE_BYTES))
+      added.push({ name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) })
+    } catch (error) {
+      // A browser's own errors here (a folder, a file moved since) say nothing that helps.
+      problem.value =
+        error instanceof PageError
+          ? toProblem(error)
+          : { code: 'data/unreadable', message: text.fileUnreadable(file.name) }
+    }
+  }
+  files.value = [...files.peek(), ...added]
+  await readAll()
+}
+
+export async function addText(pasted: string): Promise<void> {
+  problem.value = null
+  const name = nextPastedName()
+  files.value = [...files.peek(), { name, bytes: new TextEncoder().encode(pasted) }]
+  await readAll()
+}
+
+function nextPastedName(): string {
+  let number = 1
+  while (files.peek().some((file) => file.name === text.pasteName(number))) number += 1
+  return text.pasteName(number)
+}
+
+export async function addSample(sample: Sample): Promise<void> {
+  problem.value = null
+  if (files.peek().some((file) => file.name === sample.fileName)) return
+  reading.value = text.readingSample(sample.title)
+  try {
+    const response = await fetch(sample.url)
+    if (!response.ok) throw new PageError('data/sample', text.sampleFailed(sample.title))
+    const bytes = new Uint8Array(await response.arrayBuffer())
+    files.value = [...files.peek(), { name: sample.fileName, bytes }]
+  } catch {
+    reading.value = null
+    problem.value = { code: 'data/sample', message: text.sampleFailed(sample.title) }
+    return
+  }
+  await readAll()
+}
+
+export async function removeFile(index: number): Promise<void> {
+  problem.value = null
+  files.value = files.peek().filter((_, position) => position !== index)
+  await readAll()
+}
+
+/** Reads all files again: which examples are held out depends on all of them. */
+export async function readAll(): Promise<void> {
+  const room = manifest.peek()
+  if (!room) return
+  readings += 1
+  const mine = readings
+  const chosen = files.peek()
+  keepFiles()
+  keepSession()
+  if (chosen.length === 0) {
+    reading.value = null
+    dataReport.value = null
+    return
+  }
+  reading.value = text.reading
+  try {
+    const report = await inWorker((api) => api.readData(chosen, room))
+    if (mine === readings) dataReport.value = report
+  } catch (error) {
+    const found = toProblem(error)
+    if (mine === readings && !isDeviceProblem(found)) problem.value = found
+  } finally {
+    if (mine === readings) reading.value = null
+  }
+}
+
+export function continueToTraining(): void {
+  if (hasEnoughText.peek()) move('data', { at: 'ready' })
+}

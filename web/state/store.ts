@@ -1,0 +1,168 @@
+/**
+ * What the page shows, as signals: written by the actions beside this file, read by the screens. Where the
+ * person is in the round stands in machine.ts.
+ */
+import { computed, signal } from '@preact/signals'
+import type { Manifest } from '../../relay/protocol/manifest.ts'
+import type { Receipt, RoomStatus, Version } from '../../relay/protocol/messages.ts'
+import type {
+  BackendChoice,
+  DataReport,
+  DeviceReport,
+  LocalFile,
+  ModelProgress,
+  ModelReport,
+  TrainOutcome,
+  TrainReport,
+  Which,
+} from '../worker/api.ts'
+import type { Problem } from './machine.ts'
+
+/** What the address asks for. */
+export interface Address {
+  readonly room: string | null
+  readonly backend: BackendChoice
+  /** Fewer steps than the recipe's, for a quick look and for tests. */
+  readonly steps: number | null
+}
+
+export const address = signal<Address>({ room: null, backend: 'auto', steps: null })
+/** False on plain HTTP from another machine: no WebGPU, threads, Cache or WebCrypto then. */
+export const secureContext = signal(true)
+/** A failure that leaves the person where they are; the banner on every screen. */
+export const problem = signal<Problem | null>(null)
+/** The last thing that a screen reader should say. */
+export const announcement = signal('')
+export const relayOnline = signal(true)
+
+export interface RoomEntry {
+  readonly room: string
+  readonly title: string
+}
+export const rooms = signal<readonly RoomEntry[]>([])
+export const manifest = signal<Manifest | null>(null)
+export const manifestDigest = signal('')
+export const roomStatus = signal<RoomStatus | null>(null)
+
+export const device = signal<DeviceReport | null>(null)
+export const deviceProblem = signal<Problem | null>(null)
+export const modelProgress = signal<ModelProgress | null>(null)
+export const modelReport = signal<ModelReport | null>(null)
+
+export const files = signal<readonly LocalFile[]>([])
+export const dataReport = signal<DataReport | null>(null)
+/** What is being read, in words, or null. */
+export const reading = signal<string | null>(null)
+/** False once this browser has refused to keep something. */
+export const storageWorks = signal(true)
+
+export interface CurvePoint {
+  readonly step: number
+  readonly loss: number
+  readonly heldOutLoss: number | null
+}
+export const trainReport = signal<TrainReport | null>(null)
+export const curve = signal<readonly CurvePoint[]>([])
+export const checkpointStep = signal<number | null>(null)
+export const stopping = signal(false)
+export const outcome = signal<TrainOutcome | null>(null)
+
+/** The update as it will be sent; its bytes stay in actions, not in a signal. */
+export interface UpdateSummary {
+  readonly updateBytes: number
+  readonly digest: string
+  readonly tensors: number
+  readonly numbers: number
+  readonly examples: number | null
+}
+export const includeExamples = signal(true)
+export const update = signal<UpdateSummary | null>(null)
+export const sentBytes = signal(0)
+export const receipt = signal<Receipt | null>(null)
+
+export const latestVersion = signal<Version | null>(null)
+/** The version whose adapter the worker holds as `merged`. */
+export const loadedVersion = signal<Version | null>(null)
+/**
+ * Whether the newest version can hold this tab's update: contributions are merged in the order of their
+ * acceptance number, so a version of n contributions holds the first n.
+ */
+export const versionHasOwn = computed(() => {
+  const own = receipt.value
+  const version = latestVersion.value
+  return own !== null && version !== null && version.contributions >= own.contribution
+})
+
+/** Updates that the relay still waits for until it publishes; null when it cannot be known. */
+export const missingUpdates = computed(() => {
+  const status = roomStatus.value
+  const every = manifest.value?.publishEvery
+  return status === null || every === undefined || status.closed ? null : Math.max(0, every - status.waiting)
+})
+
+export interface Measured {
+  readonly loss: number | null
+  readonly counted: number
+  /** Progress of the measurement at hand, 0 to 1; null when none runs. */
+  readonly fraction: number | null
+}
+const unmeasured: Measured = { loss: null, counted: 0, fraction: null }
+export const measured = {
+  base: signal<Measured>(unmeasured),
+  own: signal<Measured>(unmeasured),
+  merged: signal<Measured>(unmeasured),
+} satisfies Record<Which, unknown>
+
+export interface Writing {
+  readonly text: string
+  readonly tokens: number
+  readonly tokensPerSecond: number | null
+  readonly active: boolean
+}
+const unwritten: Writing = { text: '', tokens: 0, tokensPerSecond: null, active: false }
+export const writings = {
+  base: signal<Writing>(unwritten),
+  own: signal<Writing>(unwritten),
+  merged: signal<Writing>(unwritten),
+} satisfies Record<Which, unknown>
+export const writing = computed(() => Object.values(writings).some((entry) => entry.value.active))
+/** The prompt of the texts shown. */
+export const writtenPrompt = signal('')
+export const forgotten = signal(false)
+
+export const modelBytes = computed(() =>
+  (manifest.value?.base.files ?? []).reduce((sum, file) => sum + file.bytes, 0),
+)
+
+/** Steps this tab trains: the recipe's, or fewer where the address says so. */
+export const plannedSteps = computed(() => {
+  const recipe = manifest.value?.recipe.steps ?? 0
+  const asked = address.value.steps
+  return asked === null ? recipe : Math.min(asked, recipe)
+})
+
+/** Back to an empty round, for "start again". */
+export function resetRound(): void {
+  problem.value = null
+  files.value = []
+  dataReport.value = null
+  reading.value = null
+  resetTraining()
+  includeExamples.value = true
+  receipt.value = null
+  loadedVersion.value = null
+  for (const entry of Object.values(measured)) entry.value = unmeasured
+  for (const entry of Object.values(writings)) entry.value = unwritten
+  writtenPrompt.value = ''
+  forgotten.value = false
+}
+
+export function resetTraining(): void {
+  trainReport.value = null
+  curve.value = []
+  checkpointStep.value = null
+  stopping.value = false
+  outcome.value = null
+  update.value = null
+  sentBytes.value = 0
+}

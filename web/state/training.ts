@@ -1,0 +1,103 @@
+/** Training as the page steers it: the worker trains and keeps checkpoints, this file follows and asks. */
+import { train as text } from '../strings.ts'
+import type { TrainReport } from '../worker/api.ts'
+import { appendPoint } from './curve.ts'
+import { move } from './machine.ts'
+import { toProblem } from './problems.ts'
+import { packUpdate } from './reviewing.ts'
+import { keepSession, sessionKey } from './session.ts'
+import {
+  announcement,
+  checkpointStep,
+  curve,
+  manifest,
+  outcome,
+  plannedSteps,
+  problem,
+  resetTraining,
+  stopping,
+  storageWorks,
+  trainReport,
+} from './store.ts'
+import { callback, inWorker, isDeviceProblem, loseDevice } from './worker-client.ts'
+
+/** A screen reader hears of every tenth of the way, not of every step. */
+const ANNOUNCED_SHARES = 10
+
+export function backToData(): void {
+  move('ready', { at: 'data' })
+}
+
+export function startTraining(): void {
+  if (!move('ready', { at: 'training' })) return
+  resetTraining()
+  void runTraining({ fresh: true, paused: false })
+}
+
+/** Trains until done, stopped or failed; goes on from the kept checkpoint unless `fresh`. */
+export async function runTraining({ fresh, paused }: { fresh: boolean; paused: boolean }): Promise<void> {
+  const room = manifest.peek()
+  if (!room) return
+  keepSession()
+  try {
+    outcome.value = await inWorker((api) =>
+      api.train(
+        { manifest: room, steps: plannedSteps.peek(), sessionKey: sessionKey(), fresh, paused },
+        callback(onReport),
+        callback(onCheckpoint),
+      ),
+    )
+  } catch (error) {
+    const found = toProblem(error)
+    if (isDeviceProblem(found)) return loseDevice(found)
+    problem.value = found
+    move(['training', 'paused'], { at: 'ready' })
+    return
+  } finally {
+    stopping.value = false
+  }
+  if (move(['training', 'paused'], { at: 'reviewing' })) {
+    keepSession()
+    await packUpdate()
+  }
+}
+
+function onReport(report: TrainReport): void {
+  const before = trainReport.peek()
+  trainReport.value = report
+  curve.value = appendPoint(curve.peek(), {
+    step: report.step,
+    loss: report.loss,
+    heldOutLoss: report.heldOutLoss,
+  })
+  const share = (step: number) => Math.floor((ANNOUNCED_SHARES * step) / report.steps)
+  if (before && share(report.step) > share(before.step)) {
+    announcement.value = text.announce(report.step / report.steps, report.secondsLeft)
+  }
+}
+
+function onCheckpoint(step: number | null): void {
+  if (step === null) {
+    storageWorks.value = false
+    return
+  }
+  checkpointStep.value = step
+  keepSession()
+}
+
+export function pauseTraining(): void {
+  if (!move('training', { at: 'paused' })) return
+  keepSession()
+  void inWorker((api) => api.pause())
+}
+
+export function resumeTraining(): void {
+  if (!move('paused', { at: 'training' })) return
+  keepSession()
+  void inWorker((api) => api.resume())
+}
+
+export function stopTraining(): void {
+  stopping.value = true
+  void inWorker((api) => api.stop())
+}

@@ -1,0 +1,171 @@
+/**
+ * What the page may ask of its worker, the only place in a tab where models run. Every call is asynchronous;
+ * bytes that cross are transferred, not copied, where the sender is done with them. Errors cross with their
+ * stable `code` and their sentence.
+ */
+import type { BackendName, ExecutorName } from '../../models/backend/engine.ts'
+import type { Manifest } from '../../relay/protocol/manifest.ts'
+
+export type BackendChoice = BackendName | 'auto'
+
+export interface DeviceReport {
+  readonly backend: BackendName
+  readonly executor: ExecutorName
+  readonly device: string
+  readonly software: boolean
+}
+
+export interface ModelProgress {
+  readonly stage: 'downloading' | 'verifying' | 'loading'
+  readonly receivedBytes: number
+  readonly totalBytes: number
+  readonly bytesPerSecond: number
+  readonly secondsLeft: number
+  /** Bytes of files that this browser had kept from an earlier visit. */
+  readonly cachedBytes: number
+}
+
+export interface ModelReport {
+  readonly totalBytes: number
+  readonly cachedBytes: number
+  readonly downloadedBytes: number
+  /** Files were kept for the next visit. */
+  readonly kept: boolean
+}
+
+export interface LocalFile {
+  readonly name: string
+  readonly bytes: Uint8Array
+}
+
+export interface SkippedRow {
+  /** Line of the file, from 1. */
+  readonly line?: number
+  /** Or the document made of it, from 1, where a row could be read but makes no example. */
+  readonly document?: number
+  readonly reason: string
+}
+
+export interface FileReport {
+  readonly name: string
+  readonly fileBytes: number
+  readonly documents: number
+  readonly skipped: readonly SkippedRow[]
+  /** Set when nothing of the file can be used. */
+  readonly problem: { readonly code: string; readonly message: string } | null
+}
+
+export interface DataReport {
+  readonly files: readonly FileReport[]
+  readonly documents: number
+  /** Windows of text that training learns from. */
+  readonly trainExamples: number
+  /** Windows kept aside to measure the loss on. */
+  readonly heldOutExamples: number
+  /** Tokens whose prediction counts, held-out part included. */
+  readonly tokens: number
+  /** The most tokens an example has. */
+  readonly windowTokens: number
+  /** The opening of the first documents, to check that the right text was read. */
+  readonly excerpts: readonly string[]
+}
+
+export interface TrainOptions {
+  readonly manifest: Manifest
+  /** Steps to run; the recipe's own number, or fewer where the address says so. */
+  readonly steps: number
+  /** Where checkpoints are kept in this browser; also makes this tab's order of examples its own. */
+  readonly sessionKey: string
+  /** From step 1, whatever checkpoint is kept. */
+  readonly fresh: boolean
+  /** Begins paused: a reload does not end a pause. */
+  readonly paused: boolean
+}
+
+export interface TrainReport {
+  readonly step: number
+  readonly steps: number
+  readonly loss: number
+  readonly heldOutLoss: number | null
+  readonly tokensPerSecond: number
+  readonly secondsLeft: number
+}
+
+export interface TrainOutcome {
+  readonly steps: number
+  readonly plannedSteps: number
+  readonly stopped: boolean
+  readonly examples: number
+  readonly tokens: number
+  readonly tokensPerSecond: number
+  readonly best: { readonly step: number; readonly heldOutLoss: number } | null
+}
+
+export interface PackedUpdate {
+  readonly bytes: Uint8Array
+  readonly digest: string
+  readonly tensors: number
+  readonly numbers: number
+  readonly examples: number | null
+}
+
+export type Which = 'base' | 'own' | 'merged'
+
+export interface Evaluation {
+  /** Mean negative log-likelihood a counted token, in nats. */
+  readonly loss: number
+  readonly counted: number
+}
+
+export interface GenerateOptions {
+  readonly which: Which
+  readonly prompt: string
+  readonly maxTokens: number
+}
+
+export interface Generated {
+  readonly tokens: number
+  readonly tokensPerSecond: number
+}
+
+export interface Counters {
+  /** WebGPU dispatches that the recorded plans replayed so far. */
+  readonly planDispatches: number
+  /** Ops that went through tfjs so far. */
+  readonly tfjsOps: number
+}
+
+/** Calls that need a model throw until loadModel has resolved, those that need an adapter until there is one. */
+export interface ModelWorker {
+  /** Measures the backends for 'auto'. `onLost` is called at most once, with one sentence. */
+  openDevice(backend: BackendChoice, onLost: (message: string) => void): Promise<DeviceReport>
+  loadModel(base: Manifest['base'], onProgress: (progress: ModelProgress) => void): Promise<ModelReport>
+  /** Replaces the examples. */
+  readData(files: readonly LocalFile[], manifest: Manifest): Promise<DataReport>
+  /** `onCheckpoint` is called with the step that was kept, or with null when this browser keeps none. */
+  train(
+    options: TrainOptions,
+    onProgress: (report: TrainReport) => void,
+    onCheckpoint: (step: number | null) => void,
+  ): Promise<TrainOutcome>
+  pause(): Promise<void>
+  resume(): Promise<void>
+  /** Ends training after the step at hand; the best adapter so far is kept. */
+  stop(): Promise<void>
+  /** What an earlier visit trained, if this browser kept it. */
+  restoreOutcome(sessionKey: string): Promise<TrainOutcome | null>
+  /** The same bytes for the same adapter and session, so that sending again is the same update. */
+  packUpdate(
+    manifest: Manifest,
+    manifestDigest: string,
+    sessionKey: string,
+    includeExamples: boolean,
+  ): Promise<PackedUpdate>
+  setMerged(config: Uint8Array, weights: Uint8Array): Promise<void>
+  evaluate(which: Which, manifest: Manifest, onProgress: (fraction: number) => void): Promise<Evaluation>
+  generate(options: GenerateOptions, onText: (text: string) => void): Promise<Generated>
+  stopGenerating(): Promise<void>
+  /** A zip with adapter_config.json and adapter_model.safetensors, as PEFT loads them. */
+  adapterZip(which: 'own' | 'merged', baseModel: string): Promise<Uint8Array>
+  counters(): Promise<Counters>
+}

@@ -1,0 +1,158 @@
+/**
+ * The base model's files: from this browser's cache where they are, else from the relay, with bytes, speed and
+ * time left on the way. A file is used only if its length and SHA-256 are the manifest's.
+ */
+import { sha256Hex } from '../../models/sha256.ts'
+import type { Manifest } from '../../relay/protocol/manifest.ts'
+import { PageError } from '../state/problems.ts'
+import { problems } from '../strings.ts'
+import type { ModelProgress, ModelReport } from './api.ts'
+import { type FileCache, openFileCache } from './file-cache.ts'
+
+type BaseFile = Manifest['base']['files'][number]
+
+/** Progress is shown at most this often: more would only keep the page busy. */
+const PROGRESS_INTERVAL_MS = 100
+
+/** Speed is measured over this much of the past, so that "time left" follows the network without jumping. */
+const SPEED_WINDOW_MS = 4000
+
+/** WebCrypto where there is one: several times faster, and off this thread. */
+async function digestHex(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  if (!globalThis.crypto?.subtle) return sha256Hex(bytes)
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+class ProgressMeter {
+  private receivedBytes = 0
+  private cachedBytes = 0
+  private reportedAt = 0
+  private samples: { readonly at: number; readonly bytes: number }[] = []
+  private readonly totalBytes: number
+  private readonly report: (progress: ModelProgress) => void
+
+  constructor(totalBytes: number, report: (progress: ModelProgress) => void) {
+    this.totalBytes = totalBytes
+    this.report = report
+  }
+
+  fromCache(bytes: number): void {
+    this.cachedBytes += bytes
+    this.receivedBytes += bytes
+  }
+
+  received(bytes: number): void {
+    this.receivedBytes += bytes
+    const now = performance.now()
+    this.samples.push({ at: now, bytes })
+    this.samples = this.samples.filter((sample) => now - sample.at <= SPEED_WINDOW_MS)
+    if (now - this.reportedAt < PROGRESS_INTERVAL_MS) return
+    this.reportedAt = now
+    this.tell('downloading')
+  }
+
+  tell(stage: ModelProgress['stage']): void {
+    const first = this.samples[0]
+    const last = this.samples.at(-1)
+    const seconds = first && last ? (last.at - first.at) / 1000 : 0
+    const bytes = this.samples.reduce((sum, sample) => sum + sample.bytes, 0)
+    const bytesPerSecond = seconds > 0 ? bytes / seconds : 0
+    this.report({
+      stage,
+      receivedBytes: this.receivedBytes,
+      totalBytes: this.totalBytes,
+      bytesPerSecond,
+      secondsLeft: (this.totalBytes - this.receivedBytes) / bytesPerSecond,
+      cachedBytes: this.cachedBytes,
+    })
+  }
+
+  get cached(): number {
+    return this.cachedBytes
+  }
+}
+
+async function download(
+  base: Manifest['base'],
+  file: BaseFile,
+  meter: ProgressMeter,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const response = await fetch(`/models/${base.digest}/${encodeURIComponent(file.name)}`).catch((cause) => {
+    throw new PageError('model/interrupted', problems.modelInterrupted(file.name), { cause })
+  })
+  if (!response.ok || !response.body) {
+    throw new PageError('model/unavailable', problems.modelFile(file.name, response.status))
+  }
+  // The manifest's length, not the response's: nothing larger is ever held.
+  const bytes = new Uint8Array(file.bytes)
+  let length = 0
+  const reader = response.body.getReader()
+  for (;;) {
+    const { done, value } = await reader.read().catch((cause) => {
+      throw new PageError('model/interrupted', problems.modelInterrupted(file.name), { cause })
+    })
+    if (done) break
+    if (length + value.length > bytes.length) {
+      await reader.cancel()
+      throw new PageError('model/length', problems.modelSize(file.name))
+    }
+    bytes.set(value, length)
+    length += value.length
+    meter.received(value.length)
+  }
+  if (length !== bytes.length) throw new PageError('model/interrupted', problems.modelInterrupted(file.name))
+  return bytes
+}
+
+async function readKept(cache: FileCache, file: BaseFile): Promise<Uint8Array | null> {
+  const kept = await cache.read(file.sha256)
+  if (!kept) return null
+  if (kept.length === file.bytes && (await digestHex(new Uint8Array(kept))) === file.sha256) return kept
+  await cache.remove(file.sha256)
+  return null
+}
+
+/**
+ * All files of `base`, whole and checked. Throws PageError `model/unavailable`, `model/interrupted`,
+ * `model/length` or `model/digest`; files that had arrived whole are kept for the next try.
+ */
+export async function fetchModelFiles(
+  base: Manifest['base'],
+  onProgress: (progress: ModelProgress) => void,
+): Promise<{ files: Map<string, Uint8Array>; report: ModelReport; tellLoading(): void }> {
+  const cache = openFileCache()
+  const totalBytes = base.files.reduce((sum, file) => sum + file.bytes, 0)
+  const meter = new ProgressMeter(totalBytes, onProgress)
+  const files = new Map<string, Uint8Array>()
+  const missing: BaseFile[] = []
+  meter.tell('verifying')
+  for (const file of base.files) {
+    const kept = await readKept(cache, file)
+    if (kept) {
+      files.set(file.name, kept)
+      meter.fromCache(kept.length)
+    } else missing.push(file)
+  }
+  let allKept = true
+  for (const file of missing) {
+    meter.tell('downloading')
+    const bytes = await download(base, file, meter)
+    meter.tell('verifying')
+    if ((await digestHex(bytes)) !== file.sha256) {
+      throw new PageError('model/digest', problems.modelDigest(file.name))
+    }
+    allKept = (await cache.write(file.sha256, bytes)) && allKept
+    files.set(file.name, bytes)
+  }
+  return {
+    files,
+    report: {
+      totalBytes,
+      cachedBytes: meter.cached,
+      downloadedBytes: totalBytes - meter.cached,
+      kept: allKept,
+    },
+    tellLoading: () => meter.tell('loading'),
+  }
+}
