@@ -1,0 +1,55 @@
+/** `eval`: the mean negative log-likelihood a counted token, in nats, over all windows of the data. */
+import { BACKEND_OPTION } from '../args.ts'
+import { findBaseModel, MODEL_OPTION, readConfig, readModelFiles } from '../base-model.ts'
+import type { Command } from '../command.ts'
+import { readAdapterFolder } from '../files.ts'
+import { loss as showLoss } from '../format.ts'
+import { DATA_OPTION, dataFiles, readExamples } from '../local-data.ts'
+import { measure } from '../measure.ts'
+import { backendOf, checkFits, runModel } from '../running-model.ts'
+import { TRAINING_OPTIONS, windowLength } from '../training-options.ts'
+
+const DEFAULT_BATCH = 8
+
+export const command: Command = {
+  usage: '--data FILE… [--model M] [--adapter DIR]',
+  about:
+    'Measures how well a model predicts a text: mean negative log-likelihood a token (nats), perplexity.',
+  options: {
+    data: DATA_OPTION,
+    model: MODEL_OPTION,
+    adapter: { type: 'string', value: 'DIR', help: 'PEFT adapter to measure' },
+    length: TRAINING_OPTIONS.length,
+    batch: { type: 'string', value: 'N', help: `windows at once, default ${DEFAULT_BATCH}` },
+    ...BACKEND_OPTION,
+  },
+  async run(args, console, signal) {
+    const files = dataFiles(args, args.positionals)
+    const batch = args.integer('batch', { least: 1, most: 1024 }) ?? DEFAULT_BATCH
+    const backend = backendOf(args)
+    const folder = args.text('adapter')
+    const adapter = folder === undefined ? null : await readAdapterFolder(folder)
+    const base = await findBaseModel(args.text('model'))
+    const length = windowLength(args, await readConfig(base))
+    const running = await runModel(await readModelFiles(base), backend, console)
+    try {
+      if (adapter) await checkFits(running, adapter)
+      const examples = await readExamples(files, running.tokenizer, length, console)
+      const { loss, counted } = await measure(
+        running.model,
+        adapter,
+        examples,
+        { batch, tokens: length },
+        console,
+        signal,
+      )
+      const perplexity = Math.exp(loss)
+      console.result({ loss, perplexity, tokens: counted, backend: running.engine.backend })
+      console.print(
+        `loss ${showLoss(loss)} nats a token, perplexity ${perplexity.toFixed(2)}, ${counted} tokens\n`,
+      )
+    } finally {
+      await running.close()
+    }
+  },
+}

@@ -1,0 +1,99 @@
+/** `generate`: continues a prompt, with or without an adapter. */
+import { randomBytes } from 'node:crypto'
+import { BACKEND_OPTION } from '../args.ts'
+import { findBaseModel, MODEL_OPTION, readConfig, readModelFiles } from '../base-model.ts'
+import type { Command } from '../command.ts'
+import { UsageError } from '../errors.ts'
+import { readAdapterFolder } from '../files.ts'
+import { rate } from '../format.ts'
+import { backendOf, checkFits, runModel } from '../running-model.ts'
+
+const DEFAULT_TOKENS = 128
+const DEFAULT_TEMPERATURE = 0.8
+const DEFAULT_TOP_P = 0.95
+
+export const command: Command = {
+  usage: '--prompt P [--model M] [--adapter DIR] [--chat] [--greedy] [--max-tokens N]',
+  about: 'Continues a prompt.',
+  options: {
+    prompt: { type: 'string', value: 'P', help: 'text to continue, or with --chat what to say to the model' },
+    model: MODEL_OPTION,
+    adapter: { type: 'string', value: 'DIR', help: 'PEFT adapter to use' },
+    chat: { type: 'boolean', help: "put the prompt into the model's chat template" },
+    greedy: { type: 'boolean', help: 'always the likeliest token' },
+    'max-tokens': { type: 'string', value: 'N', help: `default ${DEFAULT_TOKENS}` },
+    temperature: { type: 'string', value: 'X', help: `0 is greedy, default ${DEFAULT_TEMPERATURE}` },
+    'top-p': {
+      type: 'string',
+      value: 'X',
+      help: `sample from the likeliest tokens of this share, default ${DEFAULT_TOP_P}`,
+    },
+    seed: { type: 'string', value: 'TEXT', help: 'of the sampling; default: a new one each time' },
+    ...BACKEND_OPTION,
+  },
+  async run(args, console, signal) {
+    args.noPositionals()
+    const prompt = args.needed('prompt', 'give the text to continue')
+    const maxTokens = args.integer('max-tokens', { least: 1, most: 1_000_000 }) ?? DEFAULT_TOKENS
+    const temperature = args.number('temperature', { least: 0, most: 100 })
+    const topP = args.number('top-p', { least: 1e-6, most: 1 })
+    const greedy = args.flag('greedy')
+    if (greedy && (temperature !== undefined || topP !== undefined)) {
+      throw new UsageError('--greedy samples nothing: leave out --temperature and --top-p.')
+    }
+    const seed = args.text('seed') ?? randomBytes(8).toString('hex')
+    const backend = backendOf(args)
+    const folder = args.text('adapter')
+    const adapter = folder === undefined ? null : await readAdapterFolder(folder)
+    const base = await findBaseModel(args.text('model'))
+    const config = await readConfig(base)
+    const running = await runModel(await readModelFiles(base), backend, console)
+    try {
+      const { model, tokenizer } = running
+      if (adapter) await checkFits(running, adapter)
+      // A template writes its own beginning-of-text token; plain text gets it only where the tokenizer says so.
+      const ids = args.flag('chat')
+        ? tokenizer.encode(tokenizer.renderChat([{ role: 'user', content: prompt }], true))
+        : [
+            ...(tokenizer.addBos && tokenizer.bosId !== undefined ? [tokenizer.bosId] : []),
+            ...tokenizer.encode(prompt),
+          ]
+      const { generate } = await import('../../../models/llama/generate.ts')
+      const tokens: number[] = []
+      let text = ''
+      let started: number | undefined
+      const stream = generate({
+        model,
+        tokenizer,
+        adapter,
+        prompt: ids,
+        maxTokens,
+        temperature: greedy ? 0 : (temperature ?? DEFAULT_TEMPERATURE),
+        topP: topP ?? DEFAULT_TOP_P,
+        seed,
+        stopIds: [...new Set([tokenizer.eosId, ...config.eosIds])],
+        signal,
+      })
+      for await (const token of stream) {
+        // The first token's time is the prompt's.
+        started ??= performance.now()
+        tokens.push(token.id)
+        text += token.text
+        console.print(token.text)
+      }
+      console.print('\n')
+      const seconds = started === undefined ? 0 : (performance.now() - started) / 1000
+      const perSecond = tokens.length > 1 && seconds > 0 ? (tokens.length - 1) / seconds : null
+      if (perSecond !== null) console.note(`${tokens.length} tokens, ${rate(perSecond, 'tokens')}`)
+      console.result({
+        text,
+        tokens,
+        promptTokens: ids.length,
+        tokensPerSecond: perSecond,
+        backend: running.engine.backend,
+      })
+    } finally {
+      await running.close()
+    }
+  },
+}

@@ -1,0 +1,305 @@
+/**
+ * `host`: a relay with one room, and the page to join it with. Prints the join URL and its QR code. Starting it
+ * again on the same data folder goes on with the same room: nothing that was accepted is lost.
+ */
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import * as v from 'valibot'
+import { llamaModules } from '../../../models/llama/modules.ts'
+import { DEFAULT_TAU } from '../../aggregation/index.ts'
+import {
+  MAX_CONTRIBUTIONS,
+  type Manifest,
+  manifestDigest,
+  ProtocolError,
+  parseManifest,
+  roomName,
+} from '../../protocol/index.ts'
+import { type Relay, type RelayOptions, startRelay } from '../../server/server.ts'
+import type { Arguments } from '../args.ts'
+import { type BaseModel, describeModel, findBaseModel, MODEL_OPTION, readConfig } from '../base-model.ts'
+import { readCertificate, selfSignedCertificate, type Tls } from '../certificate.ts'
+import type { Command } from '../command.ts'
+import type { Console } from '../console.ts'
+import { CliError, UsageError } from '../errors.ts'
+import { lanAddresses } from '../network.ts'
+import { ownManifest } from '../own-manifest.ts'
+import { relayLog } from '../relay-log.ts'
+import { roomManifest } from '../room-manifest.ts'
+import { strategyOf } from '../strategy-option.ts'
+import { adapterOptions, recipeOf, TRAINING_OPTION_NAMES, TRAINING_OPTIONS } from '../training-options.ts'
+
+const DEFAULT_DATA_DIR = 'oneround-data'
+const DEFAULT_PORT = 8787
+const DEFAULT_ROOM = 'main'
+const DEFAULT_TITLE = 'Fine-tuning together'
+/** One contribution a version would show each contribution to everyone. */
+const DEFAULT_PUBLISH_EVERY = 3
+
+const PAGE_DIR = fileURLToPath(new URL('../../../dist/page', import.meta.url))
+
+export const command: Command = {
+  usage: '[OPTIONS]',
+  about:
+    'Serves the page, the base model and a room to join. Ctrl-C stops it; started again on the same data\nfolder, it goes on where it was.',
+  options: {
+    model: MODEL_OPTION,
+    room: { type: 'string', value: 'NAME', help: `the room's name in the join URL, default ${DEFAULT_ROOM}` },
+    title: { type: 'string', value: 'TEXT', help: 'what participants read about the room' },
+    port: {
+      type: 'string',
+      value: 'N',
+      help: `0 takes a free one; default ${DEFAULT_PORT}, or a free one if that is taken`,
+    },
+    lan: { type: 'boolean', help: 'let other machines of the local network join' },
+    https: {
+      type: 'boolean',
+      help: 'encrypt, with a certificate made here: browsers need it for WebGPU on a LAN',
+    },
+    cert: { type: 'string', value: 'FILE', help: 'certificate to use instead (PEM), with --key' },
+    key: { type: 'string', value: 'FILE', help: 'its private key (PEM)' },
+    'public-url': { type: 'string', value: 'URL', help: 'address participants use, behind a proxy' },
+    'data-dir': {
+      type: 'string',
+      value: 'DIR',
+      help: `where everything is kept, default ${DEFAULT_DATA_DIR}`,
+    },
+    strategy: { type: 'string', value: 'S', help: 'how updates are merged: florist (default) or fedit' },
+    tau: {
+      type: 'string',
+      value: 'SHARE',
+      help: `florist: share of the energy to keep, default ${DEFAULT_TAU}`,
+    },
+    'publish-every': {
+      type: 'string',
+      value: 'N',
+      help: `contributions between two published versions, default ${DEFAULT_PUBLISH_EVERY}; 1 reveals each`,
+    },
+    ...TRAINING_OPTIONS,
+  },
+  async run(args, console, signal) {
+    args.noPositionals()
+    const plan = readPlan(args)
+    const model = await findBaseModel(args.text('model'))
+    console.note(`oneround: checking ${model.id} …`)
+    const described = await describeModel(model)
+    const tls = await readTls(args, plan)
+    const log = relayLog((line) => console.note(line))
+    const files = new Map(model.fileNames.map((name) => [name, path.join(model.folder, name)]))
+    if (!existsSync(path.join(PAGE_DIR, 'index.html'))) {
+      console.note(
+        'oneround: the page is not built, so browsers cannot join: run `npm run build`, then start again.',
+      )
+    }
+    const relay = await start(plan.port, {
+      dataDir: plan.dataDir,
+      host: plan.lan ? '0.0.0.0' : '127.0.0.1',
+      pageDir: existsSync(PAGE_DIR) ? PAGE_DIR : null,
+      modelFiles: [{ digest: described.digest, files }],
+      ...(tls && { tls }),
+      rooms: [],
+      allowedOrigins: plan.publicUrl ? [new URL(plan.publicUrl).origin] : [],
+      log,
+    })
+    try {
+      const wanted = await wantedManifest(args, plan, model, described)
+      const manifest = await openRoom(relay, wanted, args, plan, console)
+      const joinUrl = new URL(`/join/${manifest.room}`, baseUrl(relay, plan)).href
+      console.result({
+        joinUrl,
+        url: relay.url,
+        port: relay.port,
+        room: manifest.room,
+        manifestDigest: manifestDigest(manifest),
+        model: manifest.base.id,
+        dataDir: plan.dataDir,
+        hostToken: relay.hostToken,
+      })
+      await welcome(joinUrl, manifest, plan, tls !== null, console)
+      await untilStopped(relay, manifest.room, console, signal)
+    } finally {
+      await relay.close()
+    }
+    console.note(
+      `\nStopped. Nothing is lost: what was accepted is in ${plan.dataDir}, and starting again there goes on with the round.`,
+    )
+  },
+}
+
+interface Plan {
+  readonly room: string
+  readonly dataDir: string
+  /** undefined: the usual one, or a free one. */
+  readonly port: number | undefined
+  readonly lan: boolean
+  readonly addresses: readonly string[]
+  readonly publicUrl: string | undefined
+  readonly publishEvery: number
+}
+
+function readPlan(args: Arguments): Plan {
+  const room = args.text('room') ?? DEFAULT_ROOM
+  if (!v.is(roomName, room)) {
+    throw new UsageError(`--room takes a-z, 0-9 and inner hyphens, at most 63, not ${JSON.stringify(room)}.`)
+  }
+  const publicUrl = args.text('public-url')
+  if (publicUrl !== undefined && !/^https?:$/.test(URL.parse(publicUrl)?.protocol ?? '')) {
+    throw new UsageError(
+      `--public-url takes an address such as https://learn.example.org, not ${JSON.stringify(publicUrl)}.`,
+    )
+  }
+  const lan = args.flag('lan')
+  const addresses = lan ? lanAddresses() : []
+  if (lan && addresses.length === 0 && publicUrl === undefined) {
+    throw new CliError(
+      'network/none',
+      'This machine has no address in a local network; connect it, or leave out --lan.',
+    )
+  }
+  return {
+    room,
+    dataDir: path.resolve(args.text('data-dir') ?? DEFAULT_DATA_DIR),
+    port: args.integer('port', { least: 0, most: 65_535 }),
+    lan,
+    addresses,
+    publicUrl,
+    publishEvery:
+      args.integer('publish-every', { least: 1, most: MAX_CONTRIBUTIONS }) ?? DEFAULT_PUBLISH_EVERY,
+  }
+}
+
+async function readTls(args: Arguments, { dataDir, addresses }: Plan): Promise<Tls | null> {
+  const cert = args.text('cert')
+  const key = args.text('key')
+  if ((cert === undefined) !== (key === undefined)) throw new UsageError('--cert and --key go together.')
+  if (cert !== undefined && key !== undefined) return readCertificate(cert, key)
+  return args.flag('https') ? selfSignedCertificate(path.join(dataDir, 'tls'), addresses) : null
+}
+
+/** Without --port the usual one is only a wish. */
+async function start(port: number | undefined, options: RelayOptions): Promise<Relay> {
+  if (port !== undefined) return startRelay({ ...options, port })
+  try {
+    return await startRelay({ ...options, port: DEFAULT_PORT })
+  } catch (error) {
+    const taken = error instanceof ProtocolError && error.code === 'relay/address'
+    if (!taken) throw error
+    return startRelay({ ...options, port: 0 })
+  }
+}
+
+async function wantedManifest(
+  args: Arguments,
+  plan: Plan,
+  model: BaseModel,
+  described: Awaited<ReturnType<typeof describeModel>>,
+): Promise<Manifest> {
+  const config = await readConfig(model)
+  return roomManifest({
+    room: plan.room,
+    title: args.text('title') ?? DEFAULT_TITLE,
+    model,
+    described,
+    modules: llamaModules(config),
+    ...adapterOptions(args),
+    seed: randomBytes(16).toString('hex'),
+    recipe: recipeOf(args, config),
+    strategy: strategyOf(args),
+    publishEvery: plan.publishEvery,
+  })
+}
+
+/** Options that become part of a manifest; an existing room's cannot be changed by them. */
+const MANIFEST_OPTIONS = [...TRAINING_OPTION_NAMES, 'strategy', 'tau', 'publish-every', 'title', 'model']
+
+/** A new room, or the one of this name from an earlier start, as it was. */
+async function openRoom(
+  relay: Relay,
+  wanted: Manifest,
+  args: Arguments,
+  plan: Plan,
+  console: Console,
+): Promise<Manifest> {
+  if (!relay.rooms().includes(wanted.room)) {
+    await relay.createRoom(wanted)
+    return wanted
+  }
+  const existing = await ownManifest(relay.url, wanted.room)
+  // The seed is drawn anew each time and the title may stay; everything else must be what was asked for.
+  const same = parseManifest({
+    ...wanted,
+    title: args.has('title') ? wanted.title : existing.title,
+    adapter: { ...wanted.adapter, seed: existing.adapter.seed },
+  })
+  if (manifestDigest(same) !== manifestDigest(existing)) {
+    if (existing.base.digest !== wanted.base.digest || MANIFEST_OPTIONS.some((name) => args.has(name))) {
+      throw new CliError(
+        'room/exists',
+        `The room ${wanted.room} in ${plan.dataDir} was made with another model or other options, and those cannot change: choose another --room or another --data-dir.`,
+      )
+    }
+    console.note(`oneround: the room ${wanted.room} keeps the settings it was made with.`)
+  }
+  return existing
+}
+
+function baseUrl(relay: Relay, { publicUrl, addresses }: Plan): string {
+  if (publicUrl !== undefined) return publicUrl
+  const url = new URL(relay.url)
+  const [address] = addresses
+  if (address !== undefined) url.hostname = address
+  return url.href
+}
+
+async function welcome(joinUrl: string, manifest: Manifest, plan: Plan, tls: boolean, console: Console) {
+  const { base, recipe, strategy, publishEvery } = manifest
+  console.print(`\n  Join at  ${joinUrl}\n\n`)
+  const { renderUnicodeCompact } = await import('uqr')
+  console.print(`${renderUnicodeCompact(joinUrl, { border: 2 })}\n\n`)
+  console.note(
+    `Room ${manifest.room}: ${base.id}, ${recipe.steps} steps of ${recipe.batch} x ${recipe.tokens} tokens, merged by ${strategy.id}.`,
+  )
+  if (publishEvery === 1) {
+    console.note('A version is published after every contribution: everyone can see what each one added.')
+  } else {
+    console.note(
+      `A version is published after every ${publishEvery} contributions, and the rest when the room closes.`,
+    )
+  }
+  if (plan.lan && plan.publicUrl === undefined) {
+    console.note(
+      tls
+        ? 'The certificate is made here: each browser warns once, and each person must accept it.'
+        : 'Other machines join over plain HTTP: their browsers then train without WebGPU, more slowly. --https gives it to them.',
+    )
+    const more = plan.addresses.slice(1)
+    if (more.length > 0) console.note(`This machine also has the addresses ${more.join(', ')}.`)
+  }
+  console.note(`Everything is kept in ${plan.dataDir}. Ctrl-C stops the relay; nothing is lost by that.`)
+}
+
+/** Until Ctrl-C. At a terminal the host may also type `close`. */
+async function untilStopped(
+  relay: Relay,
+  room: string,
+  console: Console,
+  signal: AbortSignal,
+): Promise<void> {
+  const input = process.stdin.isTTY ? createInterface({ input: process.stdin }) : null
+  if (input) {
+    console.note('When everybody has sent, type close and Enter: the rest is merged and published.')
+    input.on('line', (line) => {
+      if (line.trim() !== 'close') return
+      relay.closeRoom(room).catch((error: Error) => console.note(`oneround: ${error.message}`))
+    })
+    // Readline takes Ctrl-C for itself.
+    input.on('SIGINT', () => process.kill(process.pid, 'SIGINT'))
+  }
+  if (!signal.aborted) {
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+  }
+  input?.close()
+}

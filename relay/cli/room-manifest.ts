@@ -1,0 +1,83 @@
+/** A room's manifest from a base model and the host's choices. */
+import type { AdapterModule, AdapterShape } from '../../models/adapters/adapter.ts'
+import { updateBytes } from '../../models/adapters/update-codec.ts'
+import type { ModelFile } from '../../models/catalog/catalog.ts'
+import {
+  DEFAULT_CHUNK_BYTES,
+  type Digest,
+  MAX_ABS_CHANGE,
+  MAX_CONTRIBUTIONS,
+  MAX_EXAMPLES,
+  MAX_UPDATE_BYTES,
+  type Manifest,
+  parseManifest,
+  type Recipe,
+  type Strategy,
+} from '../protocol/index.ts'
+import type { BaseModel } from './base-model.ts'
+import { CliError } from './errors.ts'
+
+export interface RoomChoices {
+  readonly room: string
+  readonly title: string
+  readonly model: BaseModel
+  readonly described: { readonly digest: string; readonly files: readonly ModelFile[] }
+  readonly modules: readonly AdapterModule[]
+  readonly rank: number
+  readonly alpha: number
+  /** Of A0: public, and different for every room. */
+  readonly seed: string
+  readonly recipe: Recipe
+  readonly strategy: Strategy
+  readonly publishEvery: number
+}
+
+/** Throws CliError `room/too-large`, ProtocolError `manifest/malformed`. */
+export function roomManifest(choices: RoomChoices): Manifest {
+  const { model, described, rank, alpha, modules, recipe } = choices
+  const shape: AdapterShape = { rank, alpha, modules }
+  const encoding = 'i8'
+  const bytes = updateBytes(shape, encoding)
+  if (bytes > MAX_UPDATE_BYTES) {
+    throw new CliError(
+      'room/too-large',
+      `An update of rank ${rank} would have ${bytes} bytes, and ${MAX_UPDATE_BYTES} is the limit; choose a lower --rank.`,
+    )
+  }
+  return parseManifest({
+    formatVersion: 1,
+    room: choices.room,
+    title: choices.title,
+    base: {
+      id: model.id,
+      family: model.family,
+      license: model.license,
+      digest: described.digest as Digest,
+      files: described.files,
+    },
+    adapter: { rank, alpha, seed: choices.seed, modules },
+    recipe,
+    update: { encoding },
+    strategy: choices.strategy,
+    publishEvery: choices.publishEvery,
+    limits: {
+      updateBytes: bytes,
+      chunkBytes: DEFAULT_CHUNK_BYTES,
+      examples: MAX_EXAMPLES,
+      contributions: MAX_CONTRIBUTIONS,
+      changeNorm: largestChange(shape, recipe),
+    },
+  })
+}
+
+/**
+ * AdamW moves an entry by about the learning rate a step and never much more, so a change longer than that
+ * allows was not made by this recipe.
+ */
+function largestChange({ modules, rank }: AdapterShape, { learningRate, steps }: Recipe): number {
+  const entries = modules.reduce(
+    (sum, { inFeatures, outFeatures }) => sum + rank * (inFeatures + outFeatures),
+    0,
+  )
+  return Math.sqrt(entries) * Math.min(MAX_ABS_CHANGE, Math.max(0.1, learningRate * steps))
+}

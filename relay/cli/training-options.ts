@@ -1,0 +1,76 @@
+/** The options that shape a training run, shared by `host` and `train`, and their defaults. */
+import type { LlamaConfig } from '../../models/llama/config.ts'
+import { MAX_RANK, type Recipe } from '../protocol/index.ts'
+import type { Arguments, OptionSpecs } from './args.ts'
+import { UsageError } from './errors.ts'
+
+/** As in the paper's experiments, on all seven projections. */
+const DEFAULT_RANK = 8
+const DEFAULT_ALPHA = 16
+
+/** 60 steps of 8 windows at 3e-3: what the embedded model learns well with. */
+const DEFAULT_STEPS = 60
+const DEFAULT_BATCH = 8
+const DEFAULT_LEARNING_RATE = 3e-3
+const DEFAULT_LENGTH = 256
+
+/** Held-out loss is measured this many times a run. */
+const EVALUATIONS = 6
+
+export const TRAINING_OPTIONS: OptionSpecs = {
+  rank: { type: 'string', value: 'N', help: `the adapter's rank, default ${DEFAULT_RANK}` },
+  alpha: {
+    type: 'string',
+    value: 'X',
+    help: `its alpha: the scale is alpha / rank, default ${DEFAULT_ALPHA}`,
+  },
+  steps: { type: 'string', value: 'N', help: `optimiser steps, default ${DEFAULT_STEPS}` },
+  batch: { type: 'string', value: 'N', help: `windows a step, default ${DEFAULT_BATCH}` },
+  length: {
+    type: 'string',
+    value: 'N',
+    help: `tokens a window predicts, default ${DEFAULT_LENGTH} or what the model takes`,
+  },
+  'learning-rate': {
+    type: 'string',
+    value: 'X',
+    help: `peak, then linear decay to zero, default ${DEFAULT_LEARNING_RATE}`,
+  },
+}
+
+/** Options that change what is trained: a room that exists cannot take others. */
+export const TRAINING_OPTION_NAMES: readonly string[] = Object.keys(TRAINING_OPTIONS)
+
+export function adapterOptions(args: Arguments): { rank: number; alpha: number } {
+  return {
+    rank: args.integer('rank', { least: 1, most: MAX_RANK }) ?? DEFAULT_RANK,
+    alpha: args.number('alpha', { least: 1e-3, most: 1e6 }) ?? DEFAULT_ALPHA,
+  }
+}
+
+/** `--length`, or the default where the model takes so much. */
+export function windowLength(args: Arguments, { maxPositions }: LlamaConfig): number {
+  const length = args.integer('length', { least: 1, most: 131_072 })
+  if (length !== undefined && length > maxPositions) {
+    throw new UsageError(`--length ${length} is more than this model's ${maxPositions} positions.`)
+  }
+  return length ?? Math.min(DEFAULT_LENGTH, maxPositions)
+}
+
+export function recipeOf(args: Arguments, config: LlamaConfig): Recipe {
+  const steps = args.integer('steps', { least: 1, most: 1_000_000 }) ?? DEFAULT_STEPS
+  return {
+    steps,
+    batch: args.integer('batch', { least: 1, most: 1024 }) ?? DEFAULT_BATCH,
+    tokens: windowLength(args, config),
+    learningRate: args.number('learning-rate', { least: 1e-8, most: 10 }) ?? DEFAULT_LEARNING_RATE,
+    // AdamW's second moment needs a few steps before its own step size means something.
+    warmupSteps: Math.min(10, Math.floor(steps / 10)),
+    weightDecay: 0,
+    maxNorm: 1,
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+    evaluateEvery: Math.max(1, Math.round(steps / EVALUATIONS)),
+  }
+}
