@@ -17,7 +17,8 @@ export const finiteNumber = (least: number, most: number) =>
 /** A count of bytes or an offset: far below 2^53, far above any file here. */
 export const byteCount = wholeNumber(0, 2 ** 48)
 
-const isDigest = (value: unknown): value is Digest => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
+const isDigest = (value: unknown): value is Digest =>
+  typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
 
 /** SHA-256 as 64 lower-case hexadecimal digits. */
 export const digest = v.custom<Digest>(isDigest, 'expected 64 lower-case hexadecimal digits')

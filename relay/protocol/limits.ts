@@ -27,13 +27,13 @@ export const MAX_MESSAGE_BYTES = MAX_CHUNK_BYTES + MESSAGE_OVERHEAD_BYTES
  */
 export const MAX_UPDATE_BYTES = 256 * 1024 * 1024
 
-/** A self-reported count weighs the mean, so it is capped; with MAX_CONTRIBUTIONS it keeps sums below 2^47. */
+/** A self-reported count weighs the mean, so it is capped; with MAX_CONTRIBUTIONS it bounds the merge's sums. */
 export const MAX_EXAMPLES = 1000
 
 /** Contributions in a room. With MAX_EXAMPLES and MAX_ABS_CHANGE the merge's sums stay exact in float64. */
 export const MAX_CONTRIBUTIONS = 1024
 
-/** |x| of any single value of a change: round(x * 2^24) * examples, summed over all, stays below 2^53. */
+/** |x| of any single value of a change: round(x * 2^24) * examples, summed over all, is then at most 2^47. */
 export const MAX_ABS_CHANGE = 8
 
 /** A manifest names each adapted layer: 80 layers of 7 projections take 70 KB; ten times that is an attack. */

@@ -28,7 +28,8 @@ const adapterModuleSchema = v.strictObject({
   outFeatures: wholeNumber(1, MAX_LAYER_WIDTH),
 })
 
-const distinct = <T>(items: readonly T[], key: (item: T) => string) => new Set(items.map(key)).size === items.length
+const distinct = <T>(items: readonly T[], key: (item: T) => string) =>
+  new Set(items.map(key)).size === items.length
 
 /** Same fields as the trainer's recipe; bounds keep a hostile manifest from wedging a tab. */
 export const recipeSchema = v.strictObject({

@@ -75,7 +75,8 @@ export function parseClientMessage(event: unknown, payload: unknown): ClientMess
 
 /** A newer join may have other fields; its version must be reported before its shape is judged. */
 function hasOtherVersion(payload: unknown): boolean {
-  if (typeof payload !== 'object' || payload === null || !Object.hasOwn(payload, 'protocolVersion')) return false
+  if (typeof payload !== 'object' || payload === null || !Object.hasOwn(payload, 'protocolVersion'))
+    return false
   const version = (payload as { protocolVersion: unknown }).protocolVersion
   return typeof version === 'number' && version !== PROTOCOL_VERSION
 }
@@ -152,7 +153,10 @@ export const beginAnswerSchema = v.variant('ok', [
   refusalSchema,
 ])
 
-export const chunkAnswerSchema = v.variant('ok', [v.strictObject({ ...accepted, offset: byteCount }), refusalSchema])
+export const chunkAnswerSchema = v.variant('ok', [
+  v.strictObject({ ...accepted, offset: byteCount }),
+  refusalSchema,
+])
 
 export const commitAnswerSchema = v.variant('ok', [
   v.strictObject({ ...accepted, receipt: receiptSchema }),

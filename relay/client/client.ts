@@ -1,0 +1,299 @@
+/**
+ * A participant of one round, for a tab and for Node: joins a room, walks through the states of states.ts, sends its
+ * update once, and hears of published versions. Knows no DOM and no tensors; the caller trains in between.
+ *
+ *   const client = new RelayClient()
+ *   const ready = await client.join(url, room)          // keep client.membership for a reload
+ *   const training = client.startTraining(ready)
+ *   const reviewing = client.review(training, bytes)
+ *   const sent = await client.send(reviewing, { onProgress })
+ *
+ * Each step takes the state it starts from, so a step that is not allowed does not compile; a state that is no longer
+ * the current one throws ProtocolError `client/stale`.
+ */
+import { type Digest, digestOf } from '../protocol/canonical.ts'
+import { ProtocolError } from '../protocol/errors.ts'
+import { manifestDigest } from '../protocol/manifest.ts'
+import type { Accepted, Receipt, RoomStatus, Version } from '../protocol/messages.ts'
+import { Connection, type ResumeToken } from './connection.ts'
+import { downloadVersion, type VersionFolder } from './download.ts'
+import {
+  accepted,
+  fail,
+  failSending,
+  joined,
+  joining,
+  leave,
+  type Membership,
+  type Paused,
+  pause,
+  progress,
+  type Ready,
+  type Reviewing,
+  type RoundState,
+  resume,
+  review,
+  type Sending,
+  type SendingFailed,
+  type Sent,
+  send,
+  startAgain,
+  startTraining,
+  type Training,
+} from './states.ts'
+import { uploadUpdate } from './upload.ts'
+import type { WireListener } from './wire-log.ts'
+
+export interface RelayClientOptions {
+  /** Sees every frame and download, in both directions. */
+  readonly onWire?: WireListener
+  /** How long one message may wait for its answer. */
+  readonly requestTimeoutMs?: number
+  /** How long to keep trying to join or send without any progress. */
+  readonly giveUpAfterMs?: number
+}
+
+export interface ClientEvents {
+  state: RoundState
+  /** Whether the room is joined over a live connection right now. */
+  online: boolean
+  status: RoomStatus
+  published: Version
+}
+
+export interface SendOptions {
+  readonly onProgress?: (sentBytes: number, totalBytes: number) => void
+  /** Stops sending; unless the update was accepted at that moment, nothing counts. */
+  readonly signal?: AbortSignal
+}
+
+type Listeners = { [E in keyof ClientEvents]: Set<(value: ClientEvents[E]) => void> }
+
+export class RelayClient {
+  readonly #options: Required<Omit<RelayClientOptions, 'onWire'>> & Pick<RelayClientOptions, 'onWire'>
+  readonly #listeners: Listeners = {
+    state: new Set(),
+    online: new Set(),
+    status: new Set(),
+    published: new Set(),
+  }
+  #state: RoundState = joining()
+  #connection: Connection | undefined
+  #url: string | undefined
+  #membership: Membership | undefined
+  #status: RoomStatus | undefined
+  #versions: readonly Version[] = []
+
+  constructor(options: RelayClientOptions = {}) {
+    this.#options = { requestTimeoutMs: 20_000, giveUpAfterMs: 120_000, ...options }
+  }
+
+  get state(): RoundState {
+    return this.#state
+  }
+
+  /** Known once joined; `participant` and `token` of it make a `resume`. */
+  get membership(): Membership | undefined {
+    return this.#membership
+  }
+
+  get status(): RoomStatus | undefined {
+    return this.#status
+  }
+
+  /** Published versions heard of, oldest first. */
+  get versions(): readonly Version[] {
+    return this.#versions
+  }
+
+  /** Returns a function that ends the listening. */
+  on<E extends keyof ClientEvents>(event: E, listener: (value: ClientEvents[E]) => void): () => void {
+    this.#listeners[event].add(listener)
+    return () => void this.#listeners[event].delete(listener)
+  }
+
+  /**
+   * Joins a room, as a new participant or, with `resume`, as the one of an earlier join. `sent` if that one's update
+   * is already in. Throws ProtocolError, e.g. `room/unknown`, `room/closed`, `join/token`, `network/unreachable`.
+   */
+  async join(url: string, room: string, as?: ResumeToken): Promise<Ready | Sent> {
+    if (this.#connection) throw new ProtocolError('protocol/already-joined')
+    this.#url = url
+    this.#connection = new Connection({
+      url,
+      room,
+      resume: as,
+      requestTimeoutMs: this.#options.requestTimeoutMs,
+      onWire: this.#options.onWire,
+      listener: {
+        joined: (answer) => this.#joined(answer),
+        online: (isOnline) => this.#tell('online', isOnline),
+        status: (status) => this.#setStatus(status),
+        published: (version) => this.#published(version),
+        ended: (error) => this.#ended(error),
+      },
+    })
+    try {
+      await this.#connection.online(this.#options.giveUpAfterMs)
+    } catch (error) {
+      this.#connection.close()
+      if (error instanceof ProtocolError) this.#ended(error)
+      throw error
+    }
+    const state = this.#state
+    if (state.phase !== 'ready' && state.phase !== 'sent') throw new ProtocolError('client/stale')
+    return state
+  }
+
+  startTraining(from: Ready): Training {
+    return this.#move(from, startTraining(from))
+  }
+
+  pause(from: Training): Paused {
+    return this.#move(from, pause(from))
+  }
+
+  resume(from: Paused): Training {
+    return this.#move(from, resume(from))
+  }
+
+  startAgain(from: Training | Paused | Reviewing | SendingFailed): Ready {
+    return this.#move(from, startAgain(from))
+  }
+
+  /** `bytes` is the packed update; from here on it must not change. */
+  review(from: Ready | Training | Paused, bytes: Uint8Array): Reviewing {
+    if (bytes.byteLength > from.membership.manifest.limits.updateBytes) {
+      throw new ProtocolError('upload/too-large')
+    }
+    return this.#move(from, review(from, { bytes, digest: digestOf(bytes) }))
+  }
+
+  /**
+   * Sends the update and returns once the relay says that it is durable. Drops and restarts of the relay are ridden
+   * out; whatever is thrown (ProtocolError) also stands in the state `sending-failed`, from which to send again.
+   */
+  async send(from: Reviewing | SendingFailed, options: SendOptions = {}): Promise<Sent> {
+    const connection = this.#connection
+    if (!connection) throw new ProtocolError('protocol/not-joined')
+    this.#move(from, send(from))
+    const { manifest } = from.membership
+    const total = from.update.bytes.byteLength
+    try {
+      const receipt = await uploadUpdate({
+        connection,
+        manifest,
+        update: from.update,
+        giveUpAfterMs: this.#options.giveUpAfterMs,
+        signal: options.signal,
+        onProgress: (sentBytes) => {
+          if (this.#state.phase === 'sending') this.#move(this.#state, progress(this.#state, sentBytes))
+          options.onProgress?.(sentBytes, total)
+        },
+      })
+      if (receipt.digest !== from.update.digest) throw new ProtocolError('protocol/malformed')
+      return this.#move(this.#sending(), accepted(this.#sending(), receipt))
+    } catch (error) {
+      const cause = options.signal?.aborted ? new ProtocolError('client/aborted') : error
+      if (this.#state.phase === 'sending' && cause instanceof ProtocolError) {
+        this.#move(this.#state, failSending(this.#state, cause))
+      }
+      throw cause
+    }
+  }
+
+  /**
+   * Reviews and sends in one go, for programs that show no review. From `ready`, `training`, `paused`, `reviewing` or
+   * `sending-failed`; returns the old receipt if this very update was sent before.
+   */
+  async upload(bytes: Uint8Array, options: SendOptions = {}): Promise<Receipt> {
+    const state = this.#state
+    switch (state.phase) {
+      case 'ready':
+      case 'training':
+      case 'paused':
+        return (await this.send(this.review(state, bytes), options)).receipt
+      case 'reviewing':
+      case 'sending-failed':
+        return (await this.send(this.review(this.startAgain(state), bytes), options)).receipt
+      case 'sent':
+        if (state.receipt.digest !== digestOf(bytes)) throw new ProtocolError('upload/second')
+        return state.receipt
+      case 'failed':
+        throw state.error
+      case 'joining':
+        throw new ProtocolError('protocol/not-joined')
+      case 'sending':
+      case 'left':
+        throw new ProtocolError('client/stale')
+      default:
+        return state satisfies never
+    }
+  }
+
+  /** The version's PEFT folder, checked against its digests. Throws ProtocolError `network/…`. */
+  async download(version: Version): Promise<VersionFolder> {
+    if (!this.#url || !this.#membership) throw new ProtocolError('protocol/not-joined')
+    return downloadVersion(this.#url, this.#membership.room, version, this.#options.onWire)
+  }
+
+  /** Leaves the room; what was accepted stays accepted. */
+  close(): void {
+    this.#connection?.close()
+    if (this.#state.phase !== 'sent' && this.#state.phase !== 'left')
+      this.#move(this.#state, leave(this.#state))
+  }
+
+  #sending(): Sending {
+    if (this.#state.phase !== 'sending') throw new ProtocolError('client/stale')
+    return this.#state
+  }
+
+  #joined(answer: Accepted<'join'>): void {
+    if (manifestDigest(answer.manifest) !== answer.manifestDigest) throw new ProtocolError('manifest/digest')
+    const known = this.#membership
+    if (known && known.manifestDigest !== answer.manifestDigest) throw new ProtocolError('manifest/digest')
+    const { participant, token, manifest } = answer
+    this.#membership = {
+      room: manifest.room,
+      participant,
+      token,
+      manifest,
+      manifestDigest: answer.manifestDigest as Digest,
+    }
+    this.#setStatus(answer.status)
+    for (const version of answer.versions) this.#published(version)
+    if (this.#state.phase === 'joining') {
+      this.#move(this.#state, joined(this.#state, this.#membership, answer.receipt))
+    }
+  }
+
+  #published(version: Version): void {
+    if (this.#versions.some((known) => known.version === version.version)) return
+    this.#versions = [...this.#versions, version].sort((a, b) => a.version - b.version)
+    this.#tell('published', version)
+  }
+
+  #setStatus(status: RoomStatus): void {
+    this.#status = status
+    this.#tell('status', status)
+  }
+
+  #ended(error: ProtocolError): void {
+    const { phase } = this.#state
+    // An upload that fails by this says so itself, and keeps the update.
+    if (phase === 'sent' || phase === 'left' || phase === 'failed' || phase === 'sending') return
+    this.#move(this.#state, fail(this.#state as Exclude<RoundState, { phase: 'sent' | 'left' }>, error))
+  }
+
+  #move<To extends RoundState>(from: RoundState, to: To): To {
+    if (from !== this.#state) throw new ProtocolError('client/stale')
+    this.#state = to
+    this.#tell('state', to)
+    return to
+  }
+
+  #tell<E extends keyof ClientEvents>(event: E, value: ClientEvents[E]): void {
+    for (const listener of [...this.#listeners[event]]) listener(value)
+  }
+}

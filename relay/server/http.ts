@@ -1,0 +1,259 @@
+/**
+ * The HTTP side: the page, the base model's files, the rooms' manifests and versions, and what only the host may
+ * do. Every path is taken apart into plain names first, so nothing outside the folders can be reached.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import * as v from 'valibot'
+import { type ErrorCode, ProtocolError, sentenceFor } from '../protocol/errors.ts'
+import { roomName } from '../protocol/fields.ts'
+import { MAX_MANIFEST_BYTES } from '../protocol/limits.ts'
+import { type Manifest, parseManifest } from '../protocol/manifest.ts'
+import { equalInConstantTime } from './identity.ts'
+import type { Room } from './room.ts'
+import { IMMUTABLE, REVALIDATE, sendFile } from './send-file.ts'
+
+/** A base model as the relay serves it. */
+export interface ServedModel {
+  /** The manifest's base.digest. */
+  readonly digest: string
+  /** File name -> path on disk. */
+  readonly files: ReadonlyMap<string, string>
+}
+
+export interface HttpOptions {
+  /** The built page; null where only the API is wanted. */
+  readonly pageDir: string | null
+  readonly models: readonly ServedModel[]
+  readonly hostToken: string
+  readonly rooms: () => Iterable<Room>
+  readonly findRoom: (name: string) => Room | undefined
+  readonly createRoom: (manifest: Manifest) => Promise<Room>
+  readonly log: Logger
+}
+
+/** HTTP status of each code that an HTTP answer can carry; the others are 500. */
+const STATUS: Partial<Record<ErrorCode, number>> = {
+  'host/token': 401,
+  'manifest/malformed': 400,
+  'request/malformed': 400,
+  'request/method': 405,
+  'request/not-found': 404,
+  'request/page-missing': 404,
+  'request/range': 416,
+  'request/too-large': 413,
+  'relay/stopping': 503,
+  'room/exists': 409,
+  'room/limit': 409,
+  'room/unknown': 404,
+  'room/unknown-base': 400,
+}
+
+/** One part of a path: no leading dot, so neither `..` nor hidden files; no NUL, slash or backslash. */
+const PLAIN_NAME = /^[A-Za-z0-9_@~+][A-Za-z0-9._@~+-]*$/
+
+/** Vite puts a content hash into the names of what it builds into assets/. */
+const isHashedAsset = (names: readonly string[]) => names[0] === 'assets' && names.length > 1
+
+const VERSION_FILES = ['adapter_config.json', 'adapter_model.safetensors', 'version.json']
+
+/** What to call for each request; never throws. The security headers are already set (server.ts). */
+export function createHttpHandler(options: HttpOptions) {
+  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    try {
+      await route(request, response, options)
+    } catch (error) {
+      answerError(error, request, response, options.log)
+    }
+  }
+}
+
+async function route(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: HttpOptions,
+): Promise<void> {
+  const names = pathNames(request.url ?? '')
+  const [area, ...rest] = names
+  switch (area) {
+    case 'healthz':
+      requireMethod(request, response, 'GET', 'HEAD')
+      if (rest.length > 0) throw new ProtocolError('request/not-found')
+      return sendJson(response, 200, { ok: true })
+    case 'models':
+      requireMethod(request, response, 'GET', 'HEAD')
+      return sendModelFile(request, response, rest, options)
+    case 'api':
+      if (rest[0] !== 'rooms') throw new ProtocolError('request/not-found')
+      return routeRooms(request, response, rest.slice(1), options)
+    default:
+      requireMethod(request, response, 'GET', 'HEAD')
+      return sendPage(request, response, names, options)
+  }
+}
+
+/** The path's parts, decoded. Throws ProtocolError `request/not-found` for any that is not a plain name. */
+function pathNames(url: string): string[] {
+  const path = url.split(/[?#]/, 1)[0]
+  if (path === undefined || !path.startsWith('/')) throw new ProtocolError('request/malformed')
+  if (path === '/') return []
+  return path
+    .slice(1)
+    .split('/')
+    .map((part) => {
+      let name: string
+      try {
+        name = decodeURIComponent(part)
+      } catch {
+        throw new ProtocolError('request/malformed')
+      }
+      if (!PLAIN_NAME.test(name)) throw new ProtocolError('request/not-found')
+      return name
+    })
+}
+
+async function sendPage(
+  request: IncomingMessage,
+  response: ServerResponse,
+  names: readonly string[],
+  { pageDir }: HttpOptions,
+): Promise<void> {
+  const isPage = names.length === 0 || (names[0] === 'join' && names.length === 2)
+  if (pageDir === null) throw new ProtocolError(isPage ? 'request/page-missing' : 'request/not-found')
+  const path = isPage ? join(pageDir, 'index.html') : join(pageDir, ...names)
+  const cacheControl = isHashedAsset(names) ? IMMUTABLE : REVALIDATE
+  try {
+    await sendFile(request, response, { path, cacheControl })
+  } catch (error) {
+    if (isPage && error instanceof ProtocolError && error.code === 'request/not-found') {
+      throw new ProtocolError('request/page-missing')
+    }
+    throw error
+  }
+}
+
+async function sendModelFile(
+  request: IncomingMessage,
+  response: ServerResponse,
+  [digest, file, ...more]: readonly string[],
+  { models }: HttpOptions,
+): Promise<void> {
+  const path = models.find((model) => model.digest === digest)?.files.get(file ?? '')
+  if (path === undefined || more.length > 0) throw new ProtocolError('request/not-found')
+  await sendFile(request, response, { path, cacheControl: IMMUTABLE, etag: `"${digest}-${file}"` })
+}
+
+async function routeRooms(
+  request: IncomingMessage,
+  response: ServerResponse,
+  [name, action, ...rest]: readonly string[],
+  options: HttpOptions,
+): Promise<void> {
+  if (name === undefined) {
+    requireMethod(request, response, 'GET', 'HEAD', 'POST')
+    if (request.method !== 'POST')
+      return sendJson(response, 200, { rooms: [...options.rooms()].map(describe) })
+    requireHost(request, options.hostToken)
+    const room = await options.createRoom(parseManifest(await readJson(request)))
+    return sendJson(response, 201, describe(room))
+  }
+  if (action === undefined) throw new ProtocolError('request/not-found')
+  if (action === 'close' && rest.length === 0) {
+    requireMethod(request, response, 'POST')
+    requireHost(request, options.hostToken)
+    return sendJson(response, 200, await existing(name, options).close())
+  }
+  requireMethod(request, response, 'GET', 'HEAD')
+  const room = existing(name, options)
+  if (action === 'manifest' && rest.length === 0) return sendJson(response, 200, room.store.manifest)
+  if (action === 'status' && rest.length === 0) return sendJson(response, 200, room.status())
+  if (action === 'versions') return sendVersions(request, response, rest, room)
+  throw new ProtocolError('request/not-found')
+}
+
+async function sendVersions(
+  request: IncomingMessage,
+  response: ServerResponse,
+  [number, file, ...more]: readonly string[],
+  room: Room,
+): Promise<void> {
+  if (number === undefined) return sendJson(response, 200, { versions: room.store.versions() })
+  const version = room.store.versions().find((candidate) => String(candidate.version) === number)
+  if (!version || file === undefined || !VERSION_FILES.includes(file) || more.length > 0) {
+    throw new ProtocolError('request/not-found')
+  }
+  // Not immutable: another data folder on this address may have a version of the same number.
+  const etag = `"${version.digest}-${file}"`
+  await sendFile(request, response, {
+    path: room.store.versionPath(version.version, file),
+    cacheControl: REVALIDATE,
+    etag,
+  })
+}
+
+function describe(room: Room) {
+  const { manifest, manifestDigest } = room.store
+  return { room: manifest.room, title: manifest.title, manifestDigest, ...room.status() }
+}
+
+function existing(name: string, options: HttpOptions): Room {
+  const room = v.is(roomName, name) ? options.findRoom(name) : undefined
+  if (!room) throw new ProtocolError('room/unknown')
+  return room
+}
+
+function requireMethod(request: IncomingMessage, response: ServerResponse, ...methods: string[]): void {
+  if (methods.includes(request.method ?? '')) return
+  response.setHeader('Allow', methods.join(', '))
+  throw new ProtocolError('request/method')
+}
+
+function requireHost(request: IncomingMessage, hostToken: string): void {
+  const [, token] = /^Bearer ([\x21-\x7e]{1,256})$/.exec(request.headers.authorization ?? '') ?? []
+  if (token === undefined || !equalInConstantTime(token, hostToken)) throw new ProtocolError('host/token')
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  // A form of another site cannot send this type, so it cannot act for the host either.
+  if (request.headers['content-type']?.split(';')[0] !== 'application/json') {
+    throw new ProtocolError('request/malformed')
+  }
+  const parts: Buffer[] = []
+  let bytes = 0
+  for await (const part of request as AsyncIterable<Buffer>) {
+    bytes += part.length
+    if (bytes > MAX_MANIFEST_BYTES) throw new ProtocolError('request/too-large')
+    parts.push(part)
+  }
+  try {
+    return JSON.parse(Buffer.concat(parts).toString('utf8'))
+  } catch (error) {
+    throw new ProtocolError('request/malformed', undefined, { cause: error })
+  }
+}
+
+function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  const bytes = Buffer.from(JSON.stringify(body))
+  response.setHeader('Cache-Control', 'no-store')
+  response.setHeader('Content-Type', 'application/json; charset=utf-8')
+  response.setHeader('Content-Length', bytes.length)
+  response.writeHead(status).end(bytes)
+}
+
+function answerError(error: unknown, request: IncomingMessage, response: ServerResponse, log: Logger): void {
+  const hungUp = (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE'
+  const code: ErrorCode = error instanceof ProtocolError ? error.code : 'relay/internal'
+  if (!hungUp && !(error instanceof ProtocolError))
+    log.error({ err: error }, 'a request could not be handled')
+  if (response.headersSent) {
+    // Half a file is out: only ending the connection tells the client that the rest is missing.
+    response.destroy()
+    return
+  }
+  for (const name of ['ETag', 'Accept-Ranges', 'Content-Length']) response.removeHeader(name)
+  // A body that nobody will read must not be taken for the next request.
+  if (!request.complete) response.setHeader('Connection', 'close')
+  const message = error instanceof ProtocolError ? error.message : sentenceFor(code)
+  sendJson(response, STATUS[code] ?? 500, { error: { code, message } })
+}

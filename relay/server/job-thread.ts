@@ -1,0 +1,113 @@
+/**
+ * Runs jobs in a worker thread, one after the other: the relay goes on answering while an update is checked or
+ * merged, and a job that takes the thread down (memory) takes down nothing else. The thread starts with the first
+ * job and again after a crash.
+ */
+import { Worker } from 'node:worker_threads'
+import type { Digest } from '../protocol/canonical.ts'
+import { isErrorCode, ProtocolError } from '../protocol/errors.ts'
+import type { Manifest } from '../protocol/manifest.ts'
+import type { MergedVersion } from './jobs.ts'
+
+interface InspectJob {
+  readonly kind: 'inspect'
+  readonly manifest: Manifest
+  readonly expectedDigest: Digest
+  readonly bytes: Uint8Array<ArrayBuffer>
+}
+
+interface MergeJob {
+  readonly kind: 'merge'
+  readonly manifest: Manifest
+  readonly updates: readonly { readonly digest: Digest; readonly path: string }[]
+}
+
+export type Job = InspectJob | MergeJob
+
+export interface JobRequest {
+  readonly id: number
+  readonly job: Job
+}
+
+export type JobAnswer =
+  | { readonly id: number; readonly ok: true; readonly result: unknown }
+  | { readonly id: number; readonly ok: false; code: string; message: string; stack: string }
+
+interface Pending {
+  resolve(result: unknown): void
+  reject(error: Error): void
+}
+
+export class JobThread {
+  #worker: Worker | undefined
+  #nextId = 0
+  #closed = false
+  readonly #pending = new Map<number, Pending>()
+
+  /** Takes the bytes: they are the thread's afterwards. Throws ProtocolError. */
+  inspect(
+    manifest: Manifest,
+    expectedDigest: Digest,
+    bytes: Uint8Array<ArrayBuffer>,
+  ): Promise<{ digest: Digest; examples: number }> {
+    return this.#run({ kind: 'inspect', manifest, expectedDigest, bytes }, [bytes.buffer])
+  }
+
+  /** Throws ProtocolError, or an Error with the merge's own message. */
+  merge(manifest: Manifest, updates: MergeJob['updates']): Promise<MergedVersion> {
+    return this.#run({ kind: 'merge', manifest, updates }, [])
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#failAll(new ProtocolError('relay/stopping'))
+    await this.#worker?.terminate()
+  }
+
+  #run<Result>(job: Job, transfer: ArrayBuffer[]): Promise<Result> {
+    if (this.#closed) return Promise.reject(new ProtocolError('relay/stopping'))
+    this.#worker ??= this.#start()
+    const id = this.#nextId++
+    const request: JobRequest = { id, job }
+    return new Promise<Result>((resolve, reject) => {
+      this.#pending.set(id, { resolve: (result) => resolve(result as Result), reject })
+      this.#worker!.ref()
+      this.#worker!.postMessage(request, transfer)
+    })
+  }
+
+  #start(): Worker {
+    const worker = new Worker(new URL('./job-worker-start.mjs', import.meta.url))
+    worker.on('message', (answer: JobAnswer) => this.#settle(answer))
+    worker.on('error', (error) => this.#lost(worker, error))
+    worker.on('exit', () => this.#lost(worker, new Error('the job thread ended')))
+    return worker
+  }
+
+  #settle(answer: JobAnswer): void {
+    const pending = this.#pending.get(answer.id)
+    this.#pending.delete(answer.id)
+    // An idle thread must not keep a stopping process alive, a busy one must.
+    if (this.#pending.size === 0) this.#worker?.unref()
+    if (answer.ok) {
+      pending?.resolve(answer.result)
+    } else if (isErrorCode(answer.code)) {
+      pending?.reject(new ProtocolError(answer.code, answer.message))
+    } else {
+      const error = new Error(answer.message)
+      error.stack = answer.stack
+      pending?.reject(error)
+    }
+  }
+
+  #lost(worker: Worker, error: unknown): void {
+    if (this.#worker !== worker) return
+    this.#worker = undefined
+    this.#failAll(new Error('the job thread ended before it answered', { cause: error }))
+  }
+
+  #failAll(error: Error): void {
+    for (const { reject } of this.#pending.values()) reject(error)
+    this.#pending.clear()
+  }
+}

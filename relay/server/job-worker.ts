@@ -1,0 +1,34 @@
+/** The thread behind job-thread.ts: does one job at a time and answers with its result or with the error's code. */
+import { readFile } from 'node:fs/promises'
+import { parentPort } from 'node:worker_threads'
+import type { Job, JobAnswer, JobRequest } from './job-thread.ts'
+import { inspectUpdate, mergeVersion } from './jobs.ts'
+
+const port = parentPort
+if (!port) throw new Error('job-worker.ts runs only as a worker thread')
+
+async function perform(job: Job): Promise<unknown> {
+  switch (job.kind) {
+    case 'inspect':
+      return inspectUpdate(job.manifest, job.expectedDigest, job.bytes)
+    case 'merge': {
+      const updates = await Promise.all(
+        job.updates.map(async ({ digest, path }) => ({ digest, bytes: await readFile(path) })),
+      )
+      return mergeVersion(job.manifest, updates)
+    }
+    default:
+      return job satisfies never
+  }
+}
+
+port.on('message', async ({ id, job }: JobRequest) => {
+  let answer: JobAnswer
+  try {
+    answer = { id, ok: true, result: await perform(job) }
+  } catch (error) {
+    const { code, message, stack } = error as Partial<Record<'code' | 'message' | 'stack', unknown>>
+    answer = { id, ok: false, code: String(code ?? ''), message: String(message), stack: String(stack ?? '') }
+  }
+  port.postMessage(answer)
+})

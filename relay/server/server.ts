@@ -1,0 +1,223 @@
+/**
+ * The relay: one port for the page, the base model's files, the API and the sockets; one data folder for what was
+ * accepted. It loads no tensor library: it adds up numbers and never runs a model.
+ */
+import { createServer, type Server as HttpServer } from 'node:http'
+import { createServer as createTlsServer, type Server as HttpsServer } from 'node:https'
+import type { AddressInfo, Socket } from 'node:net'
+import pino, { type Logger } from 'pino'
+import type { Server as SocketServer } from 'socket.io'
+import { ProtocolError } from '../protocol/errors.ts'
+import { type Manifest, parseManifest } from '../protocol/manifest.ts'
+import type { FileSystem } from '../store/file-system.ts'
+import { RelayStore } from '../store/relay-store.ts'
+import type { RoomStore } from '../store/room-store.ts'
+import { applySecurityHeaders, securityHeaderLines } from './headers.ts'
+import { createHttpHandler, type ServedModel } from './http.ts'
+import { createHostToken, ParticipantTokens } from './identity.ts'
+import { JobThread } from './job-thread.ts'
+import { Room } from './room.ts'
+import { attachSockets } from './sockets.ts'
+
+export interface RelayOptions {
+  readonly dataDir: string
+  /** Address to bind; loopback unless told otherwise. */
+  readonly host?: string
+  /** 0, the default, takes a free one. */
+  readonly port?: number
+  /** The built page; null or absent serves the API alone. */
+  readonly pageDir?: string | null
+  readonly modelFiles: readonly ServedModel[]
+  /** PEM texts; with them the relay speaks HTTPS. */
+  readonly tls?: { readonly cert: string; readonly key: string }
+  /** Rooms to open besides those the data folder has; one that exists must have the same manifest. */
+  readonly rooms: readonly Manifest[]
+  /** Origins besides the relay's own whose pages may connect, e.g. `https://learn.example.org` behind a proxy. */
+  readonly allowedOrigins?: readonly string[]
+  /** Default: a new random one. */
+  readonly hostToken?: string
+  /** Default: JSON lines on stderr, level info. */
+  readonly log?: Logger
+  readonly fileSystem?: FileSystem
+  readonly joinTimeoutMs?: number
+}
+
+export interface Relay {
+  /** `http(s)://HOST:PORT` with the address bound (loopback's name where all interfaces are). */
+  readonly url: string
+  readonly port: number
+  /** Whoever sends it as `Authorization: Bearer` is the host. */
+  readonly hostToken: string
+  /** Names, those of earlier runs included. */
+  rooms(): string[]
+  createRoom(manifest: Manifest): Promise<void>
+  /** Refuses new updates from now on and publishes what is waiting. */
+  closeRoom(room: string): Promise<void>
+  /** Ends connections after answering what is being handled; the data folder may then be opened again. */
+  close(): Promise<void>
+}
+
+/** Throws ProtocolError `store/…`, `room/exists`, `room/unknown-base`, `manifest/malformed` or `relay/address`. */
+export async function startRelay(options: RelayOptions): Promise<Relay> {
+  const log = options.log ?? pino({ level: 'info' }, pino.destination({ dest: 2, sync: true }))
+  const store = await RelayStore.open({ directory: options.dataDir, fileSystem: options.fileSystem })
+  const relay = new RunningRelay(options, store, log)
+  try {
+    await relay.start()
+  } catch (error) {
+    await relay.close()
+    throw error
+  }
+  return relay
+}
+
+class RunningRelay implements Relay {
+  readonly hostToken: string
+  readonly #options: RelayOptions
+  readonly #store: RelayStore
+  readonly #log: Logger
+  readonly #rooms = new Map<string, Room>()
+  readonly #tokens: ParticipantTokens
+  /** Two threads, so that a long merge keeps nobody waiting for a receipt. */
+  readonly #inspecting = new JobThread()
+  readonly #merging = new JobThread()
+  readonly #http: HttpServer | HttpsServer
+  readonly #sockets: SocketServer
+  #closing: Promise<void> | undefined
+
+  constructor(options: RelayOptions, store: RelayStore, log: Logger) {
+    this.#options = options
+    this.#store = store
+    this.#log = log
+    this.hostToken = options.hostToken ?? createHostToken()
+    this.#tokens = new ParticipantTokens(store.tokenKey)
+    const findRoom = (name: string) => this.#rooms.get(name)
+    const handler = createHttpHandler({
+      pageDir: options.pageDir ?? null,
+      models: options.modelFiles,
+      hostToken: this.hostToken,
+      rooms: () => this.#rooms.values(),
+      findRoom,
+      createRoom: (manifest) => this.#createRoom(manifest),
+      log,
+    })
+    this.#http = options.tls ? createTlsServer(options.tls, handler) : createServer(handler)
+    this.#sockets = attachSockets({
+      http: this.#http,
+      findRoom,
+      allowedOrigins: options.allowedOrigins ?? [],
+      log,
+      joinTimeoutMs: options.joinTimeoutMs,
+    })
+    // After the sockets took their place, before them in line: their answers carry the headers too.
+    this.#http.prependListener('request', (_, response) => applySecurityHeaders(response))
+    this.#http.on('clientError', answerClientError)
+  }
+
+  get port(): number {
+    return (this.#http.address() as AddressInfo).port
+  }
+
+  get url(): string {
+    const { address, family } = this.#http.address() as AddressInfo
+    const host =
+      address === '::' || address === '0.0.0.0' ? 'localhost' : family === 'IPv6' ? `[${address}]` : address
+    return `${this.#options.tls ? 'https' : 'http'}://${host}:${this.port}`
+  }
+
+  rooms(): string[] {
+    return [...this.#rooms.keys()]
+  }
+
+  async createRoom(manifest: Manifest): Promise<void> {
+    await this.#createRoom(parseManifest(manifest))
+  }
+
+  async closeRoom(name: string): Promise<void> {
+    const room = this.#rooms.get(name)
+    if (!room) throw new ProtocolError('room/unknown')
+    await room.close()
+  }
+
+  async start(): Promise<void> {
+    for (const { store, closed } of this.#store.restored) {
+      const room = this.#addRoom(store, closed)
+      await room.recover()
+    }
+    for (const manifest of this.#options.rooms) {
+      if (!this.#store.hasRoom(parseManifest(manifest))) await this.#createRoom(manifest)
+    }
+    await this.#listen()
+    for (const room of this.#rooms.values()) this.#auditInBackground(room)
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#rooms.values()].map((room) => room.answered()))
+    await new Promise<void>((resolve) => {
+      void this.#sockets.close(() => resolve())
+      this.#http.closeAllConnections()
+    })
+    await Promise.all([this.#inspecting.close(), this.#merging.close()])
+    await Promise.all([...this.#rooms.values()].map((room) => room.settled()))
+    this.#store.close()
+  }
+
+  async #createRoom(manifest: Manifest): Promise<Room> {
+    const served = this.#options.modelFiles.some(({ digest }) => digest === manifest.base.digest)
+    if (!served) throw new ProtocolError('room/unknown-base')
+    return this.#addRoom(await this.#store.createRoom(manifest), false)
+  }
+
+  #addRoom(store: RoomStore, closed: boolean): Room {
+    const { room: name } = store
+    const room = new Room({
+      store,
+      closed,
+      tokens: this.#tokens,
+      inspecting: this.#inspecting,
+      merging: this.#merging,
+      listener: {
+        status: (status) => this.#sockets.to(name).emit('status', status),
+        published: (version) => this.#sockets.to(name).emit('published', version),
+      },
+      log: this.#log,
+    })
+    this.#rooms.set(name, room)
+    return room
+  }
+
+  #auditInBackground(room: Room): void {
+    room.audit().catch((error: unknown) => {
+      if (error instanceof ProtocolError && error.code === 'relay/stopping') return
+      this.#log.error({ err: error, room: room.store.room }, 'the newest version could not be checked')
+    })
+  }
+
+  #listen(): Promise<void> {
+    const { host = '127.0.0.1', port = 0 } = this.#options
+    return new Promise((resolve, reject) => {
+      const failed = (error: Error) => reject(new ProtocolError('relay/address', undefined, { cause: error }))
+      this.#http.once('error', failed)
+      this.#http.listen(port, host, () => {
+        this.#http.off('error', failed)
+        resolve()
+      })
+    })
+  }
+}
+
+/** What is not HTTP gets an answer in HTTP, with the headers of every other answer. */
+function answerClientError(_error: Error, socket: Socket): void {
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n${securityHeaderLines()}\r\n`,
+  )
+}

@@ -1,0 +1,147 @@
+/**
+ * The socket side: parses each message, lets the room handle it, answers with an ack. One socket joins one room as
+ * one participant. Whatever arrives, the answer is a code and the relay goes on.
+ */
+import type { Server as HttpServer, IncomingMessage } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
+import type { Logger } from 'pino'
+import { Server, type Socket } from 'socket.io'
+import { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
+import { JOIN_TIMEOUT_MS, MAX_MESSAGE_BYTES, MAX_PENDING_MESSAGES, MAX_SOCKETS } from '../protocol/limits.ts'
+import { type ClientMessage, parseClientMessage, type Refusal } from '../protocol/messages.ts'
+import { SECURITY_HEADERS } from './headers.ts'
+import { OffsetError, type Room } from './room.ts'
+
+export interface SocketOptions {
+  readonly http: HttpServer | HttpsServer
+  readonly findRoom: (name: string) => Room | undefined
+  /** Origins besides the relay's own whose pages may connect. */
+  readonly allowedOrigins: readonly string[]
+  readonly log: Logger
+  readonly joinTimeoutMs?: number
+}
+
+interface Joined {
+  readonly room: Room
+  readonly participant: string
+}
+
+type Ack = (answer: unknown) => void
+
+export function attachSockets(options: SocketOptions): Server {
+  const { http, log } = options
+  const server = new Server(http, {
+    // Long polling would be a second way in with other limits; every browser that trains speaks WebSocket.
+    transports: ['websocket'],
+    maxHttpBufferSize: MAX_MESSAGE_BYTES,
+    // Updates are noise to a compressor, and a compressor costs memory a socket.
+    perMessageDeflate: false,
+    httpCompression: false,
+    serveClient: false,
+    allowRequest: (request, decide) => {
+      const refused = refusal(request, options.allowedOrigins, server)
+      if (refused) log.warn({ code: refused }, 'connection refused')
+      decide(refused, !refused)
+    },
+  })
+  server.engine.on('headers', (headers: Record<string, string>) => Object.assign(headers, SECURITY_HEADERS))
+  /** By room and participant: the newest socket is the one that counts. */
+  const current = new Map<string, Socket>()
+
+  server.on('connection', (socket) => {
+    let joined: Joined | undefined
+    let pending = 0
+    const timeout = setTimeout(
+      () => dismiss(socket, 'join/timeout'),
+      options.joinTimeoutMs ?? JOIN_TIMEOUT_MS,
+    )
+
+    const handle = async (message: ClientMessage): Promise<unknown> => {
+      if (message.event === 'join') {
+        if (joined) throw new ProtocolError('protocol/already-joined')
+        const room = options.findRoom(message.payload.room)
+        if (!room) throw new ProtocolError('room/unknown')
+        const answer = room.join(message.payload)
+        joined = { room, participant: answer.participant }
+        clearTimeout(timeout)
+        const key = `${room.store.room}\n${answer.participant}`
+        const earlier = current.get(key)
+        current.set(key, socket)
+        if (earlier) dismiss(earlier, 'join/replaced')
+        void socket.join(room.store.room)
+        room.announceStatus()
+        return answer
+      }
+      if (!joined) throw new ProtocolError('protocol/not-joined')
+      const { room, participant } = joined
+      if (current.get(`${room.store.room}\n${participant}`) !== socket)
+        throw new ProtocolError('join/replaced')
+      switch (message.event) {
+        case 'begin':
+          return room.begin(participant, message.payload)
+        case 'chunk':
+          return room.chunk(participant, message.payload)
+        case 'commit':
+          return room.commit(participant, message.payload)
+        default:
+          return message satisfies never
+      }
+    }
+
+    socket.onAny(async (event: unknown, ...rest: unknown[]) => {
+      const last = rest.at(-1)
+      const ack = typeof last === 'function' ? (rest.pop() as Ack) : undefined
+      const answer: Ack = (result) => (ack ? ack(result) : socket.emit('refused', result))
+      if (pending >= MAX_PENDING_MESSAGES) return answer(refusalOf('protocol/busy'))
+      pending++
+      try {
+        const message = parseClientMessage(event, rest.length === 1 ? rest[0] : undefined)
+        if (!ack) throw new ProtocolError('protocol/malformed')
+        answer(await handle(message))
+      } catch (error) {
+        answer(answerTo(error, log))
+      } finally {
+        pending--
+      }
+    })
+
+    socket.on('disconnect', () => {
+      clearTimeout(timeout)
+      if (!joined) return
+      const { room, participant } = joined
+      const key = `${room.store.room}\n${participant}`
+      if (current.get(key) !== socket) return
+      current.delete(key)
+      room.leave(participant)
+    })
+  })
+  return server
+}
+
+/** A WebSocket is not bound by the same-origin policy, so the relay looks at who asks. */
+function refusal(request: IncomingMessage, allowed: readonly string[], server: Server): ErrorCode | null {
+  if (server.engine.clientsCount >= MAX_SOCKETS) return 'join/too-many'
+  const { origin, host } = request.headers
+  // Programs outside a browser send no origin.
+  if (origin === undefined || allowed.includes(origin)) return null
+  return URL.canParse(origin) && new URL(origin).host === host ? null : 'join/origin'
+}
+
+function dismiss(socket: Socket, code: ErrorCode): void {
+  socket.emit('refused', refusalOf(code))
+  socket.disconnect(true)
+}
+
+const refusalOf = (code: ErrorCode, offset?: number): Refusal =>
+  offset === undefined ? { ok: false, code } : { ok: false, code, offset }
+
+function answerTo(error: unknown, log: Logger): Refusal {
+  if (error instanceof OffsetError) return refusalOf(error.code, error.offset)
+  if (error instanceof ProtocolError) {
+    log.warn({ code: error.code }, 'message refused')
+    return refusalOf(error.code)
+  }
+  const { code } = error as NodeJS.ErrnoException
+  log.error({ err: error }, 'a message could not be handled')
+  return refusalOf(code === 'ENOSPC' || code === 'EDQUOT' ? 'store/full' : 'relay/internal')
+}

@@ -1,0 +1,110 @@
+/** A small room for tests: two little layers, updates of a few kilobytes, a relay in a folder of its own. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pino from 'pino'
+import { type AdapterShape, loraA, loraB } from '../../models/adapters/adapter.ts'
+import { RandomStream } from '../../models/adapters/random.ts'
+import { encodeUpdate, updateBytes } from '../../models/adapters/update-codec.ts'
+import { type Digest, digestOfText } from '../protocol/canonical.ts'
+import { createManifest, type NewManifest } from '../protocol/create-manifest.ts'
+import { type Manifest, manifestDigest } from '../protocol/manifest.ts'
+import { type Relay, type RelayOptions, startRelay } from './server.ts'
+
+export const TEST_SHAPE: AdapterShape = {
+  rank: 2,
+  alpha: 4,
+  modules: [
+    { name: 'base_model.model.model.layers.0.self_attn.q_proj', inFeatures: 24, outFeatures: 24 },
+    { name: 'base_model.model.model.layers.0.mlp.down_proj', inFeatures: 40, outFeatures: 24 },
+  ],
+}
+
+export const TEST_BASE_DIGEST: Digest = digestOfText('a base model')
+
+export function testManifest(
+  changes: Partial<NewManifest> = {},
+  limits: Partial<Manifest['limits']> = {},
+): Manifest {
+  const encoding = changes.encoding ?? 'i8'
+  const manifest = createManifest({
+    room: 'class-7b',
+    title: 'Class 7b',
+    base: {
+      id: 'test',
+      family: 'llama',
+      license: 'Apache-2.0',
+      digest: TEST_BASE_DIGEST,
+      files: [{ name: 'model.safetensors', bytes: 12, sha256: digestOfText('hello, model') }],
+    },
+    adapter: { ...TEST_SHAPE, seed: 'seed', modules: [...TEST_SHAPE.modules] },
+    recipe: {
+      steps: 10,
+      batch: 2,
+      tokens: 16,
+      learningRate: 0.003,
+      warmupSteps: 1,
+      weightDecay: 0.01,
+      maxNorm: 1,
+      beta1: 0.9,
+      beta2: 0.999,
+      epsilon: 1e-8,
+      evaluateEvery: 5,
+    },
+    updateBytes: updateBytes(TEST_SHAPE, encoding),
+    ...changes,
+  })
+  // Small chunks, so that these small updates take several.
+  return { ...manifest, limits: { ...manifest.limits, chunkBytes: 256, ...limits } }
+}
+
+/** Values in (-scale, scale) that depend on the seed alone, by tensor name. */
+export function testChange(seed: string, scale = 0.05): Map<string, Float32Array> {
+  const change = new Map<string, Float32Array>()
+  for (const { name, inFeatures, outFeatures } of TEST_SHAPE.modules) {
+    for (const [tensor, entries] of [
+      [loraA(name), TEST_SHAPE.rank * inFeatures],
+      [loraB(name), TEST_SHAPE.rank * outFeatures],
+    ] as const) {
+      const random = new RandomStream(seed, tensor)
+      change.set(
+        tensor,
+        Float32Array.from({ length: entries }, () => (2 * random.nextFloat() - 1) * scale),
+      )
+    }
+  }
+  return change
+}
+
+export function testUpdate(manifest: Manifest, seed: string, examples: number | null = 5): Uint8Array {
+  return encodeUpdate({
+    change: testChange(seed),
+    shape: TEST_SHAPE,
+    manifestDigest: manifestDigest(manifest),
+    examples,
+    encoding: manifest.update.encoding,
+    seed,
+  })
+}
+
+export const silent = pino({ level: 'error' }, pino.destination(2))
+
+export interface TestFolder extends AsyncDisposable {
+  readonly path: string
+}
+
+export async function temporaryFolder(): Promise<TestFolder> {
+  const path = await mkdtemp(join(tmpdir(), 'oneround-test-'))
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
+}
+
+/** On a free port of loopback. */
+export function startTestRelay(dataDir: string, changes: Partial<RelayOptions> = {}): Promise<Relay> {
+  return startRelay({
+    dataDir,
+    modelFiles: [{ digest: TEST_BASE_DIGEST, files: new Map() }],
+    rooms: [testManifest()],
+    log: silent,
+    ...changes,
+  })
+}

@@ -1,0 +1,122 @@
+/**
+ * A relay's data folder: the lock, the ledger and the rooms. Opening it recovers everything that was accepted.
+ */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { ProtocolError } from '../protocol/errors.ts'
+import { MAX_ROOMS } from '../protocol/limits.ts'
+import { type Manifest, manifestDigest } from '../protocol/manifest.ts'
+import { type FileSystem, nodeFileSystem } from './file-system.ts'
+import { Ledger } from './ledger.ts'
+import { type DirectoryLock, lockDirectory } from './lock.ts'
+import { RoomStore } from './room-store.ts'
+
+export interface RelayStoreOptions {
+  readonly directory: string
+  readonly fileSystem?: FileSystem
+  readonly ledger?: (path: string) => Ledger
+  readonly now?: () => Date
+}
+
+export class RelayStore {
+  /** The rooms of earlier runs, with whether each is closed. */
+  readonly restored: readonly { readonly store: RoomStore; readonly closed: boolean }[]
+  readonly tokenKey: Uint8Array
+  readonly #directory: string
+  readonly #files: FileSystem
+  readonly #ledger: Ledger
+  readonly #lock: DirectoryLock
+  readonly #now: () => Date
+  readonly #manifests = new Map<string, Manifest>()
+
+  private constructor(
+    directory: string,
+    files: FileSystem,
+    ledger: Ledger,
+    lock: DirectoryLock,
+    now: () => Date,
+    restored: readonly { store: RoomStore; closed: boolean }[],
+  ) {
+    this.#directory = directory
+    this.#files = files
+    this.#ledger = ledger
+    this.#lock = lock
+    this.#now = now
+    this.restored = restored
+    this.tokenKey = ledger.tokenKey()
+    for (const { store } of restored) this.#manifests.set(store.room, store.manifest)
+  }
+
+  /** Throws ProtocolError `store/locked`, `store/newer` or `store/damaged`. */
+  static async open(options: RelayStoreOptions): Promise<RelayStore> {
+    const { directory, fileSystem = nodeFileSystem, now = () => new Date() } = options
+    // The lock and the ledger are SQLite's own files, whatever file system the rest is on.
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    const lock = lockDirectory(directory)
+    let ledger: Ledger | undefined
+    try {
+      const path = join(directory, 'relay.sqlite')
+      ledger = options.ledger ? options.ledger(path) : new Ledger(path)
+      await fileSystem.makeDirectory(join(directory, 'rooms'))
+      await fileSystem.syncDirectory(directory)
+      const restored: { store: RoomStore; closed: boolean }[] = []
+      for (const { manifest, closed } of ledger.rooms()) {
+        const folder = join(directory, 'rooms', manifest.room)
+        restored.push({ store: await RoomStore.open(folder, manifest, fileSystem, ledger, now), closed })
+      }
+      return new RelayStore(directory, fileSystem, ledger, lock, now, restored)
+    } catch (error) {
+      ledger?.close()
+      lock.release()
+      throw error
+    }
+  }
+
+  /**
+   * A new room. Throws ProtocolError `room/exists` if there is one of this name (also with the same manifest) and
+   * `room/limit`.
+   */
+  async createRoom(manifest: Manifest): Promise<RoomStore> {
+    if (this.#manifests.has(manifest.room)) throw new ProtocolError('room/exists')
+    if (this.#manifests.size >= MAX_ROOMS) throw new ProtocolError('room/limit')
+    this.#manifests.set(manifest.room, manifest)
+    try {
+      const folder = join(this.#directory, 'rooms', manifest.room)
+      await this.#removeLeftover(folder)
+      const store = await RoomStore.open(folder, manifest, this.#files, this.#ledger, this.#now)
+      this.#ledger.addRoom(manifest, this.#now().toISOString())
+      return store
+    } catch (error) {
+      this.#manifests.delete(manifest.room)
+      throw error
+    }
+  }
+
+  /**
+   * A folder that the ledger does not name is left over from a room that never came to be, and then it holds no
+   * updates. If it does, the ledger is the wrong one, and nothing may be removed.
+   */
+  async #removeLeftover(folder: string): Promise<void> {
+    const updates = join(folder, 'updates')
+    if ((await this.#files.stat(updates)) !== null && (await this.#files.list(updates)).length > 0) {
+      throw new ProtocolError(
+        'store/damaged',
+        `${folder} holds updates that relay.sqlite does not know; restore relay.sqlite, or move the folder away.`,
+      )
+    }
+    await this.#files.remove(folder)
+  }
+
+  /** True if a room of this name has this very manifest. Throws ProtocolError `room/exists` if it has another. */
+  hasRoom(manifest: Manifest): boolean {
+    const existing = this.#manifests.get(manifest.room)
+    if (!existing) return false
+    if (manifestDigest(existing) !== manifestDigest(manifest)) throw new ProtocolError('room/exists')
+    return true
+  }
+
+  close(): void {
+    this.#ledger.close()
+    this.#lock.release()
+  }
+}

@@ -1,0 +1,378 @@
+/**
+ * One room's durable state: its folder of files beside the ledger.
+ *
+ *   rooms/ROOM/manifest.json
+ *   rooms/ROOM/open/PARTICIPANT.DIGEST.BYTES      an unfinished upload; its size is the next offset
+ *   rooms/ROOM/updates/DIGEST                     an accepted update; counts only if the ledger names it
+ *   rooms/ROOM/versions/N/                        a published version: PEFT folder and version.json
+ *
+ * An update becomes accepted in this order, so that a receipt is never given for what could still be lost:
+ * write the file, sync it, rename it into updates/, sync that folder, commit to the ledger, answer.
+ */
+import { join } from 'node:path'
+import { type Digest, digestOf } from '../protocol/canonical.ts'
+import { ProtocolError } from '../protocol/errors.ts'
+import { MAX_OPEN_UPLOADS, OPEN_UPLOAD_LIFETIME_MS } from '../protocol/limits.ts'
+import { type Manifest, manifestDigest } from '../protocol/manifest.ts'
+import type { Receipt, Version } from '../protocol/messages.ts'
+import type { FileSystem } from './file-system.ts'
+import type { AcceptedUpdate, Ledger } from './ledger.ts'
+
+/** What reading an update's bytes has shown; throws what it must refuse. */
+export type InspectUpdate = (
+  expectedDigest: Digest,
+  bytes: Uint8Array<ArrayBuffer>,
+) => Promise<{ digest: Digest; examples: number }>
+
+export interface OpenUpload {
+  readonly digest: Digest
+  /** Announced. */
+  readonly bytes: number
+  /** Received so far, and the only offset a chunk may have. */
+  readonly offset: number
+}
+
+interface OpenUploadEntry {
+  readonly digest: Digest
+  readonly bytes: number
+  readonly path: string
+  offset: number
+  lastChunkMs: number
+}
+
+/** A merged version's files by name, ready to be written. */
+export type VersionFiles = Readonly<Record<string, Uint8Array>>
+
+/** The update itself is at fault, so sending it again cannot help; anything else may be tried again. */
+const isRefusal = (error: unknown) => error instanceof ProtocolError && /^up(date|load)\//.test(error.code)
+
+const OPEN_NAME = /^([0-9a-f]{32})\.([0-9a-f]{64})\.([0-9]{1,12})$/
+
+export class RoomStore {
+  readonly manifest: Manifest
+  readonly manifestDigest: Digest
+  readonly #directory: string
+  readonly #files: FileSystem
+  readonly #ledger: Ledger
+  readonly #now: () => Date
+  /** By participant: each has at most one. */
+  readonly #open = new Map<string, OpenUploadEntry>()
+  readonly #damagedVersions: Version[] = []
+  /** As in the ledger; the room's status is asked for with every join. */
+  readonly #versions: Version[]
+  #contributions: number
+
+  private constructor(
+    directory: string,
+    manifest: Manifest,
+    files: FileSystem,
+    ledger: Ledger,
+    now: () => Date,
+  ) {
+    this.manifest = manifest
+    this.manifestDigest = manifestDigest(manifest)
+    this.#directory = directory
+    this.#files = files
+    this.#ledger = ledger
+    this.#now = now
+    this.#versions = ledger.versions(manifest.room)
+    this.#contributions = ledger.contributions(manifest.room)
+  }
+
+  /**
+   * Makes the folder if need be and brings it in line with the ledger: what no transaction names is removed, an
+   * accepted update whose file is missing throws ProtocolError `store/damaged`, a version whose files are not as
+   * published is reported by `damagedVersions`.
+   */
+  static async open(
+    directory: string,
+    manifest: Manifest,
+    files: FileSystem,
+    ledger: Ledger,
+    now: () => Date,
+  ): Promise<RoomStore> {
+    const store = new RoomStore(directory, manifest, files, ledger, now)
+    await store.#makeFolders()
+    await store.#recoverUpdates()
+    await store.#recoverOpenUploads()
+    await store.#recoverVersions()
+    return store
+  }
+
+  get room(): string {
+    return this.manifest.room
+  }
+
+  /** Accepted updates in the order they came. */
+  updates(): AcceptedUpdate[] {
+    return this.#ledger.updates(this.room)
+  }
+
+  contributions(): number {
+    return this.#contributions
+  }
+
+  receipt(participant: string): Receipt | null {
+    return this.#ledger.receipt(this.manifest, participant)
+  }
+
+  /** Oldest first. */
+  versions(): readonly Version[] {
+    return this.#versions
+  }
+
+  /** Published versions whose files are missing or changed; to be made again from the updates. */
+  damagedVersions(): readonly Version[] {
+    return this.#damagedVersions
+  }
+
+  updatePath(digest: Digest): string {
+    return join(this.#directory, 'updates', digest)
+  }
+
+  versionPath(version: number, file: string): string {
+    return join(this.#directory, 'versions', String(version), file)
+  }
+
+  close(): void {
+    this.#ledger.closeRoom(this.room, this.#now().toISOString())
+  }
+
+  openUpload(participant: string): OpenUpload | null {
+    const entry = this.#open.get(participant)
+    return entry ? { digest: entry.digest, bytes: entry.bytes, offset: entry.offset } : null
+  }
+
+  /**
+   * Starts or continues an upload. An earlier one of other bytes is dropped. `mayEvict` says whose idle upload
+   * may go when too many are open. Throws ProtocolError `upload/too-many`.
+   */
+  async begin(
+    participant: string,
+    digest: Digest,
+    bytes: number,
+    mayEvict: (participant: string) => boolean,
+  ): Promise<OpenUpload> {
+    const earlier = this.#open.get(participant)
+    if (earlier && (earlier.digest !== digest || earlier.bytes !== bytes)) await this.drop(participant)
+    if (!this.#open.has(participant)) {
+      if (this.#open.size >= MAX_OPEN_UPLOADS) await this.#evictIdle(mayEvict)
+      const path = join(this.#directory, 'open', `${participant}.${digest}.${bytes}`)
+      await this.#files.write(path, new Uint8Array(0))
+      this.#open.set(participant, { digest, bytes, path, offset: 0, lastChunkMs: this.#now().getTime() })
+    }
+    return this.openUpload(participant)!
+  }
+
+  /** Adds the next bytes; the caller has checked offset and length. Returns the next offset. */
+  async append(participant: string, data: Uint8Array): Promise<number> {
+    const entry = this.#entry(participant)
+    try {
+      await this.#files.append(entry.path, data)
+      entry.offset += data.byteLength
+    } catch (error) {
+      // A full disk may have taken half of it: go back to what was acknowledged.
+      await this.#files.truncate(entry.path, entry.offset)
+      throw error
+    }
+    entry.lastChunkMs = this.#now().getTime()
+    return entry.offset
+  }
+
+  /** Forgets an unfinished upload. */
+  async drop(participant: string): Promise<void> {
+    const entry = this.#open.get(participant)
+    if (!entry) return
+    this.#open.delete(participant)
+    await this.#files.remove(entry.path)
+  }
+
+  /**
+   * Makes a complete upload durable and accepted. An update that `inspect` refuses is removed; any other failure
+   * leaves it to be committed again. Throws ProtocolError `upload/digest`, those of Ledger.accept, and what `inspect` throws.
+   */
+  async accept(participant: string, inspect: InspectUpdate): Promise<Receipt> {
+    const entry = this.#entry(participant)
+    const bytes = await this.#files.read(entry.path)
+    const length = bytes.byteLength
+    let examples: number
+    try {
+      const found = await inspect(entry.digest, bytes)
+      if (found.digest !== entry.digest || length !== entry.bytes) throw new ProtocolError('upload/digest')
+      examples = found.examples
+    } catch (error) {
+      if (isRefusal(error)) await this.drop(participant)
+      throw error
+    }
+    await this.#files.syncFile(entry.path)
+    await this.#files.rename(entry.path, this.updatePath(entry.digest))
+    this.#open.delete(participant)
+    await this.#files.syncDirectory(join(this.#directory, 'updates'))
+    const update = { digest: entry.digest, bytes: length, examples }
+    const receipt = this.#ledger.accept(this.manifest, participant, update, this.#now().toISOString())
+    this.#contributions = this.#ledger.contributions(this.room)
+    return receipt
+  }
+
+  /** The set of updates is by digest: one that is already in gives its sender a receipt without its bytes. */
+  acceptKnown(participant: string, digest: Digest): Receipt | null {
+    if (!this.#ledger.hasUpdate(this.room, digest)) return null
+    const known = this.updates().find((update) => update.digest === digest)!
+    return this.#ledger.accept(this.manifest, participant, known, this.#now().toISOString())
+  }
+
+  /** Writes the files of a version that is new, durably, and then enters it in the ledger. */
+  async addVersion(
+    version: Pick<Version, 'version' | 'digest' | 'contributions'>,
+    updateDigests: readonly Digest[],
+    files: VersionFiles,
+  ): Promise<Version> {
+    const entry: Version = {
+      version: version.version,
+      digest: version.digest,
+      contributions: version.contributions,
+      createdAt: this.#now().toISOString(),
+      files: Object.entries(files).map(([name, bytes]) => ({
+        name,
+        bytes: bytes.byteLength,
+        sha256: digestOf(bytes),
+      })),
+    }
+    await this.#writeVersion(entry, updateDigests, files)
+    this.#ledger.addVersion(this.room, entry)
+    this.#versions.push(entry)
+    return entry
+  }
+
+  /**
+   * Puts a damaged version's files back. Throws ProtocolError `store/version-differs` unless they are byte for byte
+   * what was published.
+   */
+  async restoreVersion(entry: Version, updateDigests: readonly Digest[], files: VersionFiles): Promise<void> {
+    const same = entry.files.every(({ name, sha256 }) => {
+      const bytes = Object.hasOwn(files, name) ? files[name] : undefined
+      return bytes !== undefined && digestOf(bytes) === sha256
+    })
+    if (!same) throw new ProtocolError('store/version-differs')
+    await this.#writeVersion(entry, updateDigests, files)
+    this.#damagedVersions.splice(this.#damagedVersions.indexOf(entry), 1)
+  }
+
+  async #writeVersion(entry: Version, updateDigests: readonly Digest[], files: VersionFiles): Promise<void> {
+    const versions = join(this.#directory, 'versions')
+    const unfinished = join(versions, `${entry.version}.unfinished`)
+    const { version, digest, contributions, createdAt } = entry
+    const about = {
+      version,
+      digest,
+      contributions,
+      manifestDigest: this.manifestDigest,
+      updateDigests,
+      createdAt,
+    }
+    await this.#files.remove(unfinished)
+    await this.#files.makeDirectory(unfinished)
+    const all = { ...files, 'version.json': new TextEncoder().encode(`${JSON.stringify(about, null, 2)}\n`) }
+    for (const [name, bytes] of Object.entries(all)) {
+      await this.#files.write(join(unfinished, name), bytes)
+      await this.#files.syncFile(join(unfinished, name))
+    }
+    await this.#files.syncDirectory(unfinished)
+    const finished = join(versions, String(entry.version))
+    await this.#files.remove(finished)
+    await this.#files.rename(unfinished, finished)
+    await this.#files.syncDirectory(versions)
+  }
+
+  #entry(participant: string): OpenUploadEntry {
+    const entry = this.#open.get(participant)
+    if (!entry) throw new ProtocolError('upload/not-begun')
+    return entry
+  }
+
+  async #evictIdle(mayEvict: (participant: string) => boolean): Promise<void> {
+    const idle = [...this.#open]
+      .filter(([participant]) => mayEvict(participant))
+      .sort(([, a], [, b]) => a.lastChunkMs - b.lastChunkMs)[0]
+    if (!idle) throw new ProtocolError('upload/too-many')
+    await this.drop(idle[0])
+  }
+
+  async #makeFolders(): Promise<void> {
+    for (const folder of ['open', 'updates', 'versions']) {
+      await this.#files.makeDirectory(join(this.#directory, folder))
+    }
+    const manifestPath = join(this.#directory, 'manifest.json')
+    const text = new TextEncoder().encode(`${JSON.stringify(this.manifest, null, 2)}\n`)
+    if ((await this.#files.stat(manifestPath))?.bytes !== text.byteLength) {
+      await this.#files.write(manifestPath, text)
+      await this.#files.syncFile(manifestPath)
+    }
+    await this.#files.syncDirectory(this.#directory)
+    await this.#files.syncDirectory(join(this.#directory, '..'))
+  }
+
+  async #recoverUpdates(): Promise<void> {
+    const accepted = new Map(this.updates().map((update) => [update.digest as string, update]))
+    for (const name of await this.#files.list(join(this.#directory, 'updates'))) {
+      if (!accepted.has(name)) await this.#files.remove(join(this.#directory, 'updates', name))
+    }
+    for (const { digest, bytes } of accepted.values()) {
+      if ((await this.#files.stat(this.updatePath(digest)))?.bytes !== bytes) {
+        throw new ProtocolError(
+          'store/damaged',
+          `Update ${digest} of room ${this.room} is missing or cut short; restore the data folder from a copy.`,
+        )
+      }
+    }
+  }
+
+  async #recoverOpenUploads(): Promise<void> {
+    const folder = join(this.#directory, 'open')
+    const oldestMs = this.#now().getTime() - OPEN_UPLOAD_LIFETIME_MS
+    for (const name of await this.#files.list(folder)) {
+      const path = join(folder, name)
+      const [, participant, digest, announced] = OPEN_NAME.exec(name) ?? []
+      const found = await this.#files.stat(path)
+      if (
+        participant === undefined ||
+        found === null ||
+        found.bytes > Number(announced) ||
+        found.modifiedMs < oldestMs ||
+        this.#open.has(participant) ||
+        this.receipt(participant) !== null
+      ) {
+        await this.#files.remove(path)
+        continue
+      }
+      this.#open.set(participant, {
+        digest: digest as Digest,
+        bytes: Number(announced),
+        path,
+        offset: found.bytes,
+        lastChunkMs: found.modifiedMs,
+      })
+    }
+  }
+
+  async #recoverVersions(): Promise<void> {
+    const versions = this.versions()
+    const published = new Set(versions.map(({ version }) => String(version)))
+    for (const name of await this.#files.list(join(this.#directory, 'versions'))) {
+      if (!published.has(name)) await this.#files.remove(join(this.#directory, 'versions', name))
+    }
+    for (const entry of versions) {
+      if (!(await this.#isIntact(entry))) this.#damagedVersions.push(entry)
+    }
+  }
+
+  async #isIntact(entry: Version): Promise<boolean> {
+    if ((await this.#files.stat(this.versionPath(entry.version, 'version.json'))) === null) return false
+    for (const { name, bytes, sha256 } of entry.files) {
+      const path = this.versionPath(entry.version, name)
+      if ((await this.#files.stat(path))?.bytes !== bytes) return false
+      if (digestOf(await this.#files.read(path)) !== sha256) return false
+    }
+    return true
+  }
+}
