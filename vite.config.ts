@@ -1,6 +1,6 @@
 /**
  * Builds the page into dist/page, which the relay serves, and runs the dev server, which passes everything that
- * is not the page on to a relay (ONEROUND_RELAY, by default the address that `npm start` prints).
+ * is not the page on to a relay (ONEROUND_RELAY, by default where `npm start` listens).
  *
  * The page's policy allows no inline script or style, nothing from elsewhere, and tfjs must find its three .wasm
  * files in one folder under their own names; both are settled here.
@@ -68,7 +68,7 @@ function devHeaders(): Record<string, string> {
   }
 }
 
-const relay = process.env.ONEROUND_RELAY ?? 'http://localhost:8080'
+const relay = process.env.ONEROUND_RELAY ?? 'http://127.0.0.1:8787'
 
 export default defineConfig(({ command }) => ({
   root,
