@@ -1,0 +1,81 @@
+/** Engines in Node: WebGPU through Dawn (the `webgpu` package) where there is an adapter, tfjs-wasm, tfjs-cpu. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { DeviceError } from '../errors.ts'
+import { createPlanEngine } from '../plan/plan-engine.ts'
+import { type ChoiceMemory, type ChosenEngine, chooseEngine, type EngineCandidate, openForced } from './choose.ts'
+import type { BackendName, Engine } from './engine.ts'
+import { type GpuDevice, openGpuDevice } from './gpu-device.ts'
+
+/** Dawn's GPU object must outlive every device made from it, or the process crashes. */
+let dawn: GPU | null = null
+
+/** Opens a device on this machine's graphics adapter; also defines WebGPU's global constants. */
+export async function openNodeGpuDevice(): Promise<GpuDevice> {
+  if (!dawn) {
+    let webgpu: typeof import('webgpu')
+    try {
+      webgpu = await import('webgpu')
+    } catch (cause) {
+      throw new DeviceError(
+        'device/no-webgpu',
+        'WebGPU for Node does not load on this machine; choose the wasm backend.',
+        { cause },
+      )
+    }
+    Object.assign(globalThis, webgpu.globals)
+    dawn = webgpu.create([])
+  }
+  return openGpuDevice(dawn)
+}
+
+async function openPlan(): Promise<Engine> {
+  const { device, description, software } = await openNodeGpuDevice()
+  return createPlanEngine({ device, description, software })
+}
+
+// WebGL needs a browser, so it is no candidate here.
+const webgpu: EngineCandidate = { backend: 'webgpu', open: openPlan }
+const wasm: EngineCandidate = {
+  backend: 'wasm',
+  open: async () => (await import('./tfjs-wasm.ts')).createWasmEngine(),
+}
+const cpu: EngineCandidate = {
+  backend: 'cpu',
+  open: async () => (await import('./tfjs-cpu.ts')).createCpuEngine(),
+}
+
+/**
+ * 'auto' (the default) measures WebGPU and wasm and remembers the outcome; a name forces that backend.
+ * Throws DeviceError where it does not open.
+ */
+export async function createNodeEngine(options: { backend?: BackendName | 'auto' } = {}): Promise<ChosenEngine> {
+  const { backend = 'auto' } = options
+  return backend === 'auto'
+    ? chooseEngine([webgpu, wasm], fileMemory(join(cacheFolder(), 'backend.json')))
+    : openForced([webgpu, wasm, cpu], backend)
+}
+
+function cacheFolder(): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'oneround')
+}
+
+/** One JSON object, device words to backend name. */
+export function fileMemory(path: string): ChoiceMemory {
+  const readAll = async (): Promise<Record<string, unknown>> => {
+    const parsed: unknown = JSON.parse(await readFile(path, 'utf8'))
+    return typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : {}
+  }
+  return {
+    async read(devices) {
+      const name = (await readAll())[devices]
+      return typeof name === 'string' ? name : null
+    },
+    async write(devices, name) {
+      const all = await readAll().catch(() => ({}))
+      await mkdir(join(path, '..'), { recursive: true })
+      await writeFile(path, JSON.stringify({ ...all, [devices]: name }))
+    },
+  }
+}

@@ -1,0 +1,125 @@
+/** The linear op on every engine against the float64 reference: odd shapes, every option given and not. */
+import { describe, expect, it } from 'vitest'
+import { expectNear } from '../../testing/close.ts'
+import { normals } from '../../testing/normals.ts'
+import { onEveryEngine } from '../../testing/on-every-engine.ts'
+import * as reference from '../../testing/reference.ts'
+import { matrix, runOps } from '../../testing/run-ops.ts'
+import type { Linear } from '../ops.ts'
+
+/** Of the largest entry: float32 sums of up to a few hundred terms. */
+const TOLERANCE = 1e-5
+
+interface Case {
+  readonly rows: number
+  readonly inFeatures: number
+  readonly outFeatures: number
+  readonly rank: number
+  readonly options?: { bias?: true; residual?: true; addTo?: true }
+}
+
+const cases: Case[] = [
+  { rows: 1, inFeatures: 30, outFeatures: 44, rank: 1, options: { bias: true } },
+  { rows: 17, inFeatures: 32, outFeatures: 48, rank: 4, options: { residual: true, addTo: true } },
+  { rows: 34, inFeatures: 30, outFeatures: 36, rank: 8, options: { bias: true, residual: true } },
+  { rows: 5, inFeatures: 44, outFeatures: 30, rank: 3, options: { addTo: true } },
+  { rows: 2, inFeatures: 7, outFeatures: 1, rank: 2, options: { residual: true, addTo: true } },
+  { rows: 33, inFeatures: 192, outFeatures: 64, rank: 5, options: { addTo: true } },
+  { rows: 19, inFeatures: 13, outFeatures: 97, rank: 7, options: { bias: true } },
+  { rows: 64, inFeatures: 64, outFeatures: 64, rank: 6 },
+  { rows: 130, inFeatures: 66, outFeatures: 70, rank: 16, options: { bias: true, addTo: true } },
+  { rows: 17, inFeatures: 31, outFeatures: 29, rank: 0, options: { bias: true, residual: true, addTo: true } },
+  { rows: 1, inFeatures: 32, outFeatures: 97, rank: 0 },
+  { rows: 40, inFeatures: 33, outFeatures: 65, rank: 0, options: { residual: true } },
+]
+
+const words = ({ rows, inFeatures, outFeatures, rank, options }: Case) =>
+  `${rows} x ${inFeatures} -> ${outFeatures}, rank ${rank} ${Object.keys(options ?? {}).join(', ')}`
+
+onEveryEngine('linear', (engine) => {
+  describe.each(cases.map((given) => [words(given), given] as const))('%s', (_, given) => {
+    const { rows, inFeatures, outFeatures, rank, options = {} } = given
+    const scale = 1.75
+    const weight = normals(outFeatures * inFeatures, 1, 0.3)
+    const bias = normals(outFeatures, 2)
+    const a = normals(rank * inFeatures, 3, 0.4)
+    const b = normals(outFeatures * rank, 4, 0.5)
+    const inputs = {
+      x: matrix(rows, inFeatures, 5),
+      dy: matrix(rows, outFeatures, 6),
+      residual: matrix(rows, outFeatures, 7),
+      addTo: matrix(rows, inFeatures, 8),
+    }
+    const plain: reference.LinearCase = {
+      rows,
+      inFeatures,
+      outFeatures,
+      weight,
+      ...(options.bias && { bias }),
+      ...(rank > 0 && { lora: { rank, a, b, scale } }),
+    }
+
+    /** Puts the case on the engine for as long as `body` takes. */
+    async function placed(
+      body: (layer: Linear, gradients: () => Promise<Map<string, Float32Array>>) => Promise<void>,
+    ): Promise<void> {
+      const frozen = engine().constant(weight, [outFeatures, inFeatures])
+      const frozenBias = engine().constant(bias, [outFeatures])
+      const set =
+        rank > 0
+          ? engine().parameters([
+              { name: 'a', shape: [rank, inFeatures] },
+              { name: 'b', shape: [outFeatures, rank] },
+            ])
+          : null
+      set?.write(new Map(Object.entries({ a, b })))
+      const lora = set && { a: set.parameters.get('a')!, b: set.parameters.get('b')!, scale }
+      const layer: Linear = {
+        weight: frozen,
+        ...(options.bias && { bias: frozenBias }),
+        ...(lora && { lora }),
+      }
+      await body(layer, async () => (set ? set.readGradients() : new Map()))
+      set?.dispose()
+      engine().free(frozen)
+      engine().free(frozenBias)
+    }
+
+    it('forward', () =>
+      placed(async (layer) => {
+        const { y } = await runOps(engine(), inputs, ['y'], (ops, { x, residual }) => ({
+          y: ops.linear.forward(x, layer, options.residual && { residual }),
+        }))
+        const residual = options.residual && inputs.residual.values
+        expectNear(y, reference.linear(inputs.x.values, plain, residual), TOLERANCE, 'y')
+      }))
+
+    it('backward', () =>
+      placed(async (layer, gradients) => {
+        const { dx } = await runOps(engine(), inputs, ['dx'], (ops, { x, dy, addTo }) => ({
+          dx: ops.linear.backward(dy, x, layer, options.addTo && { addTo }),
+        }))
+        const addTo = options.addTo && inputs.addTo.values
+        const expected = reference.linearBackward(inputs.dy.values, inputs.x.values, plain, addTo)
+        expectNear(dx, expected.dx, TOLERANCE, 'dx')
+        if (rank > 0) {
+          expectNear((await gradients()).get('a')!, expected.da!, TOLERANCE, 'dA')
+          expectNear((await gradients()).get('b')!, expected.db!, TOLERANCE, 'dB')
+        }
+      }))
+
+    it.runIf(rank > 0)('backward without the input gradient writes the slots anew', () =>
+      placed(async (layer, gradients) => {
+        await runOps(engine(), inputs, ['y'], (ops, { x, dy, residual }) => {
+          expect(ops.linear.backward(dy, x, layer, { needInput: false })).toBeNull()
+          // Gradients of a second call replace those of the first: slots do not accumulate.
+          expect(ops.linear.backward(residual, x, layer, { needInput: false })).toBeNull()
+          return { y: ops.add(x, x) }
+        })
+        const expected = reference.linearBackward(inputs.residual.values, inputs.x.values, plain)
+        expectNear((await gradients()).get('a')!, expected.da!, TOLERANCE, 'dA')
+        expectNear((await gradients()).get('b')!, expected.db!, TOLERANCE, 'dB')
+      }),
+    )
+  })
+})
