@@ -23,6 +23,7 @@ export function loadModel(engine: Engine, files: ModelFiles): LoadedModel {
   const tokenizer = createTokenizer(
     json(files, 'tokenizer.json'),
     files.has('tokenizer_config.json') ? json(files, 'tokenizer_config.json') : {},
+    config,
   )
   if (tokenizer.vocabularySize > config.vocabularySize) {
     throw new FormatError(

@@ -28,7 +28,13 @@ const cases: Case[] = [
   { rows: 19, inFeatures: 13, outFeatures: 97, rank: 7, options: { bias: true } },
   { rows: 64, inFeatures: 64, outFeatures: 64, rank: 6 },
   { rows: 130, inFeatures: 66, outFeatures: 70, rank: 16, options: { bias: true, addTo: true } },
-  { rows: 17, inFeatures: 31, outFeatures: 29, rank: 0, options: { bias: true, residual: true, addTo: true } },
+  {
+    rows: 17,
+    inFeatures: 31,
+    outFeatures: 29,
+    rank: 0,
+    options: { bias: true, residual: true, addTo: true },
+  },
   { rows: 1, inFeatures: 32, outFeatures: 97, rank: 0 },
   { rows: 40, inFeatures: 33, outFeatures: 65, rank: 0, options: { residual: true } },
 ]

@@ -1,5 +1,5 @@
 /**
- * Matrix products in WGSL: y [m, n] = scale · a b (+ lowScale · h l) (+ bias) (+ residual), in the three layouts
+ * Matrix products in WGSL: y [m, n] = scale · a b (+ h l) (+ bias) (+ residual), in the three layouts
  * that forward (a bᵀ), input gradient (a b) and weight gradient (aᵀ b) need. Sizes are baked into the source, so
  * the compiler sees every bound. Every variant adds in a fixed order: results repeat to the bit.
  *
@@ -24,12 +24,11 @@ export interface MatmulRequest {
   readonly bLayout: 'nk' | 'kn'
   readonly y: PlanTensor
   readonly scale?: number
-  /** += scale · h [m, rank] l, l being [n, rank] ('nk') or [rank, n] ('kn'). */
+  /** += h [m, rank] l, l being [n, rank] ('nk') or [rank, n] ('kn'). */
   readonly low?: {
     readonly h: PlanTensor
     readonly l: PlanTensor
     readonly rank: number
-    readonly scale: number
     readonly layout: 'nk' | 'kn'
   }
   readonly bias?: PlanTensor // [n]
@@ -62,16 +61,18 @@ export function recordMatmul(recorder: Recorder, request: MatmulRequest, variant
     a: { tensor: request.a, vector: source.aVector },
     b: { tensor: request.b, vector: source.bVector },
   }
+  const outVector = n % TILE === 0 ? 4 : 1
   if (low) {
-    reads.h = low.h
-    reads.l = low.l
+    const { hVector, lVector } = lowRank(request, TILE)
+    reads.h = { tensor: low.h, vector: hVector }
+    reads.l = { tensor: low.l, vector: lVector }
   }
-  if (request.bias) reads.bias = request.bias
-  if (request.residual) reads.residual = request.residual
+  if (request.bias) reads.bias = { tensor: request.bias, vector: outVector }
+  if (request.residual) reads.residual = { tensor: request.residual, vector: outVector }
   recorder.dispatch({
     name: `${request.name}.${variant}`,
     reads,
-    writes: { y: request.y },
+    writes: { y: { tensor: request.y, vector: outVector } },
     body: source.body,
     workgroups: source.workgroups,
     flops,
@@ -92,36 +93,66 @@ const float = (value: number) => {
   return /[.e]/.test(text) ? `${text}f` : `${text}.0f`
 }
 
-/** acc_i (a vec4 over four columns from n0) -> y, with everything that is added at the end. */
-function epilogue(request: MatmulRequest, rows: number): string {
-  const { m, n, low, scale } = request
+/**
+ * The low-rank terms, added to acc_i: one loop for the whole tile, because drivers that compile on the CPU take
+ * seconds for a kernel that repeats it row by row.
+ */
+function lowRank(request: MatmulRequest, rows: number): { code: string; hVector: 1 | 4; lVector: 1 | 4 } {
+  const { m, n, low } = request
+  if (!low) return { code: '', hVector: 1, lVector: 1 }
+  const { rank } = low
   const lines: string[] = []
+  const hRow = (i: number) => `min(m0 + ${i}u, ${m - 1}u)`
+  const column = (j: number) => `min(n0 + ${j}u, ${n - 1}u)`
+  if (low.layout === 'nk' && rank % 4 === 0) {
+    lines.push(`  for (var r = 0u; r < ${rank / 4}u; r++) {`)
+    for (let j = 0; j < TILE; j++) lines.push(`    let l${j} = l[${column(j)} * ${rank / 4}u + r];`)
+    for (let i = 0; i < rows; i++) {
+      lines.push(`    let h${i} = h[${hRow(i)} * ${rank / 4}u + r];`)
+      lines.push(`    acc${i} += vec4<f32>(${times(TILE, (j) => `dot(h${i}, l${j})`).join(', ')});`)
+    }
+    lines.push('  }')
+    return { code: lines.join('\n'), hVector: 4, lVector: 4 }
+  }
+  lines.push(`  for (var r = 0u; r < ${rank}u; r++) {`)
+  const vector = low.layout === 'kn' && n % 4 === 0
+  if (vector) lines.push(`    let lv = l[r * ${n / 4}u + min(n0, ${n - 4}u) / 4u];`)
+  else {
+    const at = (j: number) =>
+      low.layout === 'nk' ? `l[${column(j)} * ${rank}u + r]` : `l[r * ${n}u + ${column(j)}]`
+    lines.push(`    let lv = vec4<f32>(${times(TILE, at).join(', ')});`)
+  }
+  for (let i = 0; i < rows; i++) lines.push(`    acc${i} += h[${hRow(i)} * ${rank}u + r] * lv;`)
+  lines.push('  }')
+  return { code: lines.join('\n'), hVector: 1, lVector: vector ? 4 : 1 }
+}
+
+/** acc_i (a vec4 over four columns from n0), the low-rank terms, bias and residual -> y. */
+function epilogue(request: MatmulRequest, rows: number): string {
+  const { m, n, scale } = request
+  const lines: string[] = []
+  if (scale !== undefined && scale !== 1)
+    for (let i = 0; i < rows; i++) lines.push(`  acc${i} *= ${float(scale)};`)
+  lines.push(lowRank(request, rows).code)
+  const whole = n % TILE === 0
   for (let i = 0; i < rows; i++) {
     lines.push(`  if (m0 + ${i}u < ${m}u) {`)
-    lines.push(`    var sum = acc${i}${scale === undefined || scale === 1 ? '' : ` * ${float(scale)}`};`)
-    if (low) {
-      lines.push(`    var lowSum = vec4<f32>();`)
-      lines.push(`    for (var r = 0u; r < ${low.rank}u; r++) {`)
-      const at = (j: number) =>
-        low.layout === 'nk'
-          ? `l[min(n0 + ${j}u, ${n - 1}u) * ${low.rank}u + r]`
-          : `l[r * ${n}u + min(n0 + ${j}u, ${n - 1}u)]`
-      lines.push(
-        `      lowSum += h[(m0 + ${i}u) * ${low.rank}u + r] * vec4<f32>(${times(4, at).join(', ')});`,
+    if (whole) {
+      lines.push(`    let at = ((m0 + ${i}u) * ${n}u + n0) / 4u;`)
+      const added = [`acc${i}`, request.bias && 'bias[n0 / 4u]', request.residual && 'residual[at]'].filter(
+        Boolean,
       )
-      lines.push(`    }`)
-      lines.push(`    sum += lowSum * ${float(low.scale)};`)
+      lines.push(`    y[at] = ${added.join(' + ')};`)
+    } else {
+      lines.push(`    for (var j = 0u; j < min(4u, ${n}u - n0); j++) {`)
+      lines.push(`      let at = (m0 + ${i}u) * ${n}u + n0 + j;`)
+      const added = [`acc${i}[j]`, request.bias && 'bias[n0 + j]', request.residual && 'residual[at]'].filter(
+        Boolean,
+      )
+      lines.push(`      y[at] = ${added.join(' + ')};`)
+      lines.push('    }')
     }
-    for (let j = 0; j < TILE; j++) {
-      const added = [
-        `sum[${j}]`,
-        request.bias && `bias[n0 + ${j}u]`,
-        request.residual && `residual[(m0 + ${i}u) * ${n}u + n0 + ${j}u]`,
-      ].filter(Boolean)
-      const store = `y[(m0 + ${i}u) * ${n}u + n0 + ${j}u] = ${added.join(' + ')};`
-      lines.push(n % TILE === 0 ? `    ${store}` : `    if (n0 + ${j}u < ${n}u) { ${store} }`)
-    }
-    lines.push(`  }`)
+    lines.push('  }')
   }
   return lines.join('\n')
 }

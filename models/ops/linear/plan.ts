@@ -9,7 +9,7 @@ import type { Linear, LinearOp, LoraPath, Tensor } from '../ops.ts'
 import { matmul } from './matmul.wgsl.ts'
 
 export function planLinear(recorder: Recorder): LinearOp {
-  /** x Aᵀ [rows, rank]: needed by the forward and by B's gradient. */
+  /** scale · x Aᵀ [rows, rank]: needed by the forward and by B's gradient. */
   const project = (x: PlanTensor, lora: LoraPath): PlanTensor =>
     recorder.once(x, lora.a, () => {
       const [rank, width] = lora.a.shape
@@ -25,6 +25,7 @@ export function planLinear(recorder: Recorder): LinearOp {
         b: a,
         bLayout: 'nk',
         y: h,
+        scale: lora.scale,
       })
       return h
     })
@@ -50,7 +51,6 @@ export function planLinear(recorder: Recorder): LinearOp {
           h: project(x, lora),
           l: asPlanTensor(lora.b.value),
           rank: lora.a.shape[0],
-          scale: lora.scale,
           layout: 'nk',
         },
       }),
@@ -113,7 +113,6 @@ export function planLinear(recorder: Recorder): LinearOp {
         b: h,
         bLayout: 'kn',
         y: dB,
-        scale: lora.scale,
       })
     }
     if (options?.needInput === false) return null as never
@@ -128,8 +127,7 @@ export function planLinear(recorder: Recorder): LinearOp {
       b: weight,
       bLayout: 'kn',
       y: dx,
-      ...(lora &&
-        g && { low: { h: g, l: asPlanTensor(lora.a.value), rank: lora.a.shape[0], scale: 1, layout: 'kn' } }),
+      ...(lora && g && { low: { h: g, l: asPlanTensor(lora.a.value), rank: lora.a.shape[0], layout: 'kn' } }),
       ...(options?.addTo && { residual: asPlanTensor(options.addTo) }),
     })
     return dx as never
