@@ -85,10 +85,17 @@ function probe(candidate: Candidate): SoftwareGpu | undefined {
   return { driver: candidate.driver, adapter: result.stdout.trim(), environment }
 }
 
-/** The first software adapter that answers, lavapipe before SwiftShader (it is several times faster). */
-export async function findSoftwareGpu(): Promise<SoftwareGpu | undefined> {
+/**
+ * The first software adapter that answers. For `tests` SwiftShader comes first: lavapipe computes several times
+ * faster but takes seconds to compile each kernel, and tests have many kernels and little to compute. For
+ * `benches` it is the other way round.
+ */
+export async function findSoftwareGpu(use: 'tests' | 'benches' = 'tests'): Promise<SoftwareGpu | undefined> {
   if (process.platform !== 'linux') return undefined
-  for (const candidate of [...lavapipes(), ...(await swiftshaders())]) {
+  const [quickToCompile, quickToCompute] = [await swiftshaders(), lavapipes()]
+  const candidates =
+    use === 'tests' ? [...quickToCompile, ...quickToCompute] : [...quickToCompute, ...quickToCompile]
+  for (const candidate of candidates) {
     const found = probe(candidate)
     if (found !== undefined) return found
   }

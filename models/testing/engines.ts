@@ -3,7 +3,8 @@
  * does. `ONEROUND_TEST_GPU=none` (set where no adapter was found) leaves WebGPU out.
  */
 import type { BackendName, Engine, ExecutorName } from '../backend/engine.ts'
-import { createNodeEngine } from '../backend/node.ts'
+import { createNodeEngine, openNodeGpuDevice } from '../backend/node.ts'
+import { createPlanEngine } from '../plan/plan-engine.ts'
 
 export interface TestEngine {
   readonly label: string
@@ -19,15 +20,16 @@ const eager = (backend: 'cpu' | 'wasm'): TestEngine => ({
   open: () => createNodeEngine({ backend }),
 })
 
-const plan: TestEngine = {
-  label: 'webgpu (plan)',
+/** Both ways of writing the hot kernels, whichever suits the adapter: a GPU takes the one that this machine would not. */
+const plan = (style: 'direct' | 'workgroup'): TestEngine => ({
+  label: `webgpu (plan, ${style} kernels)`,
   backend: 'webgpu',
   executor: 'plan',
-  open: () => createNodeEngine({ backend: 'webgpu' }),
-}
+  open: async () => createPlanEngine({ ...(await openNodeGpuDevice()), style }),
+})
 
 export function engines(): TestEngine[] {
   const present = [eager('cpu'), eager('wasm')]
-  if (process.env.ONEROUND_TEST_GPU !== 'none') present.push(plan)
+  if (process.env.ONEROUND_TEST_GPU !== 'none') present.push(plan('direct'), plan('workgroup'))
   return present
 }
