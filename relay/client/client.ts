@@ -49,7 +49,9 @@ export interface RelayClientOptions {
   readonly onWire?: WireListener
   /** How long one message may wait for its answer. */
   readonly requestTimeoutMs?: number
-  /** How long to keep trying to join or send without any progress. */
+  /** How long the first join may take; later ones, after a drop, are tried for ever. */
+  readonly joinTimeoutMs?: number
+  /** How long to keep trying to send without any progress. */
   readonly giveUpAfterMs?: number
 }
 
@@ -85,7 +87,12 @@ export class RelayClient {
   #versions: readonly Version[] = []
 
   constructor(options: RelayClientOptions = {}) {
-    this.#options = { requestTimeoutMs: 20_000, giveUpAfterMs: 120_000, ...options }
+    this.#options = {
+      onWire: options.onWire,
+      requestTimeoutMs: options.requestTimeoutMs ?? 20_000,
+      joinTimeoutMs: options.joinTimeoutMs ?? 15_000,
+      giveUpAfterMs: options.giveUpAfterMs ?? 120_000,
+    }
   }
 
   get state(): RoundState {
@@ -134,7 +141,7 @@ export class RelayClient {
       },
     })
     try {
-      await this.#connection.online(this.#options.giveUpAfterMs)
+      await this.#connection.online(this.#options.joinTimeoutMs)
     } catch (error) {
       this.#connection.close()
       if (error instanceof ProtocolError) this.#ended(error)

@@ -7,7 +7,6 @@ import * as v from 'valibot'
 import { ERROR_CODES, ProtocolError } from './errors.ts'
 import { byteCount, digest, fileName, participantId, resumeToken, roomName, wholeNumber } from './fields.ts'
 import {
-  MAX_CHUNK_BYTES,
   MAX_CONTRIBUTIONS,
   MAX_EXAMPLES,
   MAX_UPDATE_BYTES,
@@ -36,10 +35,8 @@ export const beginSchema = v.strictObject({
 
 export const chunkSchema = v.strictObject({
   offset: byteCount,
-  data: v.pipe(
-    v.custom<Uint8Array>(isBytes, 'expected binary data'),
-    v.check((data) => data.byteLength >= 1 && data.byteLength <= MAX_CHUNK_BYTES, 'chunk too large or empty'),
-  ),
+  /** 1 to limits.chunkBytes of the manifest; the socket itself takes no message over MAX_MESSAGE_BYTES. */
+  data: v.custom<Uint8Array>(isBytes, 'expected binary data'),
 })
 
 export const commitSchema = v.strictObject({ digest })

@@ -58,6 +58,13 @@ export class JobThread {
     return this.#run({ kind: 'merge', manifest, updates }, [])
   }
 
+  /** The first job starts the thread; whoever knows that one is coming can save it that second. */
+  start(): void {
+    if (this.#worker || this.#closed) return
+    this.#worker = this.#startWorker()
+    this.#worker.unref()
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     this.#failAll(new ProtocolError('relay/stopping'))
@@ -66,7 +73,7 @@ export class JobThread {
 
   #run<Result>(job: Job, transfer: ArrayBuffer[]): Promise<Result> {
     if (this.#closed) return Promise.reject(new ProtocolError('relay/stopping'))
-    this.#worker ??= this.#start()
+    this.start()
     const id = this.#nextId++
     const request: JobRequest = { id, job }
     return new Promise<Result>((resolve, reject) => {
@@ -76,7 +83,7 @@ export class JobThread {
     })
   }
 
-  #start(): Worker {
+  #startWorker(): Worker {
     const worker = new Worker(new URL('./job-worker-start.mjs', import.meta.url))
     worker.on('message', (answer: JobAnswer) => this.#settle(answer))
     worker.on('error', (error) => this.#lost(worker, error))

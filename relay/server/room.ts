@@ -21,6 +21,9 @@ import type { JobThread } from './job-thread.ts'
 import { Publisher } from './publisher.ts'
 import { SerialQueue } from './serial-queue.ts'
 
+/** Between two announcements of a room's status. */
+const STATUS_PAUSE_MS = 200
+
 export interface RoomListener {
   status(status: RoomStatus): void
   published(version: Version): void
@@ -60,6 +63,8 @@ export class Room {
   readonly #announcedExamples = new Map<string, number>()
   readonly #connected = new Set<string>()
   #closed: boolean
+  #statusPause: NodeJS.Timeout | undefined
+  #statusChanged = false
 
   constructor(options: RoomOptions) {
     this.store = options.store
@@ -78,7 +83,7 @@ export class Room {
           'version published',
         )
         this.#listener.published(version)
-        this.#listener.status(this.status())
+        this.announceStatus()
       },
     )
   }
@@ -135,11 +140,22 @@ export class Room {
   }
 
   leave(participant: string): void {
-    if (this.#connected.delete(participant)) this.#listener.status(this.status())
+    if (this.#connected.delete(participant)) this.announceStatus()
   }
 
+  /** At once, and then again only after a pause: when a class joins, everyone would hear of everyone. */
   announceStatus(): void {
+    if (this.#statusPause) {
+      this.#statusChanged = true
+      return
+    }
     this.#listener.status(this.status())
+    this.#statusPause = setTimeout(() => {
+      this.#statusPause = undefined
+      if (!this.#statusChanged) return
+      this.#statusChanged = false
+      this.announceStatus()
+    }, STATUS_PAUSE_MS).unref()
   }
 
   begin(participant: string, { digest, bytes, examples }: Begin): Promise<Accepted<'begin'>> {
@@ -154,6 +170,7 @@ export class Room {
       if (known) return { ok: true, offset: known.bytes, receipt: known }
       if (this.store.contributions() >= limits.contributions) throw new ProtocolError('room/full')
       const isIdle = (other: string) => !this.#connected.has(other)
+      this.#inspecting.start()
       const { offset } = await this.store.begin(participant, digest, bytes, isIdle)
       if (examples === undefined) this.#announcedExamples.delete(participant)
       else this.#announcedExamples.set(participant, examples)
@@ -184,7 +201,7 @@ export class Room {
       const receipt = await this.#acceptance.run('accept', () => this.#accept(participant))
       this.#announcedExamples.delete(participant)
       this.#log.info({ contribution: receipt.contribution, bytes: receipt.bytes }, 'update accepted')
-      this.#listener.status(this.status())
+      this.announceStatus()
       this.#publishInBackground()
       return { ok: true, receipt }
     })
@@ -199,7 +216,7 @@ export class Room {
         this.#closed = true
       })
       this.#log.info('room closed')
-      this.#listener.status(this.status())
+      this.announceStatus()
     }
     try {
       await this.#publisher.publishDue()

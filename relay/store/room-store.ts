@@ -209,9 +209,15 @@ export class RoomStore {
     this.#open.delete(participant)
     await this.#files.syncDirectory(join(this.#directory, 'updates'))
     const update = { digest: entry.digest, bytes: length, examples }
-    const receipt = this.#ledger.accept(this.manifest, participant, update, this.#now().toISOString())
-    this.#contributions = this.#ledger.contributions(this.room)
-    return receipt
+    try {
+      const receipt = this.#ledger.accept(this.manifest, participant, update, this.#now().toISOString())
+      this.#contributions = this.#ledger.contributions(this.room)
+      return receipt
+    } catch (error) {
+      if (!this.#ledger.hasUpdate(this.room, entry.digest))
+        await this.#files.remove(this.updatePath(entry.digest))
+      throw error
+    }
   }
 
   /** The set of updates is by digest: one that is already in gives its sender a receipt without its bytes. */

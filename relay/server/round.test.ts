@@ -1,16 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { RelayClient } from '../client/client.ts'
+import type { WireMessage } from '../client/wire-log.ts'
 import { digestOf } from '../protocol/canonical.ts'
 import type { Version } from '../protocol/messages.ts'
-import type { Relay } from '../server/server.ts'
+import type { Relay } from './server.ts'
 import {
   startTestRelay,
   type TestFolder,
   temporaryFolder,
   testManifest,
   testUpdate,
-} from '../server/test-round.ts'
-import { RelayClient } from './client.ts'
-import type { WireMessage } from './wire-log.ts'
+} from './testing/round.ts'
 
 describe('a participant and a relay over a real socket', () => {
   const manifest = testManifest()

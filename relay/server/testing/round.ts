@@ -3,13 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pino from 'pino'
-import { type AdapterShape, loraA, loraB } from '../../models/adapters/adapter.ts'
-import { RandomStream } from '../../models/adapters/random.ts'
-import { encodeUpdate, updateBytes } from '../../models/adapters/update-codec.ts'
-import { type Digest, digestOfText } from '../protocol/canonical.ts'
-import { createManifest, type NewManifest } from '../protocol/create-manifest.ts'
-import { type Manifest, manifestDigest } from '../protocol/manifest.ts'
-import { type Relay, type RelayOptions, startRelay } from './server.ts'
+import { type AdapterShape, loraA, loraB } from '../../../models/adapters/adapter.ts'
+import { RandomStream } from '../../../models/adapters/random.ts'
+import { encodeUpdate, updateBytes } from '../../../models/adapters/update-codec.ts'
+import { type Digest, digestOfText } from '../../protocol/canonical.ts'
+import { createManifest, type NewManifest } from '../../protocol/create-manifest.ts'
+import { type Manifest, manifestDigest } from '../../protocol/manifest.ts'
+import { type Relay, type RelayOptions, startRelay } from '../server.ts'
 
 export const TEST_SHAPE: AdapterShape = {
   rank: 2,
@@ -87,7 +87,7 @@ export function testUpdate(manifest: Manifest, seed: string, examples: number | 
   })
 }
 
-export const silent = pino({ level: 'error' }, pino.destination(2))
+export const silent = pino({ level: 'silent' })
 
 export interface TestFolder extends AsyncDisposable {
   readonly path: string
