@@ -1,7 +1,13 @@
 /** Engines in a browser, made in the worker where models run: WebGPU, tfjs-wasm, tfjs-webgl, tfjs-cpu. */
 import { createStore, get, set } from 'idb-keyval'
 import { createPlanEngine } from '../plan/plan-engine.ts'
-import { type ChoiceMemory, type ChosenEngine, chooseEngine, type EngineCandidate, openForced } from './choose.ts'
+import {
+  type ChoiceMemory,
+  type ChosenEngine,
+  chooseEngine,
+  type EngineCandidate,
+  openForced,
+} from './choose.ts'
 import type { BackendName } from './engine.ts'
 import { openGpuDevice } from './gpu-device.ts'
 

@@ -4,7 +4,13 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { DeviceError } from '../errors.ts'
 import { createPlanEngine } from '../plan/plan-engine.ts'
-import { type ChoiceMemory, type ChosenEngine, chooseEngine, type EngineCandidate, openForced } from './choose.ts'
+import {
+  type ChoiceMemory,
+  type ChosenEngine,
+  chooseEngine,
+  type EngineCandidate,
+  openForced,
+} from './choose.ts'
 import type { BackendName, Engine } from './engine.ts'
 import { type GpuDevice, openGpuDevice } from './gpu-device.ts'
 
@@ -50,7 +56,9 @@ const cpu: EngineCandidate = {
  * 'auto' (the default) measures WebGPU and wasm and remembers the outcome; a name forces that backend.
  * Throws DeviceError where it does not open.
  */
-export async function createNodeEngine(options: { backend?: BackendName | 'auto' } = {}): Promise<ChosenEngine> {
+export async function createNodeEngine(
+  options: { backend?: BackendName | 'auto' } = {},
+): Promise<ChosenEngine> {
   const { backend = 'auto' } = options
   return backend === 'auto'
     ? chooseEngine([webgpu, wasm], fileMemory(join(cacheFolder(), 'backend.json')))

@@ -33,7 +33,9 @@ export async function runOps<Name extends string, Output extends string>(
     dtype: values instanceof Int32Array ? ('int32' as const) : ('float32' as const),
   }))
   const kernelsBefore = engine.tfjsOps()
-  const program = await engine.program('case', specs, (ops, tensors) => body(ops, tensors as Record<Name, Tensor>))
+  const program = await engine.program('case', specs, (ops, tensors) =>
+    body(ops, tensors as Record<Name, Tensor>),
+  )
   try {
     const values = Object.fromEntries(named.map(([name, input]) => [name, input.values]))
     const outputs = await program.run(values, read)

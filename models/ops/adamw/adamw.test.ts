@@ -29,7 +29,13 @@ const RANK = 3
 const ROWS = 5
 
 /** One linear layer's gradients for input seeds `step`, then one optimiser step; returns the norm. */
-async function step(engine: Engine, set: ParameterSet, weight: Float32Array, hyper: reference.AdamWHyper, at: number) {
+async function step(
+  engine: Engine,
+  set: ParameterSet,
+  weight: Float32Array,
+  hyper: reference.AdamWHyper,
+  at: number,
+) {
   const constant = engine.constant(weight, [OUT, IN])
   const inputs = {
     x: { values: normals(ROWS * IN, 100 + at), shape: [ROWS, IN] },
@@ -71,13 +77,17 @@ onEveryEngine('adamw', (engine) => {
       const second = new Float64Array(values.length)
       for (let at = 1; at <= 5; at++) {
         const norm = await step(engine(), set, weight, hyper, at)
-        const { da, db } = reference.linearBackward(normals(ROWS * OUT, 200 + at), normals(ROWS * IN, 100 + at), {
-          rows: ROWS,
-          inFeatures: IN,
-          outFeatures: OUT,
-          weight,
-          lora: { rank: RANK, a: values.subarray(0, RANK * IN), b: values.subarray(RANK * IN), scale: 2 },
-        })
+        const { da, db } = reference.linearBackward(
+          normals(ROWS * OUT, 200 + at),
+          normals(ROWS * IN, 100 + at),
+          {
+            rows: ROWS,
+            inFeatures: IN,
+            outFeatures: OUT,
+            weight,
+            lora: { rank: RANK, a: values.subarray(0, RANK * IN), b: values.subarray(RANK * IN), scale: 2 },
+          },
+        )
         const expected = reference.adamw(values, first, second, Float64Array.of(...da!, ...db!), at, hyper)
         expect(norm / expected).toBeCloseTo(1, 5)
       }

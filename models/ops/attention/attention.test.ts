@@ -65,45 +65,48 @@ onEveryEngine('attention', (engine) => {
     [4, 2, 8, 17],
     [3, 3, 12, 9],
     [6, 1, 4, 40],
-  ])('cached, %i heads over %i of %i, capacity %i: in pieces as in one', async (heads, kvHeads, headDim, capacity) => {
-    const tokens = 8
-    const shape = { batch: 1, tokens, heads, kvHeads, headDim, causal: true }
-    const [q, k, v] = [
-      matrix(tokens, heads * headDim, 1),
-      matrix(tokens, kvHeads * headDim, 2),
-      matrix(tokens, kvHeads * headDim, 3),
-    ]
-    const cache = engine().kvCache(capacity, kvHeads * headDim)
-    const found: number[] = []
-    // A prompt of 5 rows, then one row at a time, as generation does; rows 5 and 6 of the first piece are
-    // surplus, as when a chunk runs past the prompt's end, and must leave no trace.
-    for (const [start, rows, kept] of [
-      [0, 7, 5],
-      [5, 1, 1],
-      [6, 1, 1],
-      [7, 1, 1],
-    ]) {
-      const part = ({ values, shape: [, width] }: ReturnType<typeof matrix>, garbage: boolean) => ({
-        values: values
-          .slice(start * width, (start + rows) * width)
-          .map((entry, i) => (garbage && i >= kept * width ? entry + 50 : entry)),
-        shape: [rows, width],
-      })
-      const positions = { values: Int32Array.from({ length: rows }, (_, i) => start + i), shape: [rows] }
-      const { out } = await runOps(
-        engine(),
-        { q: part(q, false), k: part(k, true), v: part(v, true), positions },
-        ['out'],
-        (ops, given) => ({
-          out: ops.attention.cached(given.q, given.k, given.v, cache, given.positions, heads, headDim),
-        }),
-      )
-      expect(out.length).toBe(rows * heads * headDim)
-      found.push(...out.subarray(0, kept * heads * headDim))
-    }
-    expectNear(found, reference.attention(q.values, k.values, v.values, shape).out, TOLERANCE, 'out')
-    engine().free(cache)
-  })
+  ])(
+    'cached, %i heads over %i of %i, capacity %i: in pieces as in one',
+    async (heads, kvHeads, headDim, capacity) => {
+      const tokens = 8
+      const shape = { batch: 1, tokens, heads, kvHeads, headDim, causal: true }
+      const [q, k, v] = [
+        matrix(tokens, heads * headDim, 1),
+        matrix(tokens, kvHeads * headDim, 2),
+        matrix(tokens, kvHeads * headDim, 3),
+      ]
+      const cache = engine().kvCache(capacity, kvHeads * headDim)
+      const found: number[] = []
+      // A prompt of 5 rows, then one row at a time, as generation does; rows 5 and 6 of the first piece are
+      // surplus, as when a chunk runs past the prompt's end, and must leave no trace.
+      for (const [start, rows, kept] of [
+        [0, 7, 5],
+        [5, 1, 1],
+        [6, 1, 1],
+        [7, 1, 1],
+      ]) {
+        const part = ({ values, shape: [, width] }: ReturnType<typeof matrix>, garbage: boolean) => ({
+          values: values
+            .slice(start * width, (start + rows) * width)
+            .map((entry, i) => (garbage && i >= kept * width ? entry + 50 : entry)),
+          shape: [rows, width],
+        })
+        const positions = { values: Int32Array.from({ length: rows }, (_, i) => start + i), shape: [rows] }
+        const { out } = await runOps(
+          engine(),
+          { q: part(q, false), k: part(k, true), v: part(v, true), positions },
+          ['out'],
+          (ops, given) => ({
+            out: ops.attention.cached(given.q, given.k, given.v, cache, given.positions, heads, headDim),
+          }),
+        )
+        expect(out.length).toBe(rows * heads * headDim)
+        found.push(...out.subarray(0, kept * heads * headDim))
+      }
+      expectNear(found, reference.attention(q.values, k.values, v.values, shape).out, TOLERANCE, 'out')
+      engine().free(cache)
+    },
+  )
 })
 
 const peak = (values: Float64Array) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
