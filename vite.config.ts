@@ -41,6 +41,24 @@ function tfjsWasm(): Plugin {
   }
 }
 
+/**
+ * tfjs starts its wasm threads from the source text of this very function (`toString()` into a blob), in which a
+ * variable of the scope around it is asked for. Under its own name that variable is simply absent there; renamed
+ * by the minifier it ends every thread with a ReferenceError. So the function gets a variable of its own.
+ */
+function tfjsWasmThreads(): Plugin {
+  const factory = 'function(WasmBackendModuleThreadedSimd) {'
+  return {
+    name: 'oneround:tfjs-wasm-threads',
+    enforce: 'pre',
+    transform(code, id) {
+      if (!/tfjs-backend-wasm-threaded-simd\.js($|\?)/.test(id)) return null
+      if (!code.includes(factory)) throw new Error(`${id} is not as expected; see vite.config.ts`)
+      return { code: code.replace(factory, `${factory} var _scriptDir;`), map: null }
+    },
+  }
+}
+
 /** What only Node can run must not get into the page; an import of it is a mistake, named here. */
 const NODE_ONLY = ['webgpu', 'libsql', 'socket.io', 'pino', 'selfsigned', 'playwright']
 
@@ -72,7 +90,7 @@ const relay = process.env.ONEROUND_RELAY ?? 'http://127.0.0.1:8787'
 
 export default defineConfig(({ command }) => ({
   root,
-  plugins: [refuseNodeOnly(), tfjsWasm()],
+  plugins: [refuseNodeOnly(), tfjsWasm(), tfjsWasmThreads()],
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   ...(command === 'serve' && { html: { cspNonce: DEV_NONCE } }),
   build: {
@@ -82,8 +100,14 @@ export default defineConfig(({ command }) => ({
     modulePreload: { polyfill: false },
     // The worker with tfjs's backends in it; it is fetched once and cached by its hash.
     chunkSizeWarningLimit: 3000,
+    // Bundling the worker is a plugin's callback, so most of every build's time is; no news.
+    rolldownOptions: { checks: { pluginTimings: false } },
   },
-  worker: { format: 'es', plugins: () => [refuseNodeOnly()] },
+  worker: {
+    format: 'es',
+    plugins: () => [refuseNodeOnly(), tfjsWasmThreads()],
+    rolldownOptions: { checks: { pluginTimings: false } },
+  },
   server: {
     headers: devHeaders(),
     proxy: {
