@@ -70,7 +70,9 @@ export class Connection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options
-    this.#resume = options.resume
+    // Callers may pass a whole membership; the relay takes these two fields and no others.
+    const { participant, token } = options.resume ?? {}
+    if (participant !== undefined && token !== undefined) this.#resume = { participant, token }
     this.#socket = io(options.url, {
       autoConnect: false,
       forceNew: true,

@@ -51,7 +51,7 @@ export class RelayStore {
   static async open(options: RelayStoreOptions): Promise<RelayStore> {
     const { directory, fileSystem = nodeFileSystem, now = () => new Date() } = options
     // The lock and the ledger are SQLite's own files, whatever file system the rest is on.
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    const isNew = mkdirSync(directory, { recursive: true, mode: 0o700 }) !== undefined
     const lock = lockDirectory(directory)
     let ledger: Ledger | undefined
     try {
@@ -59,6 +59,7 @@ export class RelayStore {
       ledger = options.ledger ? options.ledger(path) : new Ledger(path)
       await fileSystem.makeDirectory(join(directory, 'rooms'))
       await fileSystem.syncDirectory(directory)
+      if (isNew) await fileSystem.syncDirectory(join(directory, '..'))
       const restored: { store: RoomStore; closed: boolean }[] = []
       for (const { manifest, closed } of ledger.rooms()) {
         const folder = join(directory, 'rooms', manifest.room)
