@@ -3,7 +3,7 @@
  * for the same thing everywhere. The nouns: the *relay* is the server, the *host* the person who runs it, an
  * *adapter* what training makes, an *update* what a tab sends, a *version* what the relay publishes.
  */
-import { bytes, bytesPerSecond, count, counted, duration, loss, percent, rate } from './format.ts'
+import { bytes, bytesPerSecond, count, counted, duration, loss, parameters, percent, rate } from './format.ts'
 
 export const steps = {
   label: 'Steps',
@@ -42,7 +42,10 @@ export const join = {
   eyebrow: 'You are invited to train together',
   lead: 'This tab fine-tunes a model on text of yours. The text stays on this device. One small update leaves it, and only after you have reviewed it.',
   model: 'Base model',
-  modelFacts: (size: number, licence: string) => `${bytes(size)} · licence ${licence}`,
+  modelFacts: (size: number, licence: string, numbers?: number) =>
+    [numbers && `${parameters(numbers)} parameters`, bytes(size), `licence ${licence}`]
+      .filter(Boolean)
+      .join(' · '),
   training: 'Training',
   trainingFacts: (steps: number, batch: number, tokens: number) =>
     `${counted(steps, 'step')} of ${counted(batch, 'example')}, up to ${count(tokens)} tokens each`,

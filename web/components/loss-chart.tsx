@@ -16,8 +16,7 @@ const HEIGHT_PIXELS = 272
 function columns(points: readonly CurvePoint[]): uPlot.AlignedData {
   return [
     points.map((point) => point.step),
-    // Step 0 has a held-out loss only: the base model's.
-    points.map((point) => (Number.isNaN(point.loss) ? null : point.loss)),
+    points.map((point) => point.loss),
     points.map((point) => point.heldOutLoss),
   ]
 }
@@ -98,7 +97,7 @@ export function LossChart() {
   const last = points.at(-1)
   const heldOut = points.findLast((point) => point.heldOutLoss !== null)?.heldOutLoss
   const latest = [
-    last && !Number.isNaN(last.loss) ? `${text.loss} ${loss(last.loss)}.` : '',
+    typeof last?.loss === 'number' ? `${text.loss} ${loss(last.loss)}.` : '',
     heldOut ? `${text.heldOutLoss} ${loss(heldOut)}.` : '',
   ].join(' ')
   return (

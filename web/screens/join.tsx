@@ -5,7 +5,7 @@ import { ModelMeter } from '../components/model-meter.tsx'
 import { Screen } from '../components/screen.tsx'
 import { roundState } from '../state/machine.ts'
 import { joinRoom } from '../state/opening.ts'
-import { address, manifest, modelBytes, plannedSteps, secureContext } from '../state/store.ts'
+import { address, catalogEntry, manifest, modelBytes, plannedSteps, secureContext } from '../state/store.ts'
 import { join as text } from '../strings.ts'
 
 export function JoinScreen() {
@@ -45,7 +45,9 @@ export function JoinScreen() {
         <Facts>
           <Fact name={text.model} testId="base-model">
             {room.base.id}
-            <span class="note">{text.modelFacts(modelBytes.value, room.base.license)}</span>
+            <span class="note">
+              {text.modelFacts(modelBytes.value, room.base.license, catalogEntry.value?.parameters)}
+            </span>
           </Fact>
           <Fact name={text.training}>
             {text.trainingFacts(plannedSteps.value, recipe.batch, recipe.tokens)}

@@ -7,6 +7,7 @@ import type { Version } from '../../relay/protocol/messages.ts'
 import type { Which } from '../worker/api.ts'
 import { refreshCounters } from './diagnostics.ts'
 import { move, roundState } from './machine.ts'
+import { measure } from './measuring.ts'
 import { toProblem } from './problems.ts'
 import { fetchVersion } from './relay.ts'
 import { forgetThisSession, keepSession } from './session.ts'
@@ -57,29 +58,6 @@ async function loadVersion(version: Version): Promise<void> {
   loadedVersion.value = version
   measured.merged.value = { loss: null, counted: 0, fraction: null }
   await measure('merged')
-}
-
-async function measure(which: Which): Promise<void> {
-  const entry = measured[which]
-  const room = manifest.peek()
-  if (!room || entry.peek().loss !== null) return
-  entry.value = { loss: null, counted: 0, fraction: 0 }
-  try {
-    const found = await inWorker((api) =>
-      api.evaluate(
-        which,
-        room,
-        callback((fraction: number) => {
-          if (entry.peek().loss === null) entry.value = { loss: null, counted: 0, fraction }
-        }),
-      ),
-    )
-    entry.value = { ...found, fraction: null }
-  } catch (error) {
-    entry.value = { loss: null, counted: 0, fraction: null }
-    throw error
-  }
-  await refreshCounters()
 }
 
 /** Set while the person wants no more text; the jobs that have not begun are then skipped. */

@@ -2,7 +2,7 @@
  * Public-domain texts that come with the page, for whoever has none at hand. They are files beside the page,
  * fetched when one is chosen.
  */
-import catalog from '../../models/catalog/samples/samples.json'
+import { samples as catalogSamples } from '../../models/catalog/catalog.ts'
 
 const addresses = import.meta.glob<string>('../../models/catalog/samples/*.txt', {
   query: '?url&no-inline',
@@ -18,7 +18,7 @@ export interface Sample {
   readonly url: string
 }
 
-export const samples: readonly Sample[] = catalog.map((entry) => ({
+export const samples: readonly Sample[] = catalogSamples.map((entry) => ({
   id: entry.file.replace(/\.txt$/, ''),
   title: entry.title,
   author: entry.author,

@@ -3,6 +3,7 @@
  * person is in the round stands in machine.ts.
  */
 import { computed, signal } from '@preact/signals'
+import { catalog } from '../../models/catalog/catalog.ts'
 import type { Manifest } from '../../relay/protocol/manifest.ts'
 import type { Receipt, RoomStatus, Version } from '../../relay/protocol/messages.ts'
 import type {
@@ -58,7 +59,8 @@ export const storageWorks = signal(true)
 
 export interface CurvePoint {
   readonly step: number
-  readonly loss: number
+  /** Null at step 0, which is the base model. */
+  readonly loss: number | null
   readonly heldOutLoss: number | null
 }
 export const trainReport = signal<TrainReport | null>(null)
@@ -130,6 +132,11 @@ export const writing = computed(() => Object.values(writings).some((entry) => en
 export const writtenPrompt = signal('')
 export const forgotten = signal(false)
 
+/** What the catalog says of the base model, if it is one of the catalog's. */
+export const catalogEntry = computed(() =>
+  catalog.find((entry) => entry.digest === manifest.value?.base.digest),
+)
+
 export const modelBytes = computed(() =>
   (manifest.value?.base.files ?? []).reduce((sum, file) => sum + file.bytes, 0),
 )
@@ -151,7 +158,6 @@ export function resetRound(): void {
   includeExamples.value = true
   receipt.value = null
   loadedVersion.value = null
-  for (const entry of Object.values(measured)) entry.value = unmeasured
   for (const entry of Object.values(writings)) entry.value = unwritten
   writtenPrompt.value = ''
   forgotten.value = false
@@ -165,4 +171,5 @@ export function resetTraining(): void {
   outcome.value = null
   update.value = null
   sentBytes.value = 0
+  for (const entry of Object.values(measured)) entry.value = unmeasured
 }

@@ -2,7 +2,8 @@
 import { train as text } from '../strings.ts'
 import type { TrainReport } from '../worker/api.ts'
 import { appendPoint } from './curve.ts'
-import { move } from './machine.ts'
+import { move, roundState } from './machine.ts'
+import { measure } from './measuring.ts'
 import { toProblem } from './problems.ts'
 import { packUpdate } from './reviewing.ts'
 import { keepSession, sessionKey } from './session.ts'
@@ -11,6 +12,7 @@ import {
   checkpointStep,
   curve,
   manifest,
+  measured,
   outcome,
   plannedSteps,
   problem,
@@ -40,9 +42,17 @@ export async function runTraining({ fresh, paused }: { fresh: boolean; paused: b
   if (!room) return
   keepSession()
   try {
+    if (fresh) await measureBase()
     outcome.value = await inWorker((api) =>
       api.train(
-        { manifest: room, steps: plannedSteps.peek(), sessionKey: sessionKey(), fresh, paused },
+        {
+          manifest: room,
+          steps: plannedSteps.peek(),
+          sessionKey: sessionKey(),
+          fresh,
+          // The pause may have come while the base model was measured.
+          paused: paused || roundState.peek().at === 'paused',
+        },
         callback(onReport),
         callback(onCheckpoint),
       ),
@@ -60,6 +70,13 @@ export async function runTraining({ fresh, paused }: { fresh: boolean; paused: b
     keepSession()
     await packUpdate()
   }
+}
+
+/** Where the curve begins: what the base model makes of the held-out text. */
+async function measureBase(): Promise<void> {
+  await measure('base')
+  const { loss } = measured.base.peek()
+  if (loss !== null) curve.value = [{ step: 0, loss: null, heldOutLoss: loss }]
 }
 
 function onReport(report: TrainReport): void {

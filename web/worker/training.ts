@@ -1,0 +1,110 @@
+/**
+ * One training run in the worker: follows the trainer, passes its progress on, and keeps checkpoints and the
+ * finished adapter in this browser, so that a reload or a lost device costs a few seconds of training at most.
+ */
+import type { Adapter } from '../../models/adapters/adapter.ts'
+import { initialAdapter } from '../../models/adapters/initial.ts'
+import { nextTask } from '../../models/backend/next-task.ts'
+import type { LoadedModel } from '../../models/catalog/load.ts'
+import { writePeftAdapter } from '../../models/formats/peft.ts'
+import { decodeCheckpoint, encodeCheckpoint } from '../../models/training/checkpoint.ts'
+import { type TrainControl, type TrainResult, train } from '../../models/training/trainer.ts'
+import { deleteCheckpoint, loadCheckpoint, saveCheckpoint, saveOutcome } from '../state/storage.ts'
+import type { TrainOptions, TrainOutcome, TrainReport } from './api.ts'
+import type { LocalData } from './local-data.ts'
+
+/** Often enough that little is lost, seldom enough that reading the device back is no burden. */
+const CHECKPOINT_INTERVAL_MS = 5000
+
+export interface RunOptions {
+  readonly model: LoadedModel['model']
+  readonly data: LocalData
+  readonly options: TrainOptions
+  readonly control: TrainControl
+  readonly onProgress: (report: TrainReport) => void
+  readonly onCheckpoint: (step: number | null) => void
+}
+
+/** Throws what the trainer throws, and `checkpoint/…` when the kept checkpoint is of another run. */
+export async function runTraining(run: RunOptions): Promise<{ adapter: Adapter; outcome: TrainOutcome }> {
+  const { model, data, options, control, onProgress, onCheckpoint } = run
+  const { adapter: shape, recipe: planned, base } = options.manifest
+  const recipe = { ...planned, steps: options.steps }
+  const kept = await keptCheckpoint(options)
+  if (options.paused) control.pause()
+  const training = train({
+    model,
+    initial: initialAdapter(shape, shape.seed),
+    examples: data.train,
+    heldOut: data.heldOut,
+    recipe,
+    seed: options.sessionKey,
+    resume: kept && decodeCheckpoint(kept),
+    control,
+    checkpoints: {
+      everyMs: CHECKPOINT_INTERVAL_MS,
+      async save(checkpoint) {
+        try {
+          await saveCheckpoint(options.sessionKey, encodeCheckpoint(checkpoint))
+          onCheckpoint(checkpoint.step)
+        } catch (error) {
+          if (!isStorageRefusal(error)) throw error
+          onCheckpoint(null)
+        }
+      },
+    },
+  })
+  const result = await follow(training, recipe.evaluateEvery, onProgress)
+  const outcome: TrainOutcome = {
+    steps: result.steps,
+    plannedSteps: recipe.steps,
+    stopped: result.stopped,
+    examples: result.examples,
+    tokens: result.tokens,
+    tokensPerSecond: result.tokensPerSecond,
+    best: result.best.heldOutLoss === null ? null : { ...result.best, heldOutLoss: result.best.heldOutLoss },
+  }
+  try {
+    const files = writePeftAdapter(result.adapter, base.id)
+    await saveOutcome(options.sessionKey, {
+      config: files['adapter_config.json'],
+      weights: files['adapter_model.safetensors'],
+      report: outcome,
+    })
+  } catch (error) {
+    if (!isStorageRefusal(error)) throw error
+    onCheckpoint(null)
+  }
+  return { adapter: result.adapter, outcome }
+}
+
+/** The checkpoint to go on from. A fresh run begins by deleting an earlier one: a reload must not find it. */
+async function keptCheckpoint({ fresh, sessionKey }: TrainOptions): Promise<Uint8Array | undefined> {
+  try {
+    if (!fresh) return await loadCheckpoint(sessionKey)
+    await deleteCheckpoint(sessionKey)
+  } catch (error) {
+    if (!isStorageRefusal(error)) throw error
+  }
+  return undefined
+}
+
+async function follow(
+  training: AsyncGenerator<TrainReport, TrainResult, void>,
+  evaluateEvery: number,
+  onProgress: (report: TrainReport) => void,
+): Promise<TrainResult> {
+  for (;;) {
+    const next = await training.next()
+    if (next.done) return next.value
+    const { step, steps, loss, heldOutLoss, tokensPerSecond, secondsLeft } = next.value
+    // The trainer repeats its latest measurement; the curve wants it where it was made.
+    const measured = step % evaluateEvery === 0 || step === steps ? heldOutLoss : null
+    onProgress({ step, steps, loss, heldOutLoss: measured, tokensPerSecond, secondsLeft })
+    // Lets a pause or a stop from the page come in, whatever the executor does.
+    await nextTask()
+  }
+}
+
+/** IndexedDB reports a full disk or a private window as a DOMException; anything else is a fault of ours. */
+const isStorageRefusal = (error: unknown) => error instanceof DOMException

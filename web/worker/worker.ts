@@ -1,0 +1,206 @@
+/**
+ * The only place in a tab where models run. Holds one device, one base model, the person's examples and up to
+ * two adapters (their own and the merged one); the page asks by the calls of api.ts, one job at a time.
+ */
+import { expose, transfer } from 'comlink'
+import { zipSync } from 'fflate'
+import type { Adapter } from '../../models/adapters/adapter.ts'
+import { initialAdapter } from '../../models/adapters/initial.ts'
+import { adapterChange, encodeUpdate } from '../../models/adapters/update-codec.ts'
+import { createBrowserEngine } from '../../models/backend/browser.ts'
+import type { Engine } from '../../models/backend/engine.ts'
+import { nextTask } from '../../models/backend/next-task.ts'
+import { type LoadedModel, loadModel } from '../../models/catalog/load.ts'
+import { readPeftAdapter, writePeftAdapter } from '../../models/formats/peft.ts'
+import { generate } from '../../models/llama/generate.ts'
+import { sha256Hex } from '../../models/sha256.ts'
+import { checkAdapterFits } from '../../models/training/engine-adapter.ts'
+import { evaluate, TrainControl } from '../../models/training/trainer.ts'
+import { PageError } from '../state/problems.ts'
+import { loadOutcome } from '../state/storage.ts'
+import { problems } from '../strings.ts'
+import type { ModelWorker, TrainOutcome, Which } from './api.ts'
+import { countDispatches, type DispatchCount } from './dispatch-count.ts'
+import { sendErrorCodes } from './errors.ts'
+import { type LocalData, readLocalData } from './local-data.ts'
+import { fetchModelFiles } from './model-files.ts'
+import { runTraining } from './training.ts'
+
+/** Where the page's server has tfjs's .wasm files. */
+const WASM_PATH = '/wasm/'
+
+/** Nucleus sampling: lively, and free of the unlikeliest tokens. */
+const TEMPERATURE = 0.8
+const TOP_P = 0.95
+
+let engine: Engine | null = null
+let dispatches: DispatchCount | null = null
+let loaded: LoadedModel | null = null
+let data: LocalData | null = null
+let own: { adapter: Adapter; outcome: TrainOutcome } | null = null
+let merged: Adapter | null = null
+let control: TrainControl | null = null
+let generating: AbortController | null = null
+
+/** The page asks in the order of its steps, so a missing part is a mistake of ours, not the person's. */
+function need<T>(part: T | null, name: string): T {
+  if (part === null) throw new PageError('page/order', problems.unknown(`${name} is not ready`))
+  return part
+}
+
+function adapterOf(which: Which): Adapter | null {
+  switch (which) {
+    case 'base':
+      return null
+    case 'own':
+      return need(own, 'the adapter').adapter
+    case 'merged':
+      return need(merged, 'the merged adapter')
+    default: {
+      const never: never = which
+      return never
+    }
+  }
+}
+
+const models: ModelWorker = {
+  async openDevice(backend, onLost) {
+    const opened = await createBrowserEngine({ backend, wasmPath: WASM_PATH })
+    engine = opened
+    dispatches = countDispatches(opened)
+    void opened.lost.then(onLost)
+    const { executor, device, software } = opened
+    return { backend: opened.backend, executor, device, software }
+  },
+
+  async loadModel(base, onProgress) {
+    const { files, report, tellLoading } = await fetchModelFiles(base, onProgress)
+    tellLoading()
+    loaded?.dispose()
+    loaded = loadModel(need(engine, 'the device'), files)
+    return report
+  },
+
+  async readData(files, manifest) {
+    data = readLocalData(files, need(loaded, 'the model').tokenizer, manifest.recipe.tokens)
+    return data.report
+  },
+
+  async train(options, onProgress, onCheckpoint) {
+    const { model } = need(loaded, 'the model')
+    const examples = need(data, 'the text')
+    control = new TrainControl()
+    try {
+      const trained = await runTraining({ model, data: examples, options, control, onProgress, onCheckpoint })
+      own = trained
+      return trained.outcome
+    } finally {
+      control = null
+    }
+  },
+
+  async pause() {
+    control?.pause()
+  },
+
+  async resume() {
+    control?.resume()
+  },
+
+  async stop() {
+    control?.stop()
+  },
+
+  async restoreOutcome(sessionKey) {
+    const kept = await loadOutcome<TrainOutcome>(sessionKey)
+    if (!kept) return null
+    const adapter = readPeftAdapter(kept.config, kept.weights)
+    checkAdapterFits(need(loaded, 'the model').model, adapter)
+    own = { adapter, outcome: kept.report }
+    return kept.report
+  },
+
+  async packUpdate(manifest, manifestDigest, sessionKey, includeExamples) {
+    const { adapter, outcome } = need(own, 'the adapter')
+    const change = adapterChange(adapter, initialAdapter(manifest.adapter, manifest.adapter.seed))
+    const examples = includeExamples ? Math.min(outcome.examples, manifest.limits.examples) : null
+    const bytes = encodeUpdate({
+      change,
+      shape: manifest.adapter,
+      manifestDigest,
+      examples,
+      encoding: manifest.update.encoding,
+      seed: sessionKey,
+    })
+    const numbers = [...change.values()].reduce((sum, values) => sum + values.length, 0)
+    return transfer({ bytes, digest: sha256Hex(bytes), tensors: change.size, numbers, examples }, [
+      bytes.buffer,
+    ])
+  },
+
+  async setMerged(config, weights) {
+    const adapter = readPeftAdapter(config, weights)
+    checkAdapterFits(need(loaded, 'the model').model, adapter)
+    merged = adapter
+  },
+
+  async evaluate(which, manifest, onProgress) {
+    const { model } = need(loaded, 'the model')
+    const { batch, tokens } = manifest.recipe
+    return evaluate(model, adapterOf(which), need(data, 'the text').heldOut, { batch, tokens }, onProgress)
+  },
+
+  async generate({ which, prompt, maxTokens }, onText) {
+    const { model, tokenizer } = need(loaded, 'the model')
+    const ids = tokenizer.encode(prompt)
+    const abort = new AbortController()
+    generating = abort
+    const began = performance.now()
+    let tokens = 0
+    try {
+      const stream = generate({
+        model,
+        tokenizer,
+        adapter: adapterOf(which),
+        prompt: tokenizer.addBos && tokenizer.bosId !== undefined ? [tokenizer.bosId, ...ids] : ids,
+        maxTokens,
+        temperature: TEMPERATURE,
+        topP: TOP_P,
+        // The same draws for all three, so that what differs comes from the adapters.
+        seed: prompt,
+        signal: abort.signal,
+      })
+      for await (const { text } of stream) {
+        tokens += 1
+        if (text !== '') onText(text)
+        await nextTask()
+      }
+    } catch (error) {
+      if (!abort.signal.aborted) throw error
+    } finally {
+      generating = null
+    }
+    return { tokens, tokensPerSecond: (1000 * tokens) / (performance.now() - began) }
+  },
+
+  async stopGenerating() {
+    generating?.abort()
+  },
+
+  async adapterZip(which, baseModel) {
+    const adapter = which === 'own' ? need(own, 'the adapter').adapter : need(merged, 'the merged adapter')
+    // Stored, not packed: float32 numbers do not get smaller, and a fixed time makes the same adapter the same zip.
+    const zip = zipSync(
+      { ...writePeftAdapter(adapter, baseModel) },
+      { level: 0, mtime: new Date('1980-01-01T00:00:00') },
+    )
+    return transfer(zip, [zip.buffer])
+  },
+
+  async counters() {
+    return { planDispatches: dispatches?.total() ?? 0, tfjsOps: engine?.tfjsOps() ?? 0 }
+  },
+}
+
+sendErrorCodes()
+expose(models)
