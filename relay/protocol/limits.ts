@@ -33,7 +33,7 @@ export const MAX_EXAMPLES = 1000
 /** Contributions in a room. With MAX_EXAMPLES and MAX_ABS_CHANGE the merge's sums stay exact in float64. */
 export const MAX_CONTRIBUTIONS = 1024
 
-/** |x| of any single value of a change: round(x * 2^24) * examples, summed over all, is then at most 2^47. */
+/** Size of any single value x of a change: round(x * 2^24) * examples, summed over all, is then at most 2^47. */
 export const MAX_ABS_CHANGE = 8
 
 /** A manifest names each adapted layer: 80 layers of 7 projections take 70 KB; ten times that is an attack. */
@@ -60,7 +60,7 @@ export const OPEN_UPLOAD_LIFETIME_MS = 24 * 60 * 60 * 1000
 /** Messages of one socket waiting to be handled. A correct client waits for each ack, so it has one. */
 export const MAX_PENDING_MESSAGES = 4
 
-/** Sockets at once: one class, one company; each costs about 50 KB of memory idle. */
+/** Sockets at once: a large lecture; beyond it one relay's uplink, not its memory, is what is missing. */
 export const MAX_SOCKETS = 2048
 
 /** A socket that has not joined a room after this long is closed. */
