@@ -67,7 +67,9 @@ export class EagerLinearCrossEntropy implements LinearCrossEntropyOp {
           const counts = tf.notEqual(rowWeight, 0)
           const nll = tf.where(counts, tf.sub(logSumExp, chosen), tf.zerosLike(rowWeight)) as tf.Tensor1D
           if (!backward) return { nll }
-          const difference = tf.sub(probabilities, tf.oneHot(target, vocabulary, 1, 0, 'float32')) // [count, vocabulary]
+          // Cast, since tfjs-wasm's oneHot of float32 writes the integer 1's bits.
+          const chosenOne = tf.cast(tf.oneHot(target, vocabulary), 'float32') // [count, vocabulary]
+          const difference = tf.sub(probabilities, chosenOne) // [count, vocabulary]
           const dLogits = tf.mul<tf.Tensor2D>(difference, tf.reshape(rowWeight, [count, 1]))
           return { nll, dx: tf.matMul(dLogits, head) } // dx [count, width]
         }),
