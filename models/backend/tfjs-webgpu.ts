@@ -22,7 +22,8 @@ const OPS_A_SUBMIT = 500
 export async function createTfjsWebgpuEngine(gpu: GpuDevice): Promise<Engine> {
   tf.env().set('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE', OPS_A_SUBMIT)
   await startTfjs('webgpu', async () => {
-    tf.removeBackend('webgpu')
+    // tfjs registers itself only where it sees `navigator.gpu` at import.
+    if (tf.findBackendFactory('webgpu')) tf.removeBackend('webgpu')
     const registered = tf.registerBackend('webgpu', () => new WebGPUBackend(gpu.device, gpu.adapterInfo))
     return registered && (await tf.setBackend('webgpu'))
   })

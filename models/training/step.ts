@@ -42,6 +42,10 @@ export class TrainingStep {
     return { loss: meanLoss(nll, batch.counted), gradientNorm: norm[0] }
   }
 
+  get stats() {
+    return this.program.stats
+  }
+
   dispose(): void {
     this.program.dispose()
   }
