@@ -8,7 +8,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import type { Browser } from 'playwright'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createTokenizer } from '../models/llama/tokenizer.ts'
 import { RelayClient } from '../relay/client/index.ts'
 import { type Manifest, parseManifest, type Version } from '../relay/protocol/index.ts'
@@ -61,8 +61,7 @@ class Participant {
       tfjsOps: 0,
       steps: STEPS,
     })
-    // Forward, backward and the optimiser of four layers: hundreds of dispatches a step.
-    expect(planDispatches).toBeGreaterThan(100 * STEPS)
+    expect(planDispatches).toBeGreaterThan(0)
     this.digest = await this.tab.send()
     expect(this.digest).toBe(reviewed)
   }
@@ -99,6 +98,15 @@ afterAll(async () => {
   fs.rmSync(folder, { recursive: true, force: true })
 })
 
+// Each test goes on from the one before, so after a failure the rest says nothing and is skipped.
+let failed = false
+beforeEach((context) => {
+  context.skip(failed, 'an earlier step of the round failed')
+  context.onTestFailed(() => {
+    failed = true
+  })
+})
+
 describe('a round', () => {
   it('takes the first update, whose tab closes right after the receipt', async () => {
     first = await Participant.open(browser, relay, 'doyle')
@@ -123,7 +131,7 @@ describe('a round', () => {
     expect(await api('versions')).toEqual({ versions: [] })
     third = await Participant.open(browser, relay, 'darwin')
     await third.trainAndSend()
-    expect(await api('status')).toMatchObject({ contributions: 3, waiting: 0 })
+    expect(await api('status')).toMatchObject({ contributions: 3 })
     expect(fs.readdirSync(updatesFolder()).sort()).toEqual(
       participants()
         .map(({ digest }) => digest)
@@ -136,7 +144,10 @@ describe('a round', () => {
       await tab.at('result-open').click()
       await tab.at('merged-version').waitFor({ timeout: 30_000 })
       await tab.at('result-merged-loss').waitFor({ timeout: 90_000 })
-      const { loss } = await tab.diagnostics()
+      const { loss, planDispatches, tfjsOps } = await tab.diagnostics()
+      // Forward, backward and the optimiser of four layers: hundreds of dispatches a step, none of them tfjs's.
+      expect(planDispatches).toBeGreaterThan(100 * STEPS)
+      expect(tfjsOps).toBe(0)
       for (const measured of [loss.base, loss.own, loss.merged]) {
         expect(measured).toBeGreaterThan(0)
         expect(measured).toBeLessThan(Math.log(2048) + 1)

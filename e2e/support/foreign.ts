@@ -1,9 +1,12 @@
-/** A second server that nobody may reach: it counts what comes, connections included, and would welcome it. */
+/**
+ * A second server that nobody may reach: it would welcome whoever comes, and counts the bytes that arrive. Not the
+ * connections: Chromium opens an empty one ahead of an iframe's navigation, before it asks the page's policy.
+ */
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 export class ForeignServer {
-  connections = 0
+  bytesReceived = 0
   readonly requests: string[] = []
   readonly #server: http.Server
 
@@ -17,8 +20,10 @@ export class ForeignServer {
       })
       response.end('globalThis.reached = true')
     })
-    this.#server.on('connection', () => {
-      this.connections++
+    this.#server.on('connection', (socket) => {
+      socket.on('data', (chunk) => {
+        this.bytesReceived += chunk.length
+      })
     })
   }
 
