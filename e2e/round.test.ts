@@ -143,7 +143,9 @@ describe('a round', () => {
     for (const { tab } of [second, third]) {
       await tab.at('result-open').click()
       await tab.at('merged-version').waitFor({ timeout: 30_000 })
-      await tab.at('result-merged-loss').waitFor({ timeout: 90_000 })
+      for (const which of ['base', 'own', 'merged']) {
+        await tab.at(`result-${which}-loss`).waitFor({ timeout: 90_000 })
+      }
       const { loss, planDispatches, tfjsOps } = await tab.diagnostics()
       // Forward, backward and the optimiser of four layers: hundreds of dispatches a step, none of them tfjs's.
       expect(planDispatches).toBeGreaterThan(100 * STEPS)

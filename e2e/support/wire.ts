@@ -26,6 +26,8 @@ export class WireGate {
   readonly responses: RecordedResponse[] = []
   /** Payloads of what the tab sent over WebSockets, unmasked, a message each. */
   readonly messages: Buffer[] = []
+  /** All of it piece by piece, in the order in which it was sent, as a search for leaks wants it. */
+  readonly sent: Buffer[] = []
   readonly #target: URL
   readonly #server: http.Server
   readonly #sockets = new Set<Socket>()
@@ -61,14 +63,6 @@ export class WireGate {
     return bytes
   }
 
-  /** Everything that was sent, piece by piece, as a search for leaks wants it. */
-  get sent(): Buffer[] {
-    const heads = this.requests.map(({ method, path, headers }) =>
-      Buffer.from([`${method} ${path}`, ...headers].join('\n')),
-    )
-    return [...heads, ...this.requests.map(({ body }) => body), ...this.messages]
-  }
-
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy()
     await new Promise((resolve) => this.#server.close(resolve))
@@ -77,6 +71,7 @@ export class WireGate {
   #record(request: IncomingMessage, body: Buffer): void {
     const { method = '', url = '', rawHeaders } = request
     this.requests.push({ method, path: url, headers: rawHeaders, body })
+    this.sent.push(Buffer.from([`${method} ${url}`, ...rawHeaders].join('\n')), body)
   }
 
   /** The relay sees the gate's address as its own host, so that its check of the origin is the real one. */
@@ -104,7 +99,10 @@ export class WireGate {
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     this.#record(request, Buffer.alloc(0))
-    const frames = new WebSocketFrames((message) => this.messages.push(message))
+    const frames = new WebSocketFrames((message) => {
+      this.messages.push(message)
+      this.sent.push(message)
+    })
     const onward = net.connect(Number(this.#target.port), this.#target.hostname)
     const lines = [`${request.method} ${request.url} HTTP/1.1`]
     for (let i = 0; i < request.rawHeaders.length; i += 2) {
