@@ -1,5 +1,6 @@
 /** The options that shape a training run, shared by `host` and `train`, and their defaults. */
 import type { LlamaConfig } from '../../models/llama/config.ts'
+import { DEFAULT_RECIPE } from '../../models/training/recipe.ts'
 import { MAX_RANK, type Recipe } from '../protocol/index.ts'
 import type { Arguments, OptionSpecs } from './args.ts'
 import { UsageError } from './errors.ts'
@@ -8,10 +9,8 @@ import { UsageError } from './errors.ts'
 const DEFAULT_RANK = 8
 const DEFAULT_ALPHA = 16
 
-/** 60 steps of 8 windows at 3e-3: what the embedded model learns well with. */
-const DEFAULT_STEPS = 60
-const DEFAULT_BATCH = 8
-const DEFAULT_LEARNING_RATE = 3e-3
+/** As many tokens a step as the recipe, in windows twice as long. */
+const DEFAULT_BATCH = DEFAULT_RECIPE.batch / 2
 const DEFAULT_LENGTH = 256
 
 /** Held-out loss is measured this many times a run. */
@@ -24,7 +23,7 @@ export const TRAINING_OPTIONS: OptionSpecs = {
     value: 'X',
     help: `its alpha: the scale is alpha / rank, default ${DEFAULT_ALPHA}`,
   },
-  steps: { type: 'string', value: 'N', help: `optimiser steps, default ${DEFAULT_STEPS}` },
+  steps: { type: 'string', value: 'N', help: `optimiser steps, default ${DEFAULT_RECIPE.steps}` },
   batch: { type: 'string', value: 'N', help: `windows a step, default ${DEFAULT_BATCH}` },
   length: {
     type: 'string',
@@ -34,7 +33,7 @@ export const TRAINING_OPTIONS: OptionSpecs = {
   'learning-rate': {
     type: 'string',
     value: 'X',
-    help: `peak, then linear decay to zero, default ${DEFAULT_LEARNING_RATE}`,
+    help: `peak, then linear decay to zero, default ${DEFAULT_RECIPE.learningRate}`,
   },
 }
 
@@ -58,19 +57,13 @@ export function windowLength(args: Arguments, { maxPositions }: LlamaConfig): nu
 }
 
 export function recipeOf(args: Arguments, config: LlamaConfig): Recipe {
-  const steps = args.integer('steps', { least: 1, most: 1_000_000 }) ?? DEFAULT_STEPS
+  const steps = args.integer('steps', { least: 1, most: 1_000_000 }) ?? DEFAULT_RECIPE.steps
   return {
+    ...DEFAULT_RECIPE,
     steps,
     batch: args.integer('batch', { least: 1, most: 1024 }) ?? DEFAULT_BATCH,
     tokens: windowLength(args, config),
-    learningRate: args.number('learning-rate', { least: 1e-8, most: 10 }) ?? DEFAULT_LEARNING_RATE,
-    // AdamW's second moment needs a few steps before its own step size means something.
-    warmupSteps: Math.min(10, Math.floor(steps / 10)),
-    weightDecay: 0,
-    maxNorm: 1,
-    beta1: 0.9,
-    beta2: 0.999,
-    epsilon: 1e-8,
+    learningRate: args.number('learning-rate', { least: 1e-8, most: 10 }) ?? DEFAULT_RECIPE.learningRate,
     evaluateEvery: Math.max(1, Math.round(steps / EVALUATIONS)),
   }
 }

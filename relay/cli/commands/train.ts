@@ -1,0 +1,91 @@
+/** `train`: one adapter from local files, on this machine alone; nothing is sent anywhere. */
+import { randomBytes } from 'node:crypto'
+import { initialAdapter } from '../../../models/adapters/initial.ts'
+import { splitHeldOut } from '../../../models/training/holdout.ts'
+import { BACKEND_OPTION } from '../args.ts'
+import { findBaseModel, MODEL_OPTION, readConfig, readModelFiles } from '../base-model.ts'
+import type { Command } from '../command.ts'
+import { writeAdapterFolder } from '../files.ts'
+import { bytes, loss as showLoss } from '../format.ts'
+import { DATA_OPTION, dataFiles, readExamples } from '../local-data.ts'
+import { trainHere } from '../local-training.ts'
+import { measure } from '../measure.ts'
+import { backendOf, runModel } from '../running-model.ts'
+import { adapterOptions, recipeOf, TRAINING_OPTIONS } from '../training-options.ts'
+
+export const command: Command = {
+  usage: '--data FILE… --out DIR [--model M] [OPTIONS]',
+  about:
+    'Trains a LoRA adapter over local files and writes it as a PEFT folder. A tenth of the data is held out\nto measure on. Nothing is sent anywhere.',
+  options: {
+    data: DATA_OPTION,
+    out: { type: 'string', value: 'DIR', help: 'folder to write the adapter to' },
+    model: MODEL_OPTION,
+    ...TRAINING_OPTIONS,
+    seed: {
+      type: 'string',
+      value: 'TEXT',
+      help: 'of the start and of the order; default: a new one each time',
+    },
+    ...BACKEND_OPTION,
+  },
+  async run(args, console, signal) {
+    const files = dataFiles(args, args.positionals)
+    const out = args.needed('out', 'name the folder for the adapter')
+    const backend = backendOf(args)
+    const base = await findBaseModel(args.text('model'))
+    const config = await readConfig(base)
+    const recipe = recipeOf(args, config)
+    const { rank, alpha } = adapterOptions(args)
+    const seed = args.text('seed') ?? randomBytes(16).toString('hex')
+    const running = await runModel(await readModelFiles(base), backend, console)
+    try {
+      const examples = await readExamples(files, running.tokenizer, recipe.tokens, console)
+      const split = splitHeldOut(examples)
+      const shape = { batch: recipe.batch, tokens: recipe.tokens }
+      const before =
+        split.heldOut.length > 0
+          ? await measure(
+              running.model,
+              null,
+              split.heldOut,
+              shape,
+              console,
+              signal,
+              'Measuring the base model',
+            )
+          : null
+      const initial = initialAdapter({ rank, alpha, modules: running.model.modules }, seed)
+      const trained = await trainHere(
+        running,
+        { initial, examples: split.train, heldOut: split.heldOut, recipe, seed },
+        console,
+        signal,
+      )
+      const own =
+        before && (await measure(running.model, trained.adapter, split.heldOut, shape, console, signal))
+      const written = await writeAdapterFolder(out, trained.adapter, base.id)
+      console.result({
+        dir: out,
+        backend: running.engine.backend,
+        steps: trained.steps,
+        examples: split.train.length,
+        heldOut: split.heldOut.length,
+        tokens: trained.tokens,
+        tokensPerSecond: trained.tokensPerSecond,
+        loss: { base: before?.loss ?? null, own: own?.loss ?? null },
+        bytes: written,
+        seed,
+      })
+      if (before && own)
+        console.print(
+          `Held-out loss: base ${showLoss(before.loss)}, adapter ${showLoss(own.loss)} nats a token\n`,
+        )
+      console.print(
+        `${out}: adapter of rank ${rank}, ${bytes(written)}, ${trained.steps} steps, ${trained.tokensPerSecond.toFixed(0)} tokens/s\n`,
+      )
+    } finally {
+      await running.close()
+    }
+  },
+}

@@ -1,0 +1,52 @@
+/** One training run on this machine, with its progress line. Ctrl-C stops it and keeps nothing. */
+import type { Adapter } from '../../models/adapters/adapter.ts'
+import type { TextExample } from '../../models/training/windows.ts'
+import type { Recipe } from '../protocol/index.ts'
+import type { Console } from './console.ts'
+import { loss } from './format.ts'
+import type { RunningModel } from './running-model.ts'
+
+export interface TrainingRun {
+  readonly initial: Adapter
+  readonly examples: readonly TextExample[]
+  readonly heldOut: readonly TextExample[]
+  readonly recipe: Recipe
+  /** Of the order in which examples are seen. */
+  readonly seed: string
+}
+
+/** Throws DeviceError, DataError, or the signal's reason. */
+export async function trainHere(
+  { model }: RunningModel,
+  run: TrainingRun,
+  console: Console,
+  signal: AbortSignal,
+) {
+  const { train } = await import('../../models/training/trainer.ts')
+  const progress = console.progress('Training', run.recipe.steps, 'steps')
+  const training = train({ model, ...run })
+  try {
+    for (;;) {
+      signal.throwIfAborted()
+      const next = await training.next()
+      if (next.done) {
+        const { tokensPerSecond } = next.value
+        progress.finish(`${tokensPerSecond.toFixed(0)} tokens/s`)
+        return next.value
+      }
+      const { step, loss: now, heldOutLoss, secondsLeft, tokensPerSecond } = next.value
+      const heldOut = heldOutLoss === null ? '' : `, held out ${loss(heldOutLoss)}`
+      progress.update(
+        step,
+        `${tokensPerSecond.toFixed(0)} tokens/s, loss ${loss(now)}${heldOut}`,
+        secondsLeft,
+      )
+    }
+  } catch (error) {
+    progress.abort()
+    throw error
+  } finally {
+    // Frees what the run holds on the device when it is left early.
+    await training.return(undefined as never)
+  }
+}

@@ -1,0 +1,188 @@
+/**
+ * One participant without a browser, as `join` and the demo use it: joins a room, loads the base model by digest,
+ * trains on local files, sends one update, and can wait for the merged version and measure it.
+ */
+import { randomBytes } from 'node:crypto'
+import type { Adapter } from '../../models/adapters/adapter.ts'
+import { initialAdapter } from '../../models/adapters/initial.ts'
+import { adapterChange, encodeUpdate } from '../../models/adapters/update-codec.ts'
+import type { BackendName } from '../../models/backend/engine.ts'
+import { readPeftAdapter } from '../../models/formats/peft.ts'
+import { splitHeldOut } from '../../models/training/holdout.ts'
+import type { TextExample } from '../../models/training/windows.ts'
+import { RelayClient, type WireMessage } from '../client/index.ts'
+import { MAX_EXAMPLES, type Manifest, ProtocolError, type Receipt, type Version } from '../protocol/index.ts'
+import type { Console } from './console.ts'
+import { bytes, loss } from './format.ts'
+import { readExamples } from './local-data.ts'
+import { trainHere } from './local-training.ts'
+import { measure } from './measure.ts'
+import { downloadModel } from './relay-download.ts'
+import { type RunningModel, runModel } from './running-model.ts'
+
+export interface ParticipantOptions {
+  /** The relay's own address. */
+  readonly url: string
+  readonly room: string
+  readonly files: readonly string[]
+  readonly backend: BackendName | 'auto'
+  /** Sends how many examples the update stands for; otherwise it counts as one. */
+  readonly tellExamples: boolean
+  readonly console: Console
+  readonly signal: AbortSignal
+}
+
+export interface Contributed {
+  readonly manifest: Manifest
+  readonly backend: BackendName
+  readonly steps: number
+  readonly tokensPerSecond: number
+  /** Of the update's file. */
+  readonly updateBytes: number
+  /** Everything this participant sent over the socket, framing included. */
+  readonly bytesSent: number
+  readonly receipt: Receipt
+  /** Held-out loss in nats a token. */
+  readonly loss: { readonly base: number; readonly own: number }
+}
+
+export class Participant {
+  readonly #options: ParticipantOptions
+  readonly #client: RelayClient
+  #bytesSent = 0
+  #running: RunningModel | undefined
+  #heldOut: readonly TextExample[] = []
+  #manifest: Manifest | undefined
+
+  constructor(options: ParticipantOptions) {
+    this.#options = options
+    this.#client = new RelayClient({
+      onWire: ({ direction, bytes: count }: WireMessage) => {
+        if (direction === 'out') this.#bytesSent += count
+      },
+    })
+  }
+
+  /** Throws ProtocolError, DataError, DeviceError. Nothing was sent unless it returns. */
+  async contribute(): Promise<Contributed> {
+    const { url, room, files, backend, tellExamples, console, signal } = this.#options
+    const ready = await this.#client.join(url, room)
+    if (ready.phase === 'sent') throw new ProtocolError('upload/second')
+    const { manifest, manifestDigest } = ready.membership
+    this.#manifest = manifest
+    const { rank, alpha, seed, modules } = manifest.adapter
+    const shape = { rank, alpha, modules }
+    console.note(
+      `Joined ${manifest.room}${manifest.title && ` (${manifest.title})`}: ${manifest.base.id}, ${manifest.recipe.steps} steps.`,
+    )
+
+    const modelFiles = await downloadModel(url, manifest, console, signal)
+    const running = await runModel(modelFiles, backend, console)
+    this.#running = running
+    const examples = await readExamples(files, running.tokenizer, manifest.recipe.tokens, console)
+    const split = splitHeldOut(examples)
+    // A single window cannot be held out: then the loss is measured on what was trained on, and it is said.
+    this.#heldOut = split.heldOut.length > 0 ? split.heldOut : split.train
+    if (split.heldOut.length === 0)
+      console.note('The data make a single window: loss is measured on the training text itself.')
+
+    const training = this.#client.startTraining(ready)
+    const base = await this.#measure(null, 'Measuring the base model')
+    const initial = initialAdapter(shape, seed)
+    const trained = await trainHere(
+      running,
+      {
+        initial,
+        examples: split.train,
+        heldOut: split.heldOut,
+        recipe: manifest.recipe,
+        // Everyone sees its own examples in its own order.
+        seed: randomBytes(16).toString('hex'),
+      },
+      console,
+      signal,
+    )
+    const own = await this.#measure(trained.adapter, 'Measuring the adapter')
+    const update = encodeUpdate({
+      change: adapterChange(trained.adapter, initial),
+      shape,
+      manifestDigest,
+      examples: tellExamples ? Math.min(split.train.length, manifest.limits.examples, MAX_EXAMPLES) : null,
+      encoding: manifest.update.encoding,
+      seed: randomBytes(16).toString('hex'),
+    })
+    const reviewing = this.#client.review(training, update)
+    const progress = console.progress('Sending', update.length, 'bytes')
+    try {
+      const { receipt } = await this.#client.send(reviewing, {
+        signal,
+        onProgress: (sent) => progress.update(sent),
+      })
+      progress.finish(`${bytes(update.length)}, loss ${loss(base)} -> ${loss(own)}`)
+      return {
+        manifest,
+        backend: running.engine.backend,
+        steps: trained.steps,
+        tokensPerSecond: trained.tokensPerSecond,
+        updateBytes: update.length,
+        bytesSent: this.#bytesSent,
+        receipt,
+        loss: { base, own },
+      }
+    } catch (error) {
+      progress.abort()
+      throw error
+    }
+  }
+
+  /** The first version that holds this participant's update. */
+  async merged(contributed: Contributed): Promise<Version> {
+    const { signal } = this.#options
+    const includes = ({ contributions }: Version) => contributions >= contributed.receipt.contribution
+    const known = this.#client.versions.find(includes)
+    if (known) return known
+    return new Promise((resolve, reject) => {
+      const stop = this.#client.on('published', (version) => {
+        if (!includes(version)) return
+        stop()
+        resolve(version)
+      })
+      const stopState = this.#client.on('state', (state) => {
+        if (state.phase === 'failed') reject(state.error)
+      })
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+      signal.addEventListener('abort', stopState, { once: true })
+    })
+  }
+
+  /** Downloads a version and measures it on this participant's held-out data. */
+  async measureVersion(version: Version): Promise<{ loss: number; adapter: Adapter }> {
+    const folder = await this.#client.download(version)
+    const config = folder.get('adapter_config.json')
+    const weights = folder.get('adapter_model.safetensors')
+    if (!config || !weights) throw new ProtocolError('network/download')
+    const adapter = readPeftAdapter(config, weights)
+    return { loss: await this.#measure(adapter, `Measuring version ${version.version}`), adapter }
+  }
+
+  async close(): Promise<void> {
+    this.#client.close()
+    await this.#running?.close()
+    this.#running = undefined
+  }
+
+  async #measure(adapter: Adapter | null, label: string): Promise<number> {
+    const { console, signal } = this.#options
+    const { batch, tokens } = this.#manifest!.recipe
+    const result = await measure(
+      this.#running!.model,
+      adapter,
+      this.#heldOut,
+      { batch, tokens },
+      console,
+      signal,
+      label,
+    )
+    return result.loss
+  }
+}
