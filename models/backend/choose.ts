@@ -74,7 +74,10 @@ export async function chooseEngine(
       lastError = error
     }
   }
-  if (timed.length === 0) throw lastError
+  if (timed.length === 0) {
+    for (const engine of engines) await engine.dispose()
+    throw lastError
+  }
   timed.sort((a, b) => a.milliseconds - b.milliseconds)
   const best = timed[0].engine
   await closeAllBut(best, engines)

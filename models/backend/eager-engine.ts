@@ -126,7 +126,8 @@ class EagerEngine implements Engine {
 
   private activate(): void {
     if (this.lossReason !== null) throw new DeviceError('device/lost', this.lossReason)
-    if (tf.getBackend() !== this.backend) void tf.setBackend(this.backend)
+    // A created backend becomes current before setBackend returns; a failure shows in the line after.
+    if (tf.getBackend() !== this.backend) tf.setBackend(this.backend).catch(() => {})
     if (tf.getBackend() !== this.backend) {
       throw new DeviceError(
         'device/backend',

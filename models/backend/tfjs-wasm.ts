@@ -20,7 +20,9 @@ const MAX_THREADS = 4
 export async function createWasmEngine(wasmPath?: string): Promise<Engine> {
   if (!tf.engine().registry.wasm) {
     if (wasmPath !== undefined) setWasmPaths(wasmPath)
-    await withDoubledConcurrency(() => startTfjs('wasm', () => tf.setBackend('wasm')))
+    await withoutCrashHandlers(() =>
+      withDoubledConcurrency(() => startTfjs('wasm', () => tf.setBackend('wasm'))),
+    )
     installWasmKernels()
   } else {
     await startTfjs('wasm', () => tf.setBackend('wasm'))
@@ -43,6 +45,25 @@ async function withDoubledConcurrency(start: () => Promise<void>): Promise<void>
     await start()
   } finally {
     Reflect.deleteProperty(navigator, 'hardwareConcurrency')
+  }
+}
+
+/**
+ * Runs `start` and takes away the handlers that Emscripten's loader leaves on Node's process: they throw every
+ * unhandled rejection again, over the head of whoever handles them.
+ */
+async function withoutCrashHandlers(start: () => Promise<void>): Promise<void> {
+  if (typeof process === 'undefined' || typeof process.listeners !== 'function') return start()
+  const events = ['uncaughtException', 'unhandledRejection'] as const
+  const before = events.map((event) => new Set<unknown>(process.listeners(event as 'uncaughtException')))
+  try {
+    await start()
+  } finally {
+    events.forEach((event, i) => {
+      for (const listener of process.listeners(event as 'uncaughtException')) {
+        if (!before[i].has(listener)) process.removeListener(event, listener)
+      }
+    })
   }
 }
 

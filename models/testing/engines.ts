@@ -33,3 +33,17 @@ export function engines(): TestEngine[] {
   if (process.env.ONEROUND_TEST_GPU !== 'none') present.push(plan('direct'), plan('workgroup'))
   return present
 }
+
+/**
+ * One engine an executor, for tests of what stands on the engines: wasm and one style of plan. The full tests
+ * (ONEROUND_FULL=1) take all of them. A software adapter can need a minute to compile a training step in the
+ * other style, and plain JavaScript to run the embedded model.
+ */
+export function representativeEngines(): TestEngine[] {
+  if (process.env.ONEROUND_FULL === '1') return engines()
+  const present = engines()
+  return [
+    present.find(({ backend }) => backend === 'wasm'),
+    present.find(({ executor }) => executor === 'plan'),
+  ].filter((one) => one !== undefined)
+}

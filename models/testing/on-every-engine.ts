@@ -1,13 +1,21 @@
 /** A describe block for each engine present, with the engine opened before its tests and closed after. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Engine } from '../backend/engine.ts'
-import { engines, type TestEngine } from './engines.ts'
+import { engines, representativeEngines, type TestEngine } from './engines.ts'
 
-export function onEveryEngine(
-  subject: string,
-  tests: (engine: () => Engine, present: TestEngine) => void,
-): void {
-  describe.each(engines())(`${subject} on $label`, (present) => {
+type EngineTests = (engine: () => Engine, present: TestEngine) => void
+
+export function onEveryEngine(subject: string, tests: EngineTests): void {
+  onEngines(engines(), subject, tests)
+}
+
+/** The same on one engine an executor. */
+export function onEveryExecutor(subject: string, tests: EngineTests): void {
+  onEngines(representativeEngines(), subject, tests)
+}
+
+function onEngines(present: readonly TestEngine[], subject: string, tests: EngineTests): void {
+  describe.each(present)(`${subject} on $label`, (present) => {
     let engine: Engine | undefined
 
     beforeAll(async () => {

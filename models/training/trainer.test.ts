@@ -11,7 +11,7 @@ import { loadModel } from '../catalog/load.ts'
 import type { LlamaModel } from '../llama/model.ts'
 import { fixtureBytes, modelFiles } from '../testing/fixtures.ts'
 import { integers } from '../testing/normals.ts'
-import { onEveryEngine } from '../testing/on-every-engine.ts'
+import { onEveryExecutor } from '../testing/on-every-engine.ts'
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts'
 import { DEFAULT_RECIPE, type Recipe } from './recipe.ts'
 import {
@@ -262,7 +262,7 @@ describe('training on wasm', () => {
   })
 })
 
-onEveryEngine('training', (engine) => {
+onEveryExecutor('training', (engine) => {
   let model: LlamaModel
 
   beforeAll(async () => {
