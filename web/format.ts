@@ -51,6 +51,9 @@ export function parameters(value: number): string {
   return count(value)
 }
 
+/** The device's words may begin in lower case; on the page they begin a line. */
+export const capitalised = (words: string) => words.charAt(0).toUpperCase() + words.slice(1)
+
 /** A digest is compared by its first and last characters; the whole is one click away. */
 export const shortDigest = (digest: string) => `${digest.slice(0, 8)}…${digest.slice(-8)}`
 

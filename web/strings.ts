@@ -56,6 +56,12 @@ export const join = {
       : `The relay publishes a new version after every ${count(every)} updates, the rest when the host closes the room.`,
   publishingWarning:
     'Whoever compares two versions can then work out what one person sent. Ask the host to publish in batches if that matters to you.',
+  closed:
+    'The host has closed this room, so nothing more is accepted; what it has published can still be downloaded.',
+  publishedTitle: 'Published so far',
+  publishedFacts: (version: number, contributions: number) =>
+    `Version ${count(version)}, merged from ${counted(contributions, 'update')}. A PEFT adapter is these files in one folder.`,
+  publishedFile: (name: string, size: number) => `${name} (${bytes(size)})`,
   device: 'This device',
   deviceChecking: 'Measuring what runs fastest here…',
   deviceUnknown: 'Not measured yet.',
@@ -191,7 +197,9 @@ export const lost = {
   workerStopped:
     'The tab ran out of memory or its worker was stopped; your text and the last checkpoint are kept.',
   lead: 'Your text is still here, and so is the last checkpoint.',
+  leadEarly: 'Nothing that you chose is lost.',
   resume: 'Resume from the last checkpoint',
+  again: 'Open the device again',
 }
 
 export const review = {

@@ -1,4 +1,5 @@
 /** What will run the model here, as measured: the device in words and what that means for the wait. */
+import { capitalised } from '../format.ts'
 import { address, device, deviceProblem } from '../state/store.ts'
 import { join as text } from '../strings.ts'
 
@@ -14,7 +15,7 @@ export function DeviceStatus() {
       <span class="status">
         <span class="status-dot" data-status={status} />
         <span data-testid="device" data-backend={found?.backend} data-executor={found?.executor}>
-          {found ? found.device : text.deviceChecking}
+          {found ? capitalised(found.device) : text.deviceChecking}
         </span>
       </span>
       <span class="note device-note">

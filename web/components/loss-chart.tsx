@@ -63,7 +63,7 @@ function options(width: number): uPlot.Options {
         stroke: colour('--curve-held-out'),
         width: 2.25,
         spanGaps: true,
-        points: { show: true, size: 7, fill: colour('--curve-held-out'), stroke: colour('--surface') },
+        points: { show: true, size: 9, fill: colour('--curve-held-out'), stroke: colour('--surface') },
       },
     ],
   }

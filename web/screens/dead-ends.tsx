@@ -3,11 +3,13 @@ import { Screen } from '../components/screen.tsx'
 import type { Problem } from '../state/machine.ts'
 import { openAgain } from '../state/opening.ts'
 import { resumeFromCheckpoint } from '../state/restoring.ts'
+import { checkpointStep } from '../state/store.ts'
 import { left, lost, problems } from '../strings.ts'
 
 export function LostScreen({ problem }: { readonly problem: Problem }) {
+  const kept = checkpointStep.value !== null
   return (
-    <Screen title={lost.title} lead={lost.lead}>
+    <Screen title={lost.title} lead={kept ? lost.lead : lost.leadEarly}>
       <p class="notice notice-warm" role="alert" data-testid="device-lost" data-code={problem.code}>
         {problem.message}
       </p>
@@ -18,7 +20,7 @@ export function LostScreen({ problem }: { readonly problem: Problem }) {
           data-testid="resume-checkpoint"
           onClick={() => void resumeFromCheckpoint()}
         >
-          {lost.resume}
+          {kept ? lost.resume : lost.again}
         </button>
       </div>
     </Screen>

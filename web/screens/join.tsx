@@ -5,7 +5,16 @@ import { ModelMeter } from '../components/model-meter.tsx'
 import { Screen } from '../components/screen.tsx'
 import { roundState } from '../state/machine.ts'
 import { joinRoom } from '../state/opening.ts'
-import { address, catalogEntry, manifest, modelBytes, plannedSteps, secureContext } from '../state/store.ts'
+import {
+  address,
+  catalogEntry,
+  latestVersion,
+  manifest,
+  modelBytes,
+  plannedSteps,
+  roomStatus,
+  secureContext,
+} from '../state/store.ts'
 import { join as text } from '../strings.ts'
 
 export function JoinScreen() {
@@ -25,7 +34,11 @@ export function JoinScreen() {
   const { recipe } = room
   return (
     <Screen eyebrow={text.eyebrow} title={room.title || room.room} lead={text.lead}>
-      {loading ? (
+      {roomStatus.value?.closed && !loading ? (
+        <p class="notice notice-warm" data-testid="room-closed">
+          {text.closed}
+        </p>
+      ) : loading ? (
         <div class="card">
           <ModelMeter />
         </div>
@@ -70,6 +83,7 @@ export function JoinScreen() {
           </p>
         )}
       </div>
+      <Published />
       <div class="card">
         <h2>{text.stepsTitle}</h2>
         <ol class="agenda">
@@ -82,5 +96,31 @@ export function JoinScreen() {
         </ol>
       </div>
     </Screen>
+  )
+}
+
+/** What the room has published so far: for whoever comes for the result alone. */
+function Published() {
+  const version = latestVersion.value
+  const room = manifest.value
+  if (!version || !room) return null
+  return (
+    <section class="card" aria-labelledby="published-title" data-testid="published">
+      <h2 id="published-title">{text.publishedTitle}</h2>
+      <p>{text.publishedFacts(version.version, version.contributions)}</p>
+      <ul class="actions">
+        {version.files.map(({ name, bytes: fileBytes }) => (
+          <li key={name}>
+            <a
+              class="button button-small"
+              href={`/api/rooms/${encodeURIComponent(room.room)}/versions/${version.version}/${name}`}
+              download={name}
+            >
+              {text.publishedFile(name, fileBytes)}
+            </a>
+          </li>
+        ))}
+      </ul>
+    </section>
   )
 }

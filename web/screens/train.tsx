@@ -5,7 +5,7 @@ import { useEffect } from 'preact/hooks'
 import { BigNumber, Fact, Facts } from '../components/facts.tsx'
 import { Meter } from '../components/meter.tsx'
 import { Screen } from '../components/screen.tsx'
-import { loss, rate } from '../format.ts'
+import { capitalised, loss, rate } from '../format.ts'
 import { roundState } from '../state/machine.ts'
 import {
   checkpointStep,
@@ -95,7 +95,7 @@ function Ready() {
               <span class="note">{join.fewerSteps(plannedSteps.value, room.recipe.steps)}</span>
             )}
           </Fact>
-          <Fact name={text.planDevice}>{device.value?.device}</Fact>
+          <Fact name={text.planDevice}>{capitalised(device.value?.device ?? '')}</Fact>
         </Facts>
       </div>
       <div class="actions">

@@ -4,7 +4,7 @@ import { parseAddress } from './address.ts'
 import { move } from './machine.ts'
 import { openDevice, prepareModel } from './preparing.ts'
 import { toProblem } from './problems.ts'
-import { connect, fetchManifest, fetchRooms } from './relay.ts'
+import { connect, fetchManifest, fetchRoomNews, fetchRooms } from './relay.ts'
 import { restore } from './restoring.ts'
 import { beginSession, keepSession } from './session.ts'
 import { loadSession, type SavedSession } from './storage.ts'
@@ -52,6 +52,8 @@ async function enter(room: string): Promise<void> {
     return
   }
   if (!move('opening', { at: 'welcome' })) return
+  // Only for what the invitation says of the room; joining finds out for itself.
+  fetchRoomNews(room).catch(() => {})
   // Shown beside the invitation; a failure stays there until the person joins and it is tried again.
   openDevice().catch(() => {})
 }

@@ -11,7 +11,7 @@ import {
   type Manifest,
   parseManifest,
 } from '../../relay/protocol/manifest.ts'
-import { type Receipt, type Version, versionSchema } from '../../relay/protocol/messages.ts'
+import { type Receipt, statusSchema, type Version, versionSchema } from '../../relay/protocol/messages.ts'
 import { problems } from '../strings.ts'
 import { recordWire } from './diagnostics.ts'
 import { PageError, toProblem } from './problems.ts'
@@ -93,9 +93,7 @@ async function joinAs(
   fresh.on('status', (status) => {
     roomStatus.value = status
   })
-  fresh.on('published', (version) => {
-    if ((latestVersion.peek()?.version ?? 0) < version.version) latestVersion.value = version
-  })
+  fresh.on('published', setVersion)
   fresh.on('state', (state) => {
     if (state.phase !== 'failed') return
     // The relay has ended it: nothing is tried again, so the banner must not say so.
@@ -124,14 +122,21 @@ export async function fetchVersion(version: Version): Promise<{ config: Uint8Arr
 }
 
 /**
- * The versions that the relay lists over HTTP: for whoever has sent and cannot join any more, because the room
- * is closed or this participant is connected elsewhere.
+ * What the relay says of the room over HTTP: its newest version and whether it is closed. For the invitation,
+ * and for whoever has sent and cannot join any more.
  */
-export async function fetchLatestVersion(room: string): Promise<void> {
-  const schema = v.object({ versions: v.array(versionSchema) })
-  const list = v.safeParse(schema, await getJson(`/api/rooms/${encodeURIComponent(room)}/versions`))
-  const last = list.success ? list.output.versions.at(-1) : undefined
-  if (last && (latestVersion.peek()?.version ?? 0) < last.version) latestVersion.value = last
+export async function fetchRoomNews(room: string): Promise<void> {
+  const path = `/api/rooms/${encodeURIComponent(room)}`
+  const [status, list] = await Promise.all([getJson(`${path}/status`), getJson(`${path}/versions`)])
+  const parsedStatus = v.safeParse(statusSchema, status)
+  if (parsedStatus.success) roomStatus.value = parsedStatus.output
+  const parsedList = v.safeParse(v.object({ versions: v.array(versionSchema) }), list)
+  const last = parsedList.success ? parsedList.output.versions.at(-1) : undefined
+  if (last) setVersion(last)
+}
+
+function setVersion(version: Version): void {
+  if ((latestVersion.peek()?.version ?? 0) < version.version) latestVersion.value = version
 }
 
 export function leaveRelay(): void {

@@ -3,7 +3,7 @@ import { move, type RoundState } from './machine.ts'
 import { closeDevice, prepareModel } from './preparing.ts'
 import { toProblem } from './problems.ts'
 import { readAll } from './reading.ts'
-import { connect, fetchLatestVersion } from './relay.ts'
+import { connect, fetchRoomNews } from './relay.ts'
 import { packUpdate } from './reviewing.ts'
 import { keepSession, sessionKey } from './session.ts'
 import { loadFiles, loadSession, type SavedSession } from './storage.ts'
@@ -45,7 +45,7 @@ async function rejoin(): Promise<void> {
     const room = manifest.peek()
     if (!receipt.peek() || !room) throw error
     problem.value = toProblem(error)
-    await fetchLatestVersion(room.room)
+    await fetchRoomNews(room.room)
   }
 }
 
