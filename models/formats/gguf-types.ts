@@ -49,3 +49,7 @@ const TYPES: ReadonlyMap<number, GgufType> = new Map(
 )
 
 export const ggufType = (id: number): GgufType | undefined => TYPES.get(id)
+
+const BY_NAME: ReadonlyMap<string, GgufType> = new Map([...TYPES.values()].map((type) => [type.name, type]))
+
+export const ggufTypeByName = (name: string): GgufType | undefined => BY_NAME.get(name)

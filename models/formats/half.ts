@@ -17,12 +17,18 @@ function float16Value(half: number): number {
 
 let table: Float32Array | undefined
 
-/** Exact. Goes through a table of all 65,536 values: a model has hundreds of millions to convert. */
-export function float16ToFloat32(halves: Uint16Array): Float32Array {
+/** The value of every binary16, by its bits: a model has hundreds of millions to convert. */
+export function float16Table(): Float32Array {
   if (!table) {
     table = new Float32Array(65_536)
     for (let half = 0; half < 65_536; half++) table[half] = float16Value(half)
   }
+  return table
+}
+
+/** Exact. */
+export function float16ToFloat32(halves: Uint16Array): Float32Array {
+  const table = float16Table()
   const values = new Float32Array(halves.length)
   for (let i = 0; i < halves.length; i++) values[i] = table[halves[i]]
   return values

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { FormatError } from '../errors.ts'
-import { type ByteSource, inspectFile } from './inspect.ts'
+import type { ByteSource } from './byte-source.ts'
+import { inspectFile } from './inspect.ts'
 import { bytesOf, writeSafetensors } from './safetensors.ts'
 
 const read = (path: string) => new Uint8Array(readFileSync(new URL(`../fixtures/${path}`, import.meta.url)))

@@ -3,16 +3,10 @@
  * file may be larger than memory.
  */
 import { FormatError } from '../errors.ts'
-import { MoreBytesNeeded } from './gguf-cursor.ts'
-import { type GgufHeader, type GgufValue, parseGgufHeader } from './gguf-header.ts'
+import { type ByteSource, wholeFile } from './byte-source.ts'
+import { FIRST_READ_BYTES, readGgufHeader } from './gguf.ts'
+import type { GgufValue } from './gguf-header.ts'
 import { parseSafetensorsHeader, safetensorsHeaderBytes } from './safetensors.ts'
-
-/** A file read in pieces; a Uint8Array is the whole of one. */
-export interface ByteSource {
-  readonly bytes: number
-  /** `length` bytes from `offset`, all inside the file. */
-  read(offset: number, length: number): Promise<Uint8Array>
-}
 
 /** Lists of vocabulary size are cut to their first entries. */
 export interface LongList {
@@ -45,17 +39,6 @@ export interface Inspection {
 const LONG_LIST = 32
 const SHOWN_OF_LONG_LIST = 8
 
-/** Enough for most headers without a vocabulary. */
-const FIRST_READ_BYTES = 65_536
-
-/** A GGUF header with the largest known vocabularies has some 10 MB. */
-const MAX_GGUF_HEADER_BYTES = 256_000_000
-
-const wholeFile = (file: Uint8Array): ByteSource => ({
-  bytes: file.length,
-  read: async (offset, length) => file.subarray(offset, offset + length),
-})
-
 const entries = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1)
 
 function plainValue(value: GgufValue): MetadataValue {
@@ -87,24 +70,6 @@ async function inspectSafetensors(source: ByteSource, start: Uint8Array): Promis
     bytes: end - begin,
   }))
   return inspection('safetensors', source.bytes, metadata, tensors)
-}
-
-async function readGgufHeader(source: ByteSource, start: Uint8Array): Promise<GgufHeader> {
-  for (let known = start; ; ) {
-    try {
-      return parseGgufHeader(known, source.bytes)
-    } catch (error) {
-      if (!(error instanceof MoreBytesNeeded)) throw error
-      if (error.bytes > MAX_GGUF_HEADER_BYTES) {
-        throw new FormatError(
-          'gguf/malformed',
-          `This GGUF file's header goes on past ${MAX_GGUF_HEADER_BYTES} bytes, more than any known model's.`,
-        )
-      }
-      // At least doubled, so that the header is not parsed from its start again and again.
-      known = await source.read(0, Math.min(source.bytes, Math.max(error.bytes, known.length * 4)))
-    }
-  }
 }
 
 async function inspectGguf(source: ByteSource, start: Uint8Array): Promise<Inspection> {

@@ -1,0 +1,27 @@
+/** A file read in pieces, wherever it lies: on a disk, in a browser's storage, behind a URL. */
+import { FormatError } from '../errors.ts'
+
+export interface ByteSource {
+  /** Of the whole file. */
+  readonly bytes: number
+  /** `length` bytes from `offset`, all inside the file. */
+  read(offset: number, length: number): Promise<Uint8Array>
+}
+
+/** A file in memory; what is read of it are views. */
+export const wholeFile = (file: Uint8Array): ByteSource => ({
+  bytes: file.length,
+  read: async (offset, length) => file.subarray(offset, offset + length),
+})
+
+/**
+ * @throws FormatError `file/changed` when fewer bytes come back than the file had when it was opened.
+ */
+export async function readExactly(source: ByteSource, offset: number, length: number): Promise<Uint8Array> {
+  const piece = await source.read(offset, length)
+  if (piece.length === length) return piece
+  throw new FormatError(
+    'file/changed',
+    `The file gave ${piece.length} of the ${length} bytes from byte ${offset}; it changed while it was read, so open it again.`,
+  )
+}
