@@ -28,22 +28,22 @@ const plan = (style: 'direct' | 'workgroup'): TestEngine => ({
   open: async () => createPlanEngine({ ...(await openNodeGpuDevice()), style }),
 })
 
-export function engines(): TestEngine[] {
+const full = process.env.ONEROUND_FULL === '1'
+
+/**
+ * Every engine present. A software adapter needs a minute or more to compile a whole model's kernels in the
+ * workgroup style, so tests of models take one style of plan; the full tests (ONEROUND_FULL=1) take both.
+ */
+export function engines(styles: 'both' | 'one' = 'both'): TestEngine[] {
   const present = [eager('cpu'), eager('wasm')]
-  if (process.env.ONEROUND_TEST_GPU !== 'none') present.push(plan('direct'), plan('workgroup'))
+  if (process.env.ONEROUND_TEST_GPU !== 'none') {
+    present.push(plan('direct'))
+    if (styles === 'both' || full) present.push(plan('workgroup'))
+  }
   return present
 }
 
-/**
- * One engine an executor, for tests of what stands on the engines: wasm and one style of plan. The full tests
- * (ONEROUND_FULL=1) take all of them. A software adapter can need a minute to compile a training step in the
- * other style, and plain JavaScript to run the embedded model.
- */
+/** One engine an executor, for what is too slow in plain JavaScript; the full tests take every engine. */
 export function representativeEngines(): TestEngine[] {
-  if (process.env.ONEROUND_FULL === '1') return engines()
-  const present = engines()
-  return [
-    present.find(({ backend }) => backend === 'wasm'),
-    present.find(({ executor }) => executor === 'plan'),
-  ].filter((one) => one !== undefined)
+  return engines('one').filter(({ backend }) => full || backend !== 'cpu')
 }
