@@ -1,4 +1,5 @@
 /** A failure in one sentence, with a way on; it takes nothing away from the screen below. */
+import { roundState } from '../state/machine.ts'
 import { problem, relayOnline } from '../state/store.ts'
 import { problems } from '../strings.ts'
 
@@ -23,7 +24,8 @@ export function ProblemBanner() {
           </button>
         </div>
       )}
-      {!relayOnline.value && (
+      {/* The upload says so itself. */}
+      {!relayOnline.value && roundState.value.at !== 'sending' && (
         <div class="problem" data-testid="relay-offline">
           <p class="problem-text">{problems.relayOffline}</p>
         </div>

@@ -105,7 +105,7 @@ function DropZone() {
       <span class="note">{text.dropFormats}</span>
       <input
         ref={input}
-        class="drop-input visually-hidden"
+        class="visually-hidden"
         type="file"
         multiple
         accept={ACCEPT}

@@ -2,6 +2,7 @@
 import { train as text } from '../strings.ts'
 import type { TrainReport } from '../worker/api.ts'
 import { appendPoint } from './curve.ts'
+import { refreshCounters } from './diagnostics.ts'
 import { move, roundState } from './machine.ts'
 import { measure } from './measuring.ts'
 import { toProblem } from './problems.ts'
@@ -57,6 +58,7 @@ export async function runTraining({ fresh, paused }: { fresh: boolean; paused: b
         callback(onCheckpoint),
       ),
     )
+    await refreshCounters()
   } catch (error) {
     const found = toProblem(error)
     if (isDeviceProblem(found)) return loseDevice(found)
