@@ -21,6 +21,13 @@ function columns(points: readonly CurvePoint[]): uPlot.AlignedData {
   ]
 }
 
+/** As many decimals as it takes to tell two ticks apart exactly: 0.25 apart needs two. */
+function decimals(ticks: readonly number[]): number {
+  const apart = ticks.length > 1 ? ticks[1] - ticks[0] : 1
+  const found = [1, 2, 3].find((digits) => Math.abs(apart - Number(apart.toFixed(digits))) < 1e-6)
+  return found ?? 4
+}
+
 function options(width: number): uPlot.Options {
   const style = getComputedStyle(document.documentElement)
   const colour = (name: string) => style.getPropertyValue(name).trim()
@@ -52,8 +59,7 @@ function options(width: number): uPlot.Options {
       {
         ...axis,
         size: 48,
-        values: (_, ticks) =>
-          ticks.map((tick) => tick.toFixed(ticks.length > 1 && ticks[1] - ticks[0] < 0.1 ? 2 : 1)),
+        values: (_, ticks) => ticks.map((tick) => tick.toFixed(decimals(ticks))),
       },
     ],
     series: [
