@@ -77,7 +77,7 @@ export async function main(
 }
 
 function report(error: unknown, signal: AbortSignal, console: Console, name: string | undefined): number {
-  const stopped = signal.aborted && (error === signal.reason || (error as Error)?.name === 'AbortError')
+  const stopped = signal.aborted && isStop(error, signal)
   const shown = stopped ? new CliError('stopped', 'Stopped.') : error
   const known = stopped || isExpected(shown)
   const code = known ? (shown as CliError).code : 'internal'
@@ -92,6 +92,12 @@ function report(error: unknown, signal: AbortSignal, console: Console, name: str
     return 2
   }
   return stopped ? 130 : 1
+}
+
+/** The signal's own reason, fetch's error about it, or the relay client's. */
+function isStop(error: unknown, signal: AbortSignal): boolean {
+  const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown }
+  return error === signal.reason || name === 'AbortError' || code === 'client/aborted'
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -66,6 +66,8 @@ export class Participant {
   /** Throws ProtocolError, DataError, DeviceError. Nothing was sent unless it returns. */
   async contribute(): Promise<Contributed> {
     const { url, room, files, backend, tellExamples, console, signal } = this.#options
+    const leave = () => this.#client.close()
+    signal.addEventListener('abort', leave, { once: true })
     const ready = await this.#client.join(url, room)
     if (ready.phase === 'sent') throw new ProtocolError('upload/second')
     const { manifest, manifestDigest } = ready.membership

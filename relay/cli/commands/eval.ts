@@ -1,4 +1,5 @@
 /** `eval`: the mean negative log-likelihood a counted token, in nats, over all windows of the data. */
+import { splitHeldOut } from '../../../models/training/holdout.ts'
 import { BACKEND_OPTION } from '../args.ts'
 import { findBaseModel, MODEL_OPTION, readConfig, readModelFiles } from '../base-model.ts'
 import type { Command } from '../command.ts'
@@ -12,7 +13,7 @@ import { TRAINING_OPTIONS, windowLength } from '../training-options.ts'
 const DEFAULT_BATCH = 8
 
 export const command: Command = {
-  usage: '--data FILE… [--model M] [--adapter DIR]',
+  usage: '--data FILE… [--model M] [--adapter DIR] [--held-out]',
   about:
     'Measures how well a model predicts a text: mean negative log-likelihood a token (nats), perplexity.',
   options: {
@@ -20,6 +21,7 @@ export const command: Command = {
     model: MODEL_OPTION,
     adapter: { type: 'string', value: 'DIR', help: 'PEFT adapter to measure' },
     length: TRAINING_OPTIONS.length,
+    'held-out': { type: 'boolean', help: 'only the tenth of the windows that training holds out' },
     batch: { type: 'string', value: 'N', help: `windows at once, default ${DEFAULT_BATCH}` },
     ...BACKEND_OPTION,
   },
@@ -34,7 +36,10 @@ export const command: Command = {
     const running = await runModel(await readModelFiles(base), backend, console)
     try {
       if (adapter) await checkFits(running, adapter)
-      const examples = await readExamples(files, running.tokenizer, length, console)
+      const all = await readExamples(files, running.tokenizer, length, console)
+      const { train, heldOut } = splitHeldOut(all)
+      // Of a single window nothing is held out; it is then what was trained on, as `join` says.
+      const examples = !args.flag('held-out') ? all : heldOut.length > 0 ? heldOut : train
       const { loss, counted } = await measure(
         running.model,
         adapter,

@@ -146,7 +146,10 @@ function readPlan(args: Arguments): Plan {
     throw new UsageError(`--room takes a-z, 0-9 and inner hyphens, at most 63, not ${JSON.stringify(room)}.`)
   }
   const publicUrl = args.text('public-url')
-  if (publicUrl !== undefined && !/^https?:$/.test(URL.parse(publicUrl)?.protocol ?? '')) {
+  if (
+    publicUrl !== undefined &&
+    !(URL.canParse(publicUrl) && /^https?:$/.test(new URL(publicUrl).protocol))
+  ) {
     throw new UsageError(
       `--public-url takes an address such as https://learn.example.org, not ${JSON.stringify(publicUrl)}.`,
     )

@@ -92,11 +92,14 @@ export const command: Command = {
 
 /** `http://HOST/join/ROOM`, or the relay's own address if it has a single room. */
 async function parseJoinUrl(text: string): Promise<{ url: string; room: string }> {
-  const address = URL.parse(text)
-  if (!address) throw new UsageError(`${JSON.stringify(text)} is not a URL.`)
+  if (!URL.canParse(text)) throw new UsageError(`${JSON.stringify(text)} is not a URL.`)
+  const address = new URL(text)
   const named = /^\/join\/([^/]+)\/?$/.exec(address.pathname)?.[1]
   if (named !== undefined) {
     if (!v.is(roomName, named)) throw new UsageError(`${JSON.stringify(named)} is not a room's name.`)
+    // Asked first over HTTP: the socket would keep trying for minutes to reach what is not there.
+    const rooms = await listRooms(address.origin)
+    if (!rooms.includes(named)) throw new ProtocolError('room/unknown')
     return { url: address.origin, room: named }
   }
   if (address.pathname !== '/') throw new UsageError('The URL to join looks like http://HOST/join/ROOM.')

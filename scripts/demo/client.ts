@@ -1,0 +1,40 @@
+/** One of the demo's three people, whatever runs for them: a Chromium tab or a Node process. */
+import type { BackendName } from '../../models/backend/engine.ts'
+
+/** What a client did before it went. */
+export interface Contribution {
+  readonly backend: BackendName
+  readonly steps: number
+  readonly tokensPerSecond: number
+  /** Over the socket, framing included. */
+  readonly bytesSent: number
+}
+
+/** Held-out loss in nats a token. */
+export interface Losses {
+  readonly base: number
+  readonly own: number
+  readonly merged: number
+}
+
+export interface DemoClient {
+  readonly name: string
+  /** Joins, trains on the client's own text, sends one update, and goes. */
+  contribute(): Promise<Contribution>
+  /** Comes back for the merged version and measures it on the held-out part of its own text. */
+  measure(mergedFolder: string): Promise<Losses>
+}
+
+export interface DemoClients {
+  /** `three Chromium tabs` or `three Node processes`. */
+  readonly description: string
+  create(author: string, textFile: string): DemoClient
+  close(): Promise<void>
+}
+
+export interface Meeting {
+  readonly joinUrl: string
+  /** Tells the person watching. */
+  readonly say: (client: string, text: string) => void
+  readonly signal: AbortSignal
+}
