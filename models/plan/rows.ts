@@ -35,22 +35,19 @@ ${body}
     }
   }
   const workgroups = lineOfWorkgroups(rows)
-  const reduction = (name: string, combine: (a: string, b: string) => string) => {
-    const steps: string[] = []
-    for (let width = WORKGROUP / 2; width >= 1; width /= 2) {
-      steps.push(
-        `  if (laneIndex < ${width}u) { lanes[laneIndex] = ${combine('lanes[laneIndex]', `lanes[laneIndex + ${width}u]`)}; }`,
-        '  workgroupBarrier();',
-      )
-    }
-    return `fn ${name}(value: f32) -> f32 {
+  const reduction = (
+    name: string,
+    combine: (a: string, b: string) => string,
+  ) => `fn ${name}(value: f32) -> f32 {
   workgroupBarrier();
   lanes[laneIndex] = value;
   workgroupBarrier();
-${steps.join('\n')}
+  for (var width = ${WORKGROUP / 2}u; width > 0u; width >>= 1u) {
+    if (laneIndex < width) { lanes[laneIndex] = ${combine('lanes[laneIndex]', 'lanes[laneIndex + width]')}; }
+    workgroupBarrier();
+  }
   return lanes[0];
 }`
-  }
   return {
     workgroups,
     body: `const LANES = ${WORKGROUP}u;

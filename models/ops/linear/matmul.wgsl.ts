@@ -244,22 +244,11 @@ function splitK(request: MatmulRequest): Source {
   const columns = Math.ceil(n / TILE)
   const workgroups = lineOfWorkgroups(columns * Math.ceil(m / rows))
   const loop = registerLoop(request, rows, 'local', `${SPLIT}u`)
-  const reduce: string[] = []
-  for (let i = 0; i < rows; i++) {
-    reduce.push(`  partial[local] = acc${i};`)
-    reduce.push('  workgroupBarrier();')
-    for (let width = SPLIT / 2; width >= 1; width /= 2) {
-      reduce.push(`  if (local < ${width}u) { partial[local] += partial[local + ${width}u]; }`)
-      reduce.push('  workgroupBarrier();')
-    }
-    reduce.push(`  acc${i} = partial[0];`)
-    reduce.push('  workgroupBarrier();')
-  }
   return {
     aVector: loop.aVector,
     bVector: loop.bVector,
     workgroups,
-    body: `var<workgroup> partial: array<vec4<f32>, ${SPLIT}>;
+    body: `var<workgroup> partial: array<vec4<f32>, ${SPLIT * rows}>;
 @compute @workgroup_size(${SPLIT})
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   let tile = workgroup.x + workgroup.y * ${workgroups[0]}u;
@@ -267,7 +256,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let m0 = (tile / ${columns}u) * ${rows}u;
 ${times(rows, (i) => `  var acc${i} = vec4<f32>();`).join('\n')}
 ${loop.code}
-${reduce.join('\n')}
+${times(rows, (i) => `  partial[local + ${i * SPLIT}u] = acc${i};`).join('\n')}
+  workgroupBarrier();
+  for (var width = ${SPLIT / 2}u; width > 0u; width >>= 1u) {
+    if (local < width) {
+${times(rows, (i) => `      partial[local + ${i * SPLIT}u] += partial[local + ${i * SPLIT}u + width];`).join('\n')}
+    }
+    workgroupBarrier();
+  }
+${times(rows, (i) => `  acc${i} = partial[${i * SPLIT}];`).join('\n')}
   if (local != 0u || n0 >= ${n}u || m0 >= ${m}u) { return; }
 ${epilogue(request, rows)}
 }`,
