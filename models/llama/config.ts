@@ -33,12 +33,19 @@ export interface LlamaConfig {
   readonly eosIds: readonly number[]
 }
 
-/** The largest published Llama has 126 layers, width 16,384, feed-forward 53,248, vocabulary 128,256. */
-const MAX_LAYERS = 1_000
-const MAX_WIDTH = 65_536
-const MAX_INTERMEDIATE = 1_048_576
-const MAX_VOCABULARY = 2_000_000
-const MAX_POSITIONS = 16_777_216
+/**
+ * The largest value believed of each. The largest published Llama has 126 layers, width 16,384, feed-forward
+ * 53,248, vocabulary 128,256.
+ */
+export const LLAMA_LIMITS = {
+  layers: 1_000,
+  width: 65_536,
+  intermediate: 1_048_576,
+  vocabulary: 2_000_000,
+  positions: 16_777_216,
+  ropeTheta: 1e12,
+  rmsNormEps: 1,
+} as const
 
 const SUPPORTED =
   'supported are LlamaForCausalLM models with SiLU, RMSNorm and plain (unscaled) rotary positions, in float32, float16 or bfloat16'
@@ -109,7 +116,7 @@ function ropeTheta(config: Json): number {
   }
   const parameters = config.rope_parameters
   const source = isObject(parameters) && parameters.rope_theta !== undefined ? parameters : config
-  return positive(source, 'rope_theta', 1e12, 10_000)
+  return positive(source, 'rope_theta', LLAMA_LIMITS.ropeTheta, 10_000)
 }
 
 function refuseOtherArchitectures(config: Json): void {
@@ -130,6 +137,16 @@ function refuseOtherArchitectures(config: Json): void {
   if (config.rope_interleaved === true) throw unsupported('interleaved rotary positions')
 }
 
+/** What is wrong with numbers that may each be right, as the end of a sentence; null where they fit together. */
+export function headsProblem(heads: number, kvHeads: number, headDim: number): string | null {
+  if (heads % kvHeads !== 0) {
+    return `has ${heads} attention heads, which ${kvHeads} key/value heads do not divide`
+  }
+  if (headDim % 2 !== 0) return `has heads of ${headDim}, and rotary positions need an even number`
+  if (headDim * heads > LLAMA_LIMITS.width * 4) return `has ${heads} heads of ${headDim}, more than any model`
+  return null
+}
+
 /**
  * Reads the parsed content of config.json.
  *
@@ -139,32 +156,28 @@ function refuseOtherArchitectures(config: Json): void {
 export function parseLlamaConfig(json: unknown): LlamaConfig {
   if (!isObject(json)) throw malformed('is not a JSON object')
   refuseOtherArchitectures(json)
-  const vocabularySize = integer(json, 'vocab_size', 1, MAX_VOCABULARY)
-  const hiddenSize = integer(json, 'hidden_size', 1, MAX_WIDTH)
-  const heads = integer(json, 'num_attention_heads', 1, MAX_WIDTH)
-  const kvHeads = integer(json, 'num_key_value_heads', 1, MAX_WIDTH, heads)
-  if (heads % kvHeads !== 0) {
-    throw malformed(`has ${heads} attention heads, which ${kvHeads} key/value heads do not divide`)
-  }
-  const headDim = integer(json, 'head_dim', 2, MAX_WIDTH, hiddenSize / heads)
-  if (headDim % 2 !== 0) throw malformed(`has heads of ${headDim}, and rotary positions need an even number`)
-  if (headDim * heads > MAX_WIDTH * 4)
-    throw malformed(`has ${heads} heads of ${headDim}, more than any model`)
+  const vocabularySize = integer(json, 'vocab_size', 1, LLAMA_LIMITS.vocabulary)
+  const hiddenSize = integer(json, 'hidden_size', 1, LLAMA_LIMITS.width)
+  const heads = integer(json, 'num_attention_heads', 1, LLAMA_LIMITS.width)
+  const kvHeads = integer(json, 'num_key_value_heads', 1, LLAMA_LIMITS.width, heads)
+  const headDim = integer(json, 'head_dim', 2, LLAMA_LIMITS.width, hiddenSize / heads)
+  const wrongHeads = headsProblem(heads, kvHeads, headDim)
+  if (wrongHeads) throw malformed(wrongHeads)
   const eosIds = tokenIds(json, 'eos_token_id', vocabularySize)
   return {
     vocabularySize,
     hiddenSize,
-    intermediateSize: integer(json, 'intermediate_size', 1, MAX_INTERMEDIATE),
-    layers: integer(json, 'num_hidden_layers', 1, MAX_LAYERS),
+    intermediateSize: integer(json, 'intermediate_size', 1, LLAMA_LIMITS.intermediate),
+    layers: integer(json, 'num_hidden_layers', 1, LLAMA_LIMITS.layers),
     heads,
     kvHeads,
     headDim,
     ropeTheta: ropeTheta(json),
-    rmsNormEps: positive(json, 'rms_norm_eps', 1, 1e-6),
+    rmsNormEps: positive(json, 'rms_norm_eps', LLAMA_LIMITS.rmsNormEps, 1e-6),
     tiedEmbeddings: boolean(json, 'tie_word_embeddings', false),
     attentionBias: boolean(json, 'attention_bias', false),
     mlpBias: boolean(json, 'mlp_bias', false),
-    maxPositions: integer(json, 'max_position_embeddings', 1, MAX_POSITIONS, 2048),
+    maxPositions: integer(json, 'max_position_embeddings', 1, LLAMA_LIMITS.positions, 2048),
     bosId: tokenIds(json, 'bos_token_id', vocabularySize)[0] ?? null,
     eosId: eosIds[0] ?? null,
     eosIds,
