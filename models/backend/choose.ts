@@ -68,7 +68,7 @@ export async function chooseEngine(
   const timed: { engine: Engine; milliseconds: number }[] = []
   for (const engine of engines) {
     try {
-      timed.push({ engine, milliseconds: await measureEngine(engine) })
+      timed.push({ engine, milliseconds: await withinLimit(engine) })
     } catch (error) {
       // A device that fails under the test load must not get the work, nor keep the others from it.
       lastError = error
@@ -92,6 +92,32 @@ function chosen(engine: Engine, chosenBecause: string): ChosenEngine {
 
 async function closeAllBut(kept: Engine, engines: readonly Engine[]): Promise<void> {
   for (const engine of engines) if (engine !== kept) await engine.dispose()
+}
+
+/**
+ * What a measurement may take, compiling included: a GPU's driver may need seconds for its first kernels; a
+ * program on the CPU that needs as long has lost already, and a person is waiting.
+ */
+const LIMIT_MS = { gpu: 20_000, software: 4_000 }
+
+/** As `measureEngine`; throws DeviceError `device/too-slow` where the limit passes first. */
+async function withinLimit(engine: Engine): Promise<number> {
+  const limitMs = engine.software ? LIMIT_MS.software : LIMIT_MS.gpu
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const message = `${engine.backend} did not finish a short measurement within ${limitMs / 1000} s; choose another backend.`
+      reject(new DeviceError('device/too-slow', message))
+    }, limitMs)
+  })
+  const measured = measureEngine(engine)
+  // Once it is too late, the engine is closed under the measurement, and how that ends is no one's concern.
+  measured.catch(() => {})
+  try {
+    return await Promise.race([measured, late])
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** Timed runs after the one that compiles and warms up. */
