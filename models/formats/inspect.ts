@@ -6,7 +6,7 @@ import { FormatError } from '../errors.ts'
 import { type ByteSource, wholeFile } from './byte-source.ts'
 import { FIRST_READ_BYTES, readGgufHeader } from './gguf.ts'
 import type { GgufValue } from './gguf-header.ts'
-import { parseSafetensorsHeader, safetensorsHeaderBytes } from './safetensors.ts'
+import { readSafetensorsHeader } from './safetensors.ts'
 
 /** Lists of vocabulary size are cut to their first entries. */
 export interface LongList {
@@ -60,9 +60,7 @@ function inspection(
 }
 
 async function inspectSafetensors(source: ByteSource, start: Uint8Array): Promise<Inspection> {
-  const needed = safetensorsHeaderBytes(start, source.bytes)
-  const header = needed <= start.length ? start : await source.read(0, needed)
-  const { entries: list, metadata } = parseSafetensorsHeader(header, source.bytes)
+  const { entries: list, metadata } = await readSafetensorsHeader(source, start)
   const tensors = list.map(({ name, dtype, shape, begin, end }) => ({
     name,
     dtype,

@@ -5,6 +5,7 @@
  * believed. Tensors are views of the file; nothing is copied or allocated by what the header says.
  */
 import { FormatError } from '../errors.ts'
+import { type ByteSource, readExactly } from './byte-source.ts'
 import { bfloat16ToFloat32, float16ToFloat32 } from './half.ts'
 import { decodeUtf8, parseStrictJson, StrictJsonError } from './strict-json.ts'
 
@@ -113,7 +114,7 @@ function readMetadata(value: unknown): Map<string, string> {
   return metadata
 }
 
-interface Entry {
+export interface SafetensorsHeaderEntry {
   readonly name: string
   readonly dtype: SafetensorsDType
   readonly shape: readonly number[]
@@ -124,12 +125,12 @@ interface Entry {
 
 export interface SafetensorsHeader {
   /** In the order of their bytes. */
-  readonly entries: readonly Entry[]
+  readonly entries: readonly SafetensorsHeaderEntry[]
   readonly metadata: ReadonlyMap<string, string>
   readonly dataStart: number
 }
 
-function readEntry(name: string, value: unknown): Entry {
+function readEntry(name: string, value: unknown): SafetensorsHeaderEntry {
   if (!isObject(value)) throw malformed(`the entry of ${quote(name)} is not an object`)
   const { dtype, shape, data_offsets: offsets } = value
   if (!isSafetensorsDType(dtype)) throw malformed(`${quote(name)} has no known dtype`)
@@ -150,7 +151,7 @@ function readEntry(name: string, value: unknown): Entry {
 /**
  * Reads what a file holds without its data.
  *
- * @param start at least the file's first `safetensorsHeaderBytes` bytes
+ * @param start at least the length field and the header
  * @param fileBytes of the whole file
  * @throws FormatError `safetensors/malformed`
  */
@@ -158,7 +159,7 @@ export function parseSafetensorsHeader(start: Uint8Array, fileBytes: number): Sa
   const dataStart = dataStartOf(start, fileBytes)
   const header = parseHeaderJson(start.subarray(8, dataStart))
   const metadata = readMetadata(Object.hasOwn(header, '__metadata__') ? header.__metadata__ : undefined)
-  const entries: Entry[] = []
+  const entries: SafetensorsHeaderEntry[] = []
   for (const [name, value] of Object.entries(header)) {
     if (name !== '__metadata__') entries.push(readEntry(name, value))
   }
@@ -180,13 +181,20 @@ export function parseSafetensorsHeader(start: Uint8Array, fileBytes: number): Sa
 }
 
 /**
- * How many bytes of a file's start `parseSafetensorsHeader` needs.
+ * The same of a file that is not in memory; its data are not read.
  *
- * @param start at least the first 8 bytes, or the whole of a shorter file
- * @throws FormatError `safetensors/malformed`
+ * @param start the file's first bytes, at least 8 where it has them, if the caller has read them already
+ * @throws FormatError `safetensors/malformed`, `file/changed`
  */
-export const safetensorsHeaderBytes = (start: Uint8Array, fileBytes: number): number =>
-  dataStartOf(start, fileBytes)
+export async function readSafetensorsHeader(
+  source: ByteSource,
+  start?: Uint8Array,
+): Promise<SafetensorsHeader> {
+  const known = start ?? (await readExactly(source, 0, Math.min(source.bytes, 8)))
+  const needed = dataStartOf(known, source.bytes)
+  const header = needed <= known.length ? known : await readExactly(source, 0, needed)
+  return parseSafetensorsHeader(header, source.bytes)
+}
 
 /**
  * Reads a whole file held in memory. The tensors are views of `file`.

@@ -35,11 +35,12 @@ export class LlamaModel implements Model<TextExample> {
   readonly config: LlamaConfig
   readonly weights: LlamaWeights
 
-  constructor(engine: Engine, config: LlamaConfig, source: TensorSource) {
+  /** @param weights where they come from, or weights of this configuration already on the engine */
+  constructor(engine: Engine, config: LlamaConfig, weights: TensorSource | LlamaWeights) {
     this.engine = engine
     this.config = config
     this.modules = llamaModules(config)
-    this.weights = placeWeights(engine, config, source)
+    this.weights = typeof weights === 'function' ? placeWeights(engine, config, weights) : weights
   }
 
   dispose(): void {

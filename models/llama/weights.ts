@@ -7,8 +7,16 @@ import { FormatError } from '../errors.ts'
 import type { Tensor } from '../ops/ops.ts'
 import type { LlamaConfig } from './config.ts'
 
+export interface FoundTensor {
+  readonly shape: readonly number[]
+  readonly values: Float32Array
+}
+
 /** Gives a tensor's values and shape by its Hugging Face name, or nothing. Called once a tensor. */
-export type TensorSource = (name: string) => { shape: readonly number[]; values: Float32Array } | undefined
+export type TensorSource = (name: string) => FoundTensor | undefined
+
+/** The same of files that are not in memory; the next tensor is asked for once this one is placed. */
+export type AsyncTensorSource = (name: string) => Promise<FoundTensor | undefined>
 
 export interface FrozenLinear {
   readonly weight: Tensor // [out, in]
@@ -38,57 +46,99 @@ export interface LlamaWeights {
   readonly all: readonly Tensor[]
 }
 
+/** Cosines and sines of every position: Llama 3.1's 131,072 positions of 128 entries are a quarter of this. */
+const MAX_ROTARY_ENTRIES = 2 ** 26
+
+/** @throws FormatError `model/missing-tensor`, `model/wrong-shape`, `model/too-long` */
 export function placeWeights(engine: Engine, config: LlamaConfig, source: TensorSource): LlamaWeights {
-  const all: Tensor[] = []
-  const place = (name: string, shape: readonly number[]): Tensor => {
-    const found = source(name)
+  const placed: Tensor[] = []
+  try {
+    const steps = placing(engine, config, placed)
+    let step = steps.next()
+    while (!step.done) step = steps.next(source(step.value))
+    return step.value
+  } catch (error) {
+    for (const tensor of placed) engine.free(tensor)
+    throw error
+  }
+}
+
+/**
+ * Besides the engine's own, only one tensor is in memory at a time.
+ *
+ * @throws as `placeWeights`, and what `source` throws
+ */
+export async function streamWeights(
+  engine: Engine,
+  config: LlamaConfig,
+  source: AsyncTensorSource,
+): Promise<LlamaWeights> {
+  const placed: Tensor[] = []
+  try {
+    const steps = placing(engine, config, placed)
+    let step = steps.next()
+    while (!step.done) step = steps.next(await source(step.value))
+    return step.value
+  } catch (error) {
+    for (const tensor of placed) engine.free(tensor)
+    throw error
+  }
+}
+
+type Placing<T> = Generator<string, T, FoundTensor | undefined>
+
+/** Asks for tensors by name, one after another, so that a source may be synchronous or not. */
+function* placing(engine: Engine, config: LlamaConfig, all: Tensor[]): Placing<LlamaWeights> {
+  if (config.maxPositions * config.headDim > MAX_ROTARY_ENTRIES) {
+    throw new FormatError(
+      'model/too-long',
+      `The model is made for ${config.maxPositions} positions of ${config.headDim} entries, more than is supported; choose one made for shorter texts.`,
+    )
+  }
+  function* place(name: string, shape: readonly number[]): Placing<Tensor> {
+    const found = yield name
     if (!found) {
       throw new FormatError('model/missing-tensor', `The model file lacks ${name}; download the model again.`)
     }
     if (found.shape.length !== shape.length || found.shape.some((size, axis) => size !== shape[axis])) {
       throw new FormatError(
         'model/wrong-shape',
-        `The model file's ${name} is [${found.shape}], its config.json asks for [${shape}]; the two files are not of one model.`,
+        `The model file's ${name} is [${found.shape}], its configuration asks for [${shape}]; the two are not of one model.`,
       )
     }
     const tensor = engine.constant(found.values, shape)
     all.push(tensor)
     return tensor
   }
-  const linear = (name: string, out: number, width: number, bias: boolean): FrozenLinear => ({
-    weight: place(`${name}.weight`, [out, width]),
-    ...(bias ? { bias: place(`${name}.bias`, [out]) } : {}),
-  })
+  function* linear(name: string, out: number, width: number, bias: boolean): Placing<FrozenLinear> {
+    const weight = yield* place(`${name}.weight`, [out, width])
+    return bias ? { weight, bias: yield* place(`${name}.bias`, [out]) } : { weight }
+  }
 
   const { hiddenSize: hidden, intermediateSize: intermediate, vocabularySize: vocabulary, headDim } = config
   const queryWidth = config.heads * headDim
   const keyWidth = config.kvHeads * headDim
-  try {
-    const embedding = place('model.embed_tokens.weight', [vocabulary, hidden])
-    const layers: LlamaLayerWeights[] = []
-    for (let index = 0; index < config.layers; index++) {
-      const at = `model.layers.${index}`
-      layers.push({
-        inputNorm: place(`${at}.input_layernorm.weight`, [hidden]),
-        q: linear(`${at}.self_attn.q_proj`, queryWidth, hidden, config.attentionBias),
-        k: linear(`${at}.self_attn.k_proj`, keyWidth, hidden, config.attentionBias),
-        v: linear(`${at}.self_attn.v_proj`, keyWidth, hidden, config.attentionBias),
-        o: linear(`${at}.self_attn.o_proj`, hidden, queryWidth, config.attentionBias),
-        postNorm: place(`${at}.post_attention_layernorm.weight`, [hidden]),
-        gate: linear(`${at}.mlp.gate_proj`, intermediate, hidden, config.mlpBias),
-        up: linear(`${at}.mlp.up_proj`, intermediate, hidden, config.mlpBias),
-        down: linear(`${at}.mlp.down_proj`, hidden, intermediate, config.mlpBias),
-      })
-    }
-    const finalNorm = place('model.norm.weight', [hidden])
-    const head = config.tiedEmbeddings ? embedding : place('lm_head.weight', [vocabulary, hidden])
-    const rotary = engine.constant(rotaryTable(config), [config.maxPositions, headDim])
-    all.push(rotary)
-    return { embedding, layers, finalNorm, head, rotary, all }
-  } catch (error) {
-    for (const tensor of all) engine.free(tensor)
-    throw error
+  const embedding = yield* place('model.embed_tokens.weight', [vocabulary, hidden])
+  const layers: LlamaLayerWeights[] = []
+  for (let index = 0; index < config.layers; index++) {
+    const at = `model.layers.${index}`
+    layers.push({
+      inputNorm: yield* place(`${at}.input_layernorm.weight`, [hidden]),
+      q: yield* linear(`${at}.self_attn.q_proj`, queryWidth, hidden, config.attentionBias),
+      k: yield* linear(`${at}.self_attn.k_proj`, keyWidth, hidden, config.attentionBias),
+      v: yield* linear(`${at}.self_attn.v_proj`, keyWidth, hidden, config.attentionBias),
+      o: yield* linear(`${at}.self_attn.o_proj`, hidden, queryWidth, config.attentionBias),
+      postNorm: yield* place(`${at}.post_attention_layernorm.weight`, [hidden]),
+      gate: yield* linear(`${at}.mlp.gate_proj`, intermediate, hidden, config.mlpBias),
+      up: yield* linear(`${at}.mlp.up_proj`, intermediate, hidden, config.mlpBias),
+      down: yield* linear(`${at}.mlp.down_proj`, hidden, intermediate, config.mlpBias),
+    })
   }
+  const finalNorm = yield* place('model.norm.weight', [hidden])
+  const head = config.tiedEmbeddings ? embedding : yield* place('lm_head.weight', [vocabulary, hidden])
+  const rotary = engine.constant(rotaryTable(config), [config.maxPositions, headDim])
+  all.push(rotary)
+  return { embedding, layers, finalNorm, head, rotary, all }
 }
 
 /**

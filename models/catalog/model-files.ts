@@ -1,0 +1,107 @@
+/**
+ * What a model's files say it is, before any weight is read: its configuration, its tokenizer, and where each
+ * tensor lies. A model is a folder in Hugging Face's layout (one safetensors file or several with an index) or one
+ * GGUF file. Works on small files and headers alone, so that files in memory and files elsewhere share it.
+ */
+import { FormatError } from '../errors.ts'
+import type { GgufHeader } from '../formats/gguf-header.ts'
+import type { SafetensorsHeader } from '../formats/safetensors.ts'
+import {
+  INDEX_FILE,
+  parseShardIndex,
+  SINGLE_FILE,
+  shardTensors,
+  type TensorInFile,
+} from '../formats/safetensors-shards.ts'
+import { type LlamaConfig, parseLlamaConfig } from '../llama/config.ts'
+import { readGgufLlama } from '../llama/gguf-model.ts'
+import { createTokenizer, type Tokenizer } from '../llama/tokenizer.ts'
+
+export interface ModelDescription {
+  readonly config: LlamaConfig
+  readonly tokenizer: Tokenizer
+  /** By Hugging Face's name. */
+  readonly tensors: ReadonlyMap<string, TensorInFile>
+}
+
+/** Small files of a folder, by name. */
+export type TextFiles = ReadonlyMap<string, Uint8Array>
+
+export const TEXT_FILE_NAMES = ['config.json', 'tokenizer.json', 'tokenizer_config.json', INDEX_FILE] as const
+
+/** The name of the GGUF file among the files; undefined for a folder in Hugging Face's layout. */
+export function ggufName(names: Iterable<string>): string | undefined {
+  const found = [...names].filter((name) => name.toLowerCase().endsWith('.gguf'))
+  if (found.length > 1) {
+    throw new FormatError(
+      'model/several-gguf',
+      `There are ${found.length} GGUF files (${found.slice(0, 3).join(', ')}); name one of them.`,
+    )
+  }
+  return found[0]
+}
+
+/** Which files hold the folder's weights, from its index where it has one. */
+export function weightFileNames(texts: TextFiles, names: ReadonlySet<string>): readonly string[] {
+  const index = texts.get(INDEX_FILE)
+  // Where both are there the single file is the whole model.
+  if (!index || names.has(SINGLE_FILE)) return [SINGLE_FILE]
+  return [...new Set(parseShardIndex(index).values())]
+}
+
+/** @throws FormatError as `readGgufLlama`, and `model/vocabulary` */
+export function describeGguf(file: string, header: GgufHeader): ModelDescription {
+  const { config, tokenizer, tensors } = readGgufLlama(header)
+  const located = Array.from(tensors, ([name, tensor]) => [name, { file, tensor }] as const)
+  return checked({ config, tokenizer, tensors: new Map(located) })
+}
+
+/**
+ * @param headers of the files that `weightFileNames` gave
+ * @throws FormatError `model/missing-file`, `model/bad-json`, `model/bad-index`, `model/vocabulary`, and as
+ * `parseLlamaConfig` and `createTokenizer`
+ */
+export function describeFolder(
+  texts: TextFiles,
+  headers: ReadonlyMap<string, SafetensorsHeader>,
+): ModelDescription {
+  const config = parseLlamaConfig(parseJson('config.json', texts.get('config.json')))
+  const tokenizer = createTokenizer(
+    parseJson('tokenizer.json', texts.get('tokenizer.json')),
+    texts.has('tokenizer_config.json')
+      ? parseJson('tokenizer_config.json', texts.get('tokenizer_config.json'))
+      : {},
+    config,
+  )
+  const index = texts.get(INDEX_FILE)
+  const shards = index && !headers.has(SINGLE_FILE) ? parseShardIndex(index) : null
+  return checked({ config, tokenizer, tensors: shardTensors(headers, shards) })
+}
+
+function checked(description: ModelDescription): ModelDescription {
+  const { tokenizer, config } = description
+  if (tokenizer.vocabularySize > config.vocabularySize) {
+    throw new FormatError(
+      'model/vocabulary',
+      `The tokenizer has ${tokenizer.vocabularySize} tokens, the model ${config.vocabularySize}; the two are not of one model.`,
+    )
+  }
+  return description
+}
+
+export const missingFile = (name: string) =>
+  new FormatError(
+    'model/missing-file',
+    `The model lacks ${name}; a model folder needs config.json, tokenizer.json and model.safetensors (or its parts with ${INDEX_FILE}).`,
+  )
+
+function parseJson(name: string, bytes: Uint8Array | undefined): unknown {
+  if (!bytes) throw missingFile(name)
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (error) {
+    throw new FormatError('model/bad-json', `${name} is not valid JSON; download the model again.`, {
+      cause: error,
+    })
+  }
+}
