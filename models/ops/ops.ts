@@ -107,7 +107,15 @@ export interface AttentionOp {
    * Generation: writes k and v [rows, kvHeads * headDim] into the cache at `positions` [rows], then lets row i
    * attend to cache rows 0..positions[i]. q [rows, heads * headDim] -> [rows, heads * headDim].
    */
-  cached(q: Tensor, k: Tensor, v: Tensor, cache: KvCache, positions: Tensor, heads: number, headDim: number): Tensor
+  cached(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    cache: KvCache,
+    positions: Tensor,
+    heads: number,
+    headDim: number,
+  ): Tensor
 }
 
 export interface SwiGluOp {
