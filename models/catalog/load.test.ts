@@ -8,7 +8,8 @@ import { parseSafetensors, writeSafetensors } from '../formats/safetensors.ts'
 import { expectWithin } from '../testing/close.ts'
 import { fixtureBytes, fixtureTensors, modelFiles } from '../testing/fixtures.ts'
 import { states } from '../testing/llama.ts'
-import { type LoadedModel, type LoadProgress, loadModel, type ModelFiles, streamModel } from './load.ts'
+import { type LoadedModel, type LoadProgress, loadModel, streamModel } from './load.ts'
+import { type ModelFiles, readModelConfig } from './model-files.ts'
 
 const LOGITS = 1e-4
 
@@ -87,11 +88,15 @@ describe('loading', () => {
     })
   })
 
-  it('says the same of a GGUF file as of the folder it was made from', () => {
+  it('says the same of a GGUF file as of the folder it was made from', async () => {
     const folder = loadModel(engine, modelFiles('nano'))
     const gguf = loadModel(engine, new Map([['nano.GGUF', fixtureBytes('gguf/nano.gguf')]]))
     expect(gguf.model.modules).toEqual(folder.model.modules)
     expect(gguf.tokenizer.encode('the sea is here')).toEqual(folder.tokenizer.encode('the sea is here'))
+    const config = await readModelConfig(sources(modelFiles('nano')))
+    expect(config).toEqual(folder.model.config)
+    const file = wholeFile(fixtureBytes('gguf/nano.gguf'))
+    expect(await readModelConfig(new Map([['nano.gguf', file]]))).toEqual(gguf.model.config)
     folder.dispose()
     gguf.dispose()
   })

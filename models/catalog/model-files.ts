@@ -4,8 +4,14 @@
  * GGUF file. Works on small files and headers alone, so that files in memory and files elsewhere share it.
  */
 import { FormatError } from '../errors.ts'
-import type { GgufHeader } from '../formats/gguf-header.ts'
-import type { SafetensorsHeader } from '../formats/safetensors.ts'
+import { type ByteSource, readExactly } from '../formats/byte-source.ts'
+import { readGgufHeader } from '../formats/gguf.ts'
+import { type GgufHeader, parseGgufHeader } from '../formats/gguf-header.ts'
+import {
+  parseSafetensorsHeader,
+  readSafetensorsHeader,
+  type SafetensorsHeader,
+} from '../formats/safetensors.ts'
 import {
   INDEX_FILE,
   parseShardIndex,
@@ -14,7 +20,7 @@ import {
   type TensorInFile,
 } from '../formats/safetensors-shards.ts'
 import { type LlamaConfig, parseLlamaConfig } from '../llama/config.ts'
-import { readGgufLlama } from '../llama/gguf-model.ts'
+import { readGgufConfig, readGgufLlama } from '../llama/gguf-model.ts'
 import { createTokenizer, type Tokenizer } from '../llama/tokenizer.ts'
 
 export interface ModelDescription {
@@ -24,13 +30,75 @@ export interface ModelDescription {
   readonly tensors: ReadonlyMap<string, TensorInFile>
 }
 
-/** Small files of a folder, by name. */
-export type TextFiles = ReadonlyMap<string, Uint8Array>
+/** A model's files by name: a folder in Hugging Face's layout, or one GGUF file. */
+export type ModelFiles = ReadonlyMap<string, Uint8Array>
+export type ModelSources = ReadonlyMap<string, ByteSource>
 
-export const TEXT_FILE_NAMES = ['config.json', 'tokenizer.json', 'tokenizer_config.json', INDEX_FILE] as const
+/** The largest known tokenizer.json has 33 MB, the largest index 4 MB. */
+const MAX_TEXT_BYTES = 100_000_000
+
+/** Small files of a folder, by name. */
+type TextFiles = ReadonlyMap<string, Uint8Array>
+
+const TEXT_FILE_NAMES = ['config.json', 'tokenizer.json', 'tokenizer_config.json', INDEX_FILE] as const
+
+/** Configuration, tokenizer and tensors of files in memory. */
+export function describeModelFiles(files: ModelFiles): ModelDescription {
+  const gguf = ggufName(files.keys())
+  if (gguf !== undefined) {
+    const file = needFile(files, gguf)
+    return describeGguf(gguf, parseGgufHeader(file, file.length))
+  }
+  const names = weightFileNames(files, new Set(files.keys()))
+  const headers = names.map((name) => {
+    const file = needFile(files, name)
+    return [name, parseSafetensorsHeader(file, file.length)] as const
+  })
+  return describeFolder(files, new Map(headers))
+}
+
+/** The same of files elsewhere: reads the small ones and the headers of the others. */
+export async function describeModelSources(sources: ModelSources): Promise<ModelDescription> {
+  const gguf = ggufName(sources.keys())
+  if (gguf !== undefined) return describeGguf(gguf, await readGgufHeader(needFile(sources, gguf)))
+  const texts = new Map<string, Uint8Array>()
+  for (const name of TEXT_FILE_NAMES) {
+    const source = sources.get(name)
+    if (source) texts.set(name, await readText(name, source))
+  }
+  const headers = new Map<string, SafetensorsHeader>()
+  for (const name of weightFileNames(texts, new Set(sources.keys()))) {
+    headers.set(name, await readSafetensorsHeader(needFile(sources, name)))
+  }
+  return describeFolder(texts, headers)
+}
+
+/** The configuration alone, from config.json or the GGUF file's header. */
+export async function readModelConfig(sources: ModelSources): Promise<LlamaConfig> {
+  const gguf = ggufName(sources.keys())
+  if (gguf !== undefined) return readGgufConfig(await readGgufHeader(needFile(sources, gguf)))
+  const name = 'config.json'
+  return parseLlamaConfig(parseJson(name, await readText(name, needFile(sources, name))))
+}
+
+async function readText(name: string, source: ByteSource): Promise<Uint8Array> {
+  if (source.bytes > MAX_TEXT_BYTES) {
+    throw new FormatError(
+      'model/bad-json',
+      `${name} has ${source.bytes} bytes, more than any known model's; download the model again.`,
+    )
+  }
+  return readExactly(source, 0, source.bytes)
+}
+
+export function needFile<T>(files: ReadonlyMap<string, T>, name: string): T {
+  const file = files.get(name)
+  if (file === undefined) throw missingFile(name)
+  return file
+}
 
 /** The name of the GGUF file among the files; undefined for a folder in Hugging Face's layout. */
-export function ggufName(names: Iterable<string>): string | undefined {
+function ggufName(names: Iterable<string>): string | undefined {
   const found = [...names].filter((name) => name.toLowerCase().endsWith('.gguf'))
   if (found.length > 1) {
     throw new FormatError(
@@ -42,7 +110,7 @@ export function ggufName(names: Iterable<string>): string | undefined {
 }
 
 /** Which files hold the folder's weights, from its index where it has one. */
-export function weightFileNames(texts: TextFiles, names: ReadonlySet<string>): readonly string[] {
+function weightFileNames(texts: TextFiles, names: ReadonlySet<string>): readonly string[] {
   const index = texts.get(INDEX_FILE)
   // Where both are there the single file is the whole model.
   if (!index || names.has(SINGLE_FILE)) return [SINGLE_FILE]
@@ -50,7 +118,7 @@ export function weightFileNames(texts: TextFiles, names: ReadonlySet<string>): r
 }
 
 /** @throws FormatError as `readGgufLlama`, and `model/vocabulary` */
-export function describeGguf(file: string, header: GgufHeader): ModelDescription {
+function describeGguf(file: string, header: GgufHeader): ModelDescription {
   const { config, tokenizer, tensors } = readGgufLlama(header)
   const located = Array.from(tensors, ([name, tensor]) => [name, { file, tensor }] as const)
   return checked({ config, tokenizer, tensors: new Map(located) })
@@ -61,10 +129,7 @@ export function describeGguf(file: string, header: GgufHeader): ModelDescription
  * @throws FormatError `model/missing-file`, `model/bad-json`, `model/bad-index`, `model/vocabulary`, and as
  * `parseLlamaConfig` and `createTokenizer`
  */
-export function describeFolder(
-  texts: TextFiles,
-  headers: ReadonlyMap<string, SafetensorsHeader>,
-): ModelDescription {
+function describeFolder(texts: TextFiles, headers: ReadonlyMap<string, SafetensorsHeader>): ModelDescription {
   const config = parseLlamaConfig(parseJson('config.json', texts.get('config.json')))
   const tokenizer = createTokenizer(
     parseJson('tokenizer.json', texts.get('tokenizer.json')),
@@ -89,7 +154,7 @@ function checked(description: ModelDescription): ModelDescription {
   return description
 }
 
-export const missingFile = (name: string) =>
+const missingFile = (name: string) =>
   new FormatError(
     'model/missing-file',
     `The model lacks ${name}; a model folder needs config.json, tokenizer.json and model.safetensors (or its parts with ${INDEX_FILE}).`,
