@@ -15,7 +15,7 @@ beforeAll(() => {
   clone = fs.mkdtempSync(path.join(os.tmpdir(), 'oneround-clone-'))
   const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '-z'], { cwd: root })
   for (const file of listed.toString().split('\0')) {
-    if (file === '' || !fs.existsSync(path.join(root, file))) continue
+    if (!fs.statSync(path.join(root, file), { throwIfNoEntry: false })?.isFile()) continue
     fs.mkdirSync(path.dirname(path.join(clone, file)), { recursive: true })
     fs.copyFileSync(path.join(root, file), path.join(clone, file))
   }
@@ -39,7 +39,7 @@ function npm(...args: string[]): Promise<{ code: number | null; stdout: string; 
 
 describe('a fresh clone', () => {
   it('answers two commands at once with one JSON object each', async () => {
-    const file = 'models/fixtures/nano/model/model.safetensors'
+    const file = 'models/fixtures/nano/model.safetensors'
     const inspect = () => npm('run', '-s', 'cli', '--', 'inspect', file, '--json')
     for (const { code, stdout, stderr } of await Promise.all([inspect(), inspect()])) {
       expect(code, stderr).toBe(0)

@@ -27,8 +27,8 @@ import type { Contribution, DemoClient, DemoClients, Losses, Meeting } from './d
 /** Unlike each other in time and kind: a story for children, a work of science, tales of horror. */
 const AUTHORS = ['carroll', 'darwin', 'poe'] as const
 
-/** About 20,000 tokens a client: enough to learn an author's manner, little enough for three minutes in all. */
-const RECIPE = { ...DEFAULT_RECIPE, steps: 40, batch: 4, tokens: 128, evaluateEvery: 20 }
+/** About 12,000 tokens a client: enough to learn an author's manner, little enough for three minutes in all. */
+const RECIPE = { ...DEFAULT_RECIPE, steps: 24, batch: 4, tokens: 128, evaluateEvery: 12 }
 
 const MERGE_TIMEOUT_MS = 60_000
 

@@ -12,7 +12,7 @@ const STEP_TIMEOUT_MS = 60_000
 /** Far beyond what the demo may take: only so that it ends at all. */
 const TRAIN_TIMEOUT_MS = 15 * 60_000
 
-const WATCH_EVERY_MS = 5_000
+const WATCH_EVERY_MS = 10_000
 
 const FLAGS = [
   // On Linux WebGPU is still behind a switch; the page measures whether it is quicker than wasm.
@@ -27,10 +27,39 @@ const FLAGS = [
 /** Throws when this Chromium does not start. */
 export async function tabClients(meeting: Meeting, executablePath: string): Promise<DemoClients> {
   const browser = await chromium.launch({ executablePath, args: FLAGS })
+  const gpu = await hardwareGpu(browser, meeting.joinUrl)
+  const joinUrl = new URL(meeting.joinUrl)
+  // Without a GPU nothing is to be measured: two tabs that measure at once on a busy processor may be misled.
+  if (gpu === null) joinUrl.searchParams.set('backend', 'wasm')
+  const where = gpu === null ? 'on the processor (wasm), as it has no GPU to use' : `with ${gpu}`
   return {
-    description: `three tabs of Chromium ${browser.version()}`,
-    create: (name, textFile) => new TabClient(name, textFile, meeting, browser),
+    description: `three tabs of Chromium ${browser.version()} ${where}`,
+    create: (name, textFile) => new TabClient(name, textFile, { ...meeting, joinUrl: joinUrl.href }, browser),
     close: () => browser.close(),
+  }
+}
+
+/** The graphics adapter in words; null where there is none, or only one that the processor imitates. */
+async function hardwareGpu(browser: Browser, url: string): Promise<string | null> {
+  const page = await browser.newPage()
+  try {
+    await page.goto(url) // WebGPU is there for secure contexts only
+    return await page.evaluate(async () => {
+      const info = (await navigator.gpu?.requestAdapter())?.info
+      if (
+        !info ||
+        info.isFallbackAdapter ||
+        /swiftshader|llvmpipe|lavapipe/i.test(Object.values(wordsOf(info)).join(' '))
+      )
+        return null
+      return Object.values(wordsOf(info)).filter(Boolean).join(' ')
+      // The properties are getters of the prototype, which Object.values alone would not see.
+      function wordsOf({ vendor, architecture, device, description }: GPUAdapterInfo) {
+        return { vendor, architecture, device, description }
+      }
+    })
+  } finally {
+    await page.close()
   }
 }
 
@@ -107,11 +136,14 @@ class TabClient implements DemoClient {
       })
     // Whichever comes second must not be an unhandled rejection.
     failed.catch(() => {})
+    let shown = 0
     const watching = setInterval(async () => {
       const report = await page
         .evaluate(() => ({ steps: window.oneround.steps, speed: window.oneround.tokensPerSecond }))
         .catch(() => null)
-      if (report?.speed) say(this.name, `step ${report.steps}, ${report.speed.toFixed(0)} tokens/s`)
+      if (!report?.speed || report.steps === shown) return
+      shown = report.steps
+      say(this.name, `step ${report.steps}, ${report.speed.toFixed(0)} tokens/s`)
     }, WATCH_EVERY_MS)
     try {
       signal.throwIfAborted()
