@@ -93,6 +93,8 @@ export default defineConfig(({ command }) => ({
   plugins: [refuseNodeOnly(), tfjsWasm(), tfjsWasmThreads()],
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   ...(command === 'serve' && { html: { cspNonce: DEV_NONCE } }),
+  // What the worker and the lazily loaded parts import is known from the start: no reload in mid-use.
+  optimizeDeps: { entries: ['index.html', 'web/worker/worker.ts', 'web/components/*.tsx'] },
   build: {
     outDir: 'dist/page',
     // Everything is a file of its own: a data: URL would be no part of what the browser caches by name.
