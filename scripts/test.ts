@@ -73,17 +73,19 @@ async function vitest(
   return countResults(JSON.parse(fs.readFileSync(report, 'utf8')), succeeded)
 }
 
-async function endToEnd(): Promise<TestCounts> {
-  const chromium = await findChromium()
-  return vitest('e2e', 'e2e/vitest.config.ts', { CHROMIUM_PATH: chromium })
+/** Before all tests: end-to-end ones drive it, and its software graphics driver runs the WebGPU unit tests. */
+async function browser(): Promise<TestCounts> {
+  process.env.CHROMIUM_PATH = await findChromium()
+  return onePassed
 }
 
 const steps: ReadonlyArray<readonly [string, () => Promise<TestCounts>]> = [
   ['types', () => check(TSC, '--noEmit')],
   ['lint and format', () => check(BIOME, 'check', '--error-on-warnings', '.')],
+  ['browser', browser],
   ['unit tests', () => vitest('unit', 'vitest.config.ts', {})],
   ['page', () => check('scripts/bootstrap.mjs', '--build')],
-  ['end-to-end tests', endToEnd],
+  ['end-to-end tests', () => vitest('e2e', 'e2e/vitest.config.ts', {})],
 ]
 
 const total = { passed: 0, failed: 0, skipped: 0 }

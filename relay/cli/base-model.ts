@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { type FileHandle, open, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import {
@@ -15,7 +15,10 @@ import {
   MODEL_FILE_NAMES,
   type ModelFile,
 } from '../../models/catalog/catalog.ts'
-import { type LlamaConfig, parseLlamaConfig } from '../../models/llama/config.ts'
+import { readModelConfig } from '../../models/catalog/model-files.ts'
+import type { ByteSource } from '../../models/formats/byte-source.ts'
+import { INDEX_FILE, parseShardIndex, SINGLE_FILE } from '../../models/formats/safetensors-shards.ts'
+import type { LlamaConfig } from '../../models/llama/config.ts'
 import { CliError, fileError } from './errors.ts'
 import { readBytes } from './files.ts'
 
@@ -31,7 +34,7 @@ export interface BaseModel {
 export const MODEL_OPTION = {
   type: 'string',
   value: 'M',
-  help: `catalog id (${catalog.map(({ id }) => id).join(', ')}) or a folder with config.json, model.safetensors and tokenizer.json; default ${DEFAULT_MODEL_ID}`,
+  help: `catalog id (${catalog.map(({ id }) => id).join(', ')}), a .gguf file or a folder with config.json, model.safetensors and tokenizer.json; default ${DEFAULT_MODEL_ID}`,
 } as const
 
 /** Not part of every model's folder. */
@@ -53,10 +56,19 @@ export async function findBaseModel(name: string = DEFAULT_MODEL_ID): Promise<Ba
     )
   }
   if (!found.isDirectory()) {
-    throw new CliError(
-      'model/unsupported',
-      `${name} is a file; name the folder that holds config.json, model.safetensors and tokenizer.json.`,
-    )
+    if (!name.toLowerCase().endsWith('.gguf')) {
+      throw new CliError(
+        'model/unsupported',
+        `${name} is neither a folder nor a .gguf file; name a GGUF file, or the folder that holds config.json, model.safetensors and tokenizer.json.`,
+      )
+    }
+    return {
+      id: path.basename(name, path.extname(name)),
+      family: 'llama',
+      license: '',
+      folder: path.dirname(name),
+      fileNames: [path.basename(name)],
+    }
   }
   return {
     id: path.basename(path.resolve(name)),
@@ -68,10 +80,18 @@ export async function findBaseModel(name: string = DEFAULT_MODEL_ID): Promise<Ba
 }
 
 async function present(folder: string): Promise<string[]> {
+  const has = (name: string) =>
+    stat(path.join(folder, name)).then(
+      () => true,
+      () => false,
+    )
   const names: string[] = []
   for (const name of MODEL_FILE_NAMES) {
-    if (await stat(path.join(folder, name)).catch(() => undefined)) names.push(name)
-    else if (!OPTIONAL_FILES.includes(name)) {
+    if (await has(name)) names.push(name)
+    else if (name === SINGLE_FILE && (await has(INDEX_FILE))) {
+      const index = parseShardIndex(await readBytes(path.join(folder, INDEX_FILE)))
+      names.push(INDEX_FILE, ...new Set(index.values()))
+    } else if (!OPTIONAL_FILES.includes(name)) {
       throw new CliError(
         'model/missing-file',
         `${folder} lacks ${name}; a model's folder holds config.json, model.safetensors and tokenizer.json.`,
@@ -81,18 +101,32 @@ async function present(folder: string): Promise<string[]> {
   return names
 }
 
-/** Reads config.json alone. Throws FormatError. */
-export async function readConfig({ folder }: BaseModel): Promise<LlamaConfig> {
-  const bytes = await readBytes(path.join(folder, 'config.json'))
+/** Reads config.json, or a GGUF file's header, alone. Throws FormatError. */
+export async function readConfig({ folder, fileNames }: BaseModel): Promise<LlamaConfig> {
+  const opened: FileHandle[] = []
   try {
-    return parseLlamaConfig(JSON.parse(new TextDecoder().decode(bytes)))
+    const sources = new Map<string, ByteSource>()
+    for (const name of fileNames) {
+      const file = await open(path.join(folder, name))
+      opened.push(file)
+      sources.set(name, await fileSource(file))
+    }
+    return await readModelConfig(sources)
   } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error
-    throw new CliError('model/bad-json', `config.json in ${folder} is not valid JSON; download it again.`, {
-      cause: error,
-    })
+    throw fileError('read', folder, error)
+  } finally {
+    for (const file of opened) await file.close()
   }
 }
+
+const fileSource = async (file: FileHandle): Promise<ByteSource> => ({
+  bytes: (await file.stat()).size,
+  async read(offset, length) {
+    const piece = new Uint8Array(length)
+    const { bytesRead } = await file.read(piece, 0, length, offset)
+    return piece.subarray(0, bytesRead)
+  },
+})
 
 /** Sizes and digests, each file read as a stream: a model may be larger than memory. */
 export async function describeModel(model: BaseModel): Promise<{ digest: string; files: ModelFile[] }> {
