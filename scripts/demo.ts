@@ -133,12 +133,7 @@ async function openRoom(
   const relay = await startRelay({
     dataDir,
     pageDir,
-    modelFiles: [
-      {
-        digest: described.digest,
-        files: new Map(model.fileNames.map((name) => [name, path.join(model.folder, name)])),
-      },
-    ],
+    modelFiles: [{ digest: described.digest, files: model.files }],
     rooms: [manifest],
     log: relayLog((line) => say(`relay: ${line}`), 'warn'),
   })

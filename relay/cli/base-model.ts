@@ -1,6 +1,7 @@
 /**
- * What `--model` names: an entry of the catalog, or a folder in Hugging Face's layout. Describes it by digest for
- * a manifest without loading it, and reads its files for those who run it.
+ * What `--model` names: an entry of the catalog, a folder in Hugging Face's layout (one safetensors file or several
+ * with an index), or a GGUF file. Describes it by digest for a manifest without loading it, and opens its files for
+ * those who run it: a model may be larger than what one buffer can hold.
  */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
@@ -12,10 +13,9 @@ import {
   catalog,
   DEFAULT_MODEL_ID,
   findModel,
-  MODEL_FILE_NAMES,
   type ModelFile,
 } from '../../models/catalog/catalog.ts'
-import { readModelConfig } from '../../models/catalog/model-files.ts'
+import { type ModelSources, readModelConfig } from '../../models/catalog/model-files.ts'
 import type { ByteSource } from '../../models/formats/byte-source.ts'
 import { INDEX_FILE, parseShardIndex, SINGLE_FILE } from '../../models/formats/safetensors-shards.ts'
 import type { LlamaConfig } from '../../models/llama/config.ts'
@@ -27,111 +27,118 @@ export interface BaseModel {
   readonly family: 'llama'
   /** SPDX identifier, or empty where it is not known. */
   readonly license: string
-  readonly folder: string
-  readonly fileNames: readonly string[]
+  /** Name -> path. */
+  readonly files: ReadonlyMap<string, string>
 }
 
 export const MODEL_OPTION = {
   type: 'string',
   value: 'M',
-  help: `catalog id (${catalog.map(({ id }) => id).join(', ')}), a .gguf file or a folder with config.json, model.safetensors and tokenizer.json; default ${DEFAULT_MODEL_ID}`,
+  help: `catalog id (${catalog.map(({ id }) => id).join(', ')}), .gguf file, or folder with config.json, model.safetensors and tokenizer.json; default ${DEFAULT_MODEL_ID}`,
 } as const
 
-/** Not part of every model's folder. */
-const OPTIONAL_FILES: readonly string[] = ['tokenizer_config.json']
+/** A GGUF file is served and named by this, so that renaming it on the disk makes no other model of it. */
+const GGUF_NAME = 'model.gguf'
 
-/** Throws CliError `model/unknown`, `model/unsupported` or `model/missing-file`. */
+/** Throws CliError `model/unknown`, `model/unsupported` or `model/missing-file`; FormatError for a bad index. */
 export async function findBaseModel(name: string = DEFAULT_MODEL_ID): Promise<BaseModel> {
   const entry = findModel(name)
   if (entry) {
     const folder = fileURLToPath(new URL(`../../models/catalog/${entry.id}/`, import.meta.url))
-    const fileNames = entry.files.map((file) => file.name)
-    return { id: entry.id, family: entry.family, license: entry.license, folder, fileNames }
+    const files = new Map(entry.files.map((file) => [file.name, path.join(folder, file.name)]))
+    return { id: entry.id, family: entry.family, license: entry.license, files }
   }
   const found = await stat(name).catch(() => undefined)
   if (!found) {
     throw new CliError(
       'model/unknown',
-      `There is neither a model ${JSON.stringify(name)} in the catalog (${catalog.map(({ id }) => id).join(', ')}) nor a folder of that name.`,
+      `There is neither a model ${JSON.stringify(name)} in the catalog (${catalog.map(({ id }) => id).join(', ')}) nor a file or folder of that name.`,
     )
   }
-  if (!found.isDirectory()) {
-    if (!name.toLowerCase().endsWith('.gguf')) {
-      throw new CliError(
-        'model/unsupported',
-        `${name} is neither a folder nor a .gguf file; name a GGUF file, or the folder that holds config.json, model.safetensors and tokenizer.json.`,
-      )
-    }
-    return {
-      id: path.basename(name, path.extname(name)),
-      family: 'llama',
-      license: '',
-      folder: path.dirname(name),
-      fileNames: [path.basename(name)],
-    }
-  }
-  return {
-    id: path.basename(path.resolve(name)),
-    family: 'llama',
-    license: '',
-    folder: name,
-    fileNames: await present(name),
-  }
-}
-
-async function present(folder: string): Promise<string[]> {
-  const has = (name: string) =>
-    stat(path.join(folder, name)).then(
-      () => true,
-      () => false,
+  const own = path.basename(path.resolve(name))
+  const model = { family: 'llama', license: '' } as const
+  if (found.isDirectory()) return { ...model, id: own, files: await folderFiles(name) }
+  if (!name.toLowerCase().endsWith('.gguf')) {
+    throw new CliError(
+      'model/unsupported',
+      `${name} is no .gguf file; name one, or the folder that holds config.json, model.safetensors and tokenizer.json.`,
     )
-  const names: string[] = []
-  for (const name of MODEL_FILE_NAMES) {
-    if (await has(name)) names.push(name)
-    else if (name === SINGLE_FILE && (await has(INDEX_FILE))) {
-      const index = parseShardIndex(await readBytes(path.join(folder, INDEX_FILE)))
-      names.push(INDEX_FILE, ...new Set(index.values()))
-    } else if (!OPTIONAL_FILES.includes(name)) {
-      throw new CliError(
-        'model/missing-file',
-        `${folder} lacks ${name}; a model's folder holds config.json, model.safetensors and tokenizer.json.`,
-      )
-    }
   }
-  return names
+  return { ...model, id: own.slice(0, -'.gguf'.length), files: new Map([[GGUF_NAME, name]]) }
 }
 
-/** Reads config.json, or a GGUF file's header, alone. Throws FormatError. */
-export async function readConfig({ folder, fileNames }: BaseModel): Promise<LlamaConfig> {
-  const opened: FileHandle[] = []
+async function folderFiles(folder: string): Promise<Map<string, string>> {
+  const files = new Map<string, string>()
+  const add = async (name: string) => {
+    const file = path.join(folder, name)
+    if (!(await stat(file).catch(() => undefined))?.isFile()) return false
+    files.set(name, file)
+    return true
+  }
+  const need = async (name: string) => {
+    if (await add(name)) return
+    throw new CliError(
+      'model/missing-file',
+      `${folder} lacks ${name}; a model's folder holds config.json, tokenizer.json and model.safetensors (or its parts with ${INDEX_FILE}).`,
+    )
+  }
+  await need('config.json')
+  await need('tokenizer.json')
+  await add('tokenizer_config.json')
+  // Where both are there the single file is the whole model.
+  if (!(await add(SINGLE_FILE))) {
+    if (!(await add(INDEX_FILE))) await need(SINGLE_FILE)
+    const index = parseShardIndex(await readBytes(path.join(folder, INDEX_FILE)))
+    for (const name of new Set(index.values())) await need(name)
+  }
+  return files
+}
+
+/** Opens the model's files for `use`, and closes them after it. */
+export async function withSources<T>(
+  model: BaseModel,
+  use: (sources: ModelSources) => Promise<T>,
+): Promise<T> {
+  const handles: FileHandle[] = []
   try {
     const sources = new Map<string, ByteSource>()
-    for (const name of fileNames) {
-      const file = await open(path.join(folder, name))
-      opened.push(file)
-      sources.set(name, await fileSource(file))
+    for (const [name, file] of model.files) {
+      const handle = await open(file).catch((error: unknown) => {
+        throw fileError('read', file, error)
+      })
+      handles.push(handle)
+      sources.set(name, fileSource(handle, (await handle.stat()).size))
     }
-    return await readModelConfig(sources)
-  } catch (error) {
-    throw fileError('read', folder, error)
+    return await use(sources)
   } finally {
-    for (const file of opened) await file.close()
+    for (const handle of handles) await handle.close()
   }
 }
 
-const fileSource = async (file: FileHandle): Promise<ByteSource> => ({
-  bytes: (await file.stat()).size,
-  async read(offset, length) {
-    const piece = new Uint8Array(length)
-    const { bytesRead } = await file.read(piece, 0, length, offset)
-    return piece.subarray(0, bytesRead)
-  },
-})
+/** A file as a source of pieces. */
+export function fileSource(handle: FileHandle, bytes: number): ByteSource {
+  return {
+    bytes,
+    async read(offset, length) {
+      const piece = new Uint8Array(length)
+      let filled = 0
+      while (filled < length) {
+        const { bytesRead } = await handle.read(piece, filled, length - filled, offset + filled)
+        if (bytesRead === 0) break
+        filled += bytesRead
+      }
+      return piece.subarray(0, filled)
+    },
+  }
+}
 
-/** Sizes and digests, each file read as a stream: a model may be larger than memory. */
+/** The configuration alone; no weights are read. Throws FormatError. */
+export const readConfig = (model: BaseModel): Promise<LlamaConfig> => withSources(model, readModelConfig)
+
+/** Sizes and digests, each file read as a stream. */
 export async function describeModel(model: BaseModel): Promise<{ digest: string; files: ModelFile[] }> {
   const files: ModelFile[] = []
-  for (const name of model.fileNames) files.push(await describeFile(path.join(model.folder, name), name))
+  for (const [name, file] of model.files) files.push(await describeFile(file, name))
   return { digest: baseDigest(files), files }
 }
 
@@ -147,10 +154,4 @@ async function describeFile(file: string, name: string): Promise<ModelFile> {
     throw fileError('read', file, error)
   }
   return { name, bytes, sha256: hash.digest('hex') }
-}
-
-export async function readModelFiles({ folder, fileNames }: BaseModel): Promise<Map<string, Uint8Array>> {
-  const files = new Map<string, Uint8Array>()
-  for (const name of fileNames) files.set(name, await readBytes(path.join(folder, name)))
-  return files
 }

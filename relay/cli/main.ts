@@ -45,7 +45,10 @@ export async function main(
   stdout: TextStream = process.stdout,
   stderr: TextStream = process.stderr,
 ): Promise<number> {
-  const [name, ...rest] = argv
+  // `--json` may stand before the command too.
+  const first = argv.findIndex((text) => text !== '--json')
+  const name = first < 0 ? undefined : argv[first]
+  const rest = argv.toSpliced(first, 1)
   // Before parsing, since a wrong command line is reported as JSON too.
   const console = new Console(argv.includes('--json'), stdout, stderr)
   try {

@@ -18,7 +18,7 @@ import { readExamples } from './local-data.ts'
 import { trainHere } from './local-training.ts'
 import { measure } from './measure.ts'
 import { downloadModel } from './relay-download.ts'
-import { type RunningModel, runModel } from './running-model.ts'
+import { type RunningModel, runModelFiles } from './running-model.ts'
 
 export interface ParticipantOptions {
   /** The relay's own address. */
@@ -79,7 +79,7 @@ export class Participant {
     )
 
     const modelFiles = await downloadModel(url, manifest, console, signal)
-    const running = await runModel(modelFiles, backend, console)
+    const running = await runModelFiles(modelFiles, backend, console)
     this.#running = running
     const examples = await readExamples(files, running.tokenizer, manifest.recipe.tokens, console)
     const split = splitHeldOut(examples)

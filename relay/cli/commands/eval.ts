@@ -1,7 +1,7 @@
 /** `eval`: the mean negative log-likelihood a counted token, in nats, over all windows of the data. */
 import { splitHeldOut } from '../../../models/training/holdout.ts'
 import { BACKEND_OPTION } from '../args.ts'
-import { findBaseModel, MODEL_OPTION, readConfig, readModelFiles } from '../base-model.ts'
+import { findBaseModel, MODEL_OPTION, readConfig } from '../base-model.ts'
 import type { Command } from '../command.ts'
 import { readAdapterFolder } from '../files.ts'
 import { loss as showLoss } from '../format.ts'
@@ -33,7 +33,7 @@ export const command: Command = {
     const adapter = folder === undefined ? null : await readAdapterFolder(folder)
     const base = await findBaseModel(args.text('model'))
     const length = windowLength(args, await readConfig(base))
-    const running = await runModel(await readModelFiles(base), backend, console)
+    const running = await runModel(base, backend, console)
     try {
       if (adapter) await checkFits(running, adapter)
       const all = await readExamples(files, running.tokenizer, length, console)

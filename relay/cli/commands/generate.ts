@@ -1,7 +1,7 @@
 /** `generate`: continues a prompt, with or without an adapter. */
 import { randomBytes } from 'node:crypto'
 import { BACKEND_OPTION } from '../args.ts'
-import { findBaseModel, MODEL_OPTION, readConfig, readModelFiles } from '../base-model.ts'
+import { findBaseModel, MODEL_OPTION } from '../base-model.ts'
 import type { Command } from '../command.ts'
 import { UsageError } from '../errors.ts'
 import { readAdapterFolder } from '../files.ts'
@@ -46,8 +46,7 @@ export const command: Command = {
     const folder = args.text('adapter')
     const adapter = folder === undefined ? null : await readAdapterFolder(folder)
     const base = await findBaseModel(args.text('model'))
-    const config = await readConfig(base)
-    const running = await runModel(await readModelFiles(base), backend, console)
+    const running = await runModel(base, backend, console)
     try {
       const { model, tokenizer } = running
       if (adapter) await checkFits(running, adapter)
@@ -71,7 +70,7 @@ export const command: Command = {
         temperature: greedy ? 0 : (temperature ?? DEFAULT_TEMPERATURE),
         topP: topP ?? DEFAULT_TOP_P,
         seed,
-        stopIds: [...new Set([tokenizer.eosId, ...config.eosIds])],
+        stopIds: [...new Set([tokenizer.eosId, ...model.config.eosIds])],
         signal,
       })
       for await (const token of stream) {

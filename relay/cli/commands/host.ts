@@ -88,7 +88,6 @@ export const command: Command = {
     const described = await describeModel(model)
     const tls = await readTls(args, plan)
     const log = relayLog((line) => console.note(line))
-    const files = new Map(model.fileNames.map((name) => [name, path.join(model.folder, name)]))
     if (!existsSync(path.join(PAGE_DIR, 'index.html'))) {
       console.note(
         'oneround: the page is not built, so browsers cannot join: run `npm run build`, then start again.',
@@ -98,7 +97,7 @@ export const command: Command = {
       dataDir: plan.dataDir,
       host: plan.lan ? '0.0.0.0' : '127.0.0.1',
       pageDir: existsSync(PAGE_DIR) ? PAGE_DIR : null,
-      modelFiles: [{ digest: described.digest, files }],
+      modelFiles: [{ digest: described.digest, files: model.files }],
       ...(tls && { tls }),
       rooms: [],
       allowedOrigins: plan.publicUrl ? [new URL(plan.publicUrl).origin] : [],

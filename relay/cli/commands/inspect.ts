@@ -1,6 +1,7 @@
 /** `inspect`: what a gguf or safetensors file holds, without loading a model. */
 import { type FileHandle, open } from 'node:fs/promises'
 import { type Inspection, inspectFile, type MetadataValue } from '../../../models/formats/inspect.ts'
+import { fileSource } from '../base-model.ts'
 import type { Command } from '../command.ts'
 import { fileError, UsageError } from '../errors.ts'
 import { bytes as inBytes, table } from '../format.ts'
@@ -25,14 +26,7 @@ async function inspect(file: string): Promise<Inspection> {
     const opened = await open(file)
     handle = opened
     const { size } = await opened.stat()
-    return await inspectFile({
-      bytes: size,
-      async read(offset, length) {
-        const piece = new Uint8Array(length)
-        const { bytesRead } = await opened.read(piece, 0, length, offset)
-        return piece.subarray(0, bytesRead)
-      },
-    })
+    return await inspectFile(fileSource(opened, size))
   } catch (error) {
     throw fileError('read', file, error)
   } finally {

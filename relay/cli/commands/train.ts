@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { initialAdapter } from '../../../models/adapters/initial.ts'
 import { splitHeldOut } from '../../../models/training/holdout.ts'
 import { BACKEND_OPTION } from '../args.ts'
-import { findBaseModel, MODEL_OPTION, readConfig, readModelFiles } from '../base-model.ts'
+import { findBaseModel, MODEL_OPTION, readConfig } from '../base-model.ts'
 import type { Command } from '../command.ts'
 import { writeAdapterFolder } from '../files.ts'
 import { bytes, loss as showLoss } from '../format.ts'
@@ -38,7 +38,7 @@ export const command: Command = {
     const recipe = recipeOf(args, config)
     const { rank, alpha } = adapterOptions(args)
     const seed = args.text('seed') ?? randomBytes(16).toString('hex')
-    const running = await runModel(await readModelFiles(base), backend, console)
+    const running = await runModel(base, backend, console)
     try {
       const examples = await readExamples(files, running.tokenizer, recipe.tokens, console)
       const split = splitHeldOut(examples)
