@@ -2,7 +2,7 @@
  * The trainer: learns, keeps the best, stops, pauses and resumes to the same bits, leaks nothing, and trains
  * one client as if there were no other.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Adapter } from '../adapters/adapter.ts'
 import { initialAdapter } from '../adapters/initial.ts'
 import type { Engine } from '../backend/engine.ts'
@@ -191,9 +191,11 @@ describe('training on wasm', () => {
       ended = true
       return outcome
     })
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    await vi.waitFor(() => expect(saved.map(({ step }) => step)).toEqual([3]), { timeout: 60_000 })
+    // Time for a step or two, if the pause did not hold.
+    await new Promise((resolve) => setTimeout(resolve, 100))
     expect(ended).toBe(false)
-    expect(saved.map(({ step }) => step)).toEqual([3])
+    expect(saved).toHaveLength(1)
     control.resume()
     const { result } = await paused
     expect(numbers(result.adapter)).toEqual(numbers((await runToEnd(optionsFor(model))).result.adapter))
