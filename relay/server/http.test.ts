@@ -1,5 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
+import { type IncomingHttpHeaders, request } from 'node:http'
 import { join } from 'node:path'
+import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { digestOfText } from '../protocol/canonical.ts'
 import { SECURITY_HEADERS } from './headers.ts'
@@ -13,7 +15,23 @@ import {
   testManifest,
 } from './testing/round.ts'
 
+const SCRIPT = 'export const greeting = "hello"\n'.repeat(2000)
 const MODEL = Buffer.from(Array.from({ length: 1000 }, (_, i) => i % 251))
+
+/** The answer as it came: fetch would unpack it. */
+function rawGet(url: URL, headers: Record<string, string>, method = 'GET') {
+  return new Promise<{ status: number; headers: IncomingHttpHeaders; body: Buffer }>((resolve, reject) => {
+    request(url, { headers, method, agent: false }, (response) => {
+      const parts: Buffer[] = []
+      response.on('data', (part) => parts.push(part))
+      response.on('end', () =>
+        resolve({ status: response.statusCode!, headers: response.headers, body: Buffer.concat(parts) }),
+      )
+    })
+      .on('error', reject)
+      .end()
+  })
+}
 
 describe('the relay over HTTP', () => {
   let folder: TestFolder
@@ -24,6 +42,8 @@ describe('the relay over HTTP', () => {
     await mkdir(join(page, 'assets'), { recursive: true })
     await writeFile(join(page, 'index.html'), '<!doctype html><title>oneround</title>')
     await writeFile(join(page, 'assets', 'main-1a2b3c.js'), 'export {}')
+    await writeFile(join(page, 'assets', 'long-4d5e6f.js'), SCRIPT)
+    await writeFile(join(page, 'assets', 'photo-7a8b9c.png'), SCRIPT)
     await writeFile(join(page, 'worker.js'), 'self.close()')
     await writeFile(join(page, '.secret'), 'hidden')
     await writeFile(join(folder.path, 'outside.txt'), 'beyond the folder')
@@ -42,6 +62,10 @@ describe('the relay over HTTP', () => {
 
   const get = (path: string, init?: RequestInit) => fetch(new URL(path, relay.url), init)
   const modelPath = `/models/${TEST_BASE_DIGEST}/model.safetensors`
+  const expectSecurityHeaders = (answer: string) => {
+    for (const [name, value] of Object.entries(SECURITY_HEADERS))
+      expect(answer).toContain(`${name}: ${value}\r\n`)
+  }
   const codeOf = async (response: Response) =>
     ((await response.json()) as { error: { code: string; message: string } }).error.code
 
@@ -75,8 +99,60 @@ describe('the relay over HTTP', () => {
     }
     const toGarbage = await exchangeRaw(relay.url, 'this is not HTTP\r\n\r\n')
     expect(toGarbage).toMatch(/^HTTP\/1.1 400 /)
-    for (const [name, value] of Object.entries(SECURITY_HEADERS))
-      expect(toGarbage).toContain(`${name}: ${value}\r\n`)
+    expectSecurityHeaders(toGarbage)
+  })
+
+  const websocket = {
+    Host: 'x',
+    Connection: 'Upgrade',
+    Upgrade: 'websocket',
+    'Sec-WebSocket-Version': '13',
+    'Sec-WebSocket-Key': Buffer.alloc(16).toString('base64'),
+  }
+  const socketPath = '/socket.io/?EIO=4&transport=websocket'
+  const refusedUpgrades: [string, string, string, Record<string, string>, number, string][] = [
+    ['a foreign origin', 'GET', socketPath, { Origin: 'https://evil.example' }, 403, 'join/origin'],
+    ['an origin that is none', 'GET', socketPath, { Origin: 'null' }, 403, 'join/origin'],
+    ['another method', 'POST', socketPath, {}, 405, 'request/method'],
+    ['no query', 'GET', '/socket.io/', {}, 400, 'request/malformed'],
+    ['polling', 'GET', '/socket.io/?EIO=4&transport=polling', {}, 400, 'request/malformed'],
+    ['two transports', 'GET', `${socketPath}&transport=polling`, {}, 400, 'request/malformed'],
+    ['an older engine.io', 'GET', '/socket.io/?EIO=3&transport=websocket', {}, 400, 'request/malformed'],
+    ['an unknown session', 'GET', `${socketPath}&sid=AAAA`, {}, 400, 'request/malformed'],
+    ['another protocol', 'GET', socketPath, { Upgrade: 'h2c' }, 400, 'request/malformed'],
+    ['another version', 'GET', socketPath, { 'Sec-WebSocket-Version': '8' }, 400, 'request/malformed'],
+    ['a bad key', 'GET', socketPath, { 'Sec-WebSocket-Key': 'short' }, 400, 'request/malformed'],
+    ['a body elsewhere', 'POST', '/api/rooms', {}, 400, 'request/malformed'],
+  ]
+  it.each(refusedUpgrades)('refuses an upgrade with %s, with the security headers', async (...refused) => {
+    const [, method, path, changes, status, code] = refused
+    const lines = Object.entries({ ...websocket, ...changes }).map(([name, value]) => `${name}: ${value}\r\n`)
+    const answer = await exchangeRaw(relay.url, `${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n`)
+    expect(answer.split(' ', 2)[1]).toBe(String(status))
+    expect(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')))).toMatchObject({ error: { code } })
+    expectSecurityHeaders(answer)
+    expect(answer.match(/HTTP\/1.1/g)).toHaveLength(1)
+  })
+
+  it('opens a WebSocket with the security headers, whatever subprotocol is offered', async () => {
+    const lines = Object.entries({ ...websocket, 'Sec-WebSocket-Protocol': ',,' })
+    const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')
+    const answer = await exchangeRaw(relay.url, `GET ${socketPath} HTTP/1.1\r\n${head}\r\n`, 300)
+    expect(answer).toMatch(/^HTTP\/1.1 101 /)
+    expectSecurityHeaders(answer)
+  })
+
+  it('answers a GET that offers another protocol as if it had not', async () => {
+    const offer = 'Host: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n'
+    for (const [path, body] of [
+      ['/healthz', '{"ok":true}'],
+      [modelPath, MODEL.toString('latin1')],
+    ]) {
+      const answer = await exchangeRaw(relay.url, `GET ${path} HTTP/1.1\r\n${offer}\r\n`)
+      expect(answer).toMatch(/^HTTP\/1.1 200 /)
+      expect(answer.slice(answer.indexOf('\r\n\r\n') + 4)).toBe(body)
+      expectSecurityHeaders(answer)
+    }
   })
 
   it('serves the page: index.html to be asked for each time, hashed assets for ever', async () => {
@@ -90,6 +166,72 @@ describe('the relay over HTTP', () => {
     expect(asset.headers.get('cache-control')).toBe('public, max-age=31536000, immutable')
     expect(asset.headers.get('content-type')).toBe('text/javascript; charset=utf-8')
     expect((await get('/worker.js')).headers.get('cache-control')).toBe('no-cache')
+  })
+
+  it('compresses the page as the browser asks, and only the page', async () => {
+    const ask = (path: string, coding: string, headers: Record<string, string> = {}) =>
+      rawGet(new URL(path, relay.url), { 'Accept-Encoding': coding, ...headers })
+    const script = '/assets/long-4d5e6f.js'
+    const plain = await ask(script, 'identity')
+    expect(plain.headers).toMatchObject({ vary: 'Accept-Encoding', 'content-length': String(SCRIPT.length) })
+    expect(plain.headers['content-encoding']).toBeUndefined()
+    expect(plain.body.toString()).toBe(SCRIPT)
+    const etags = new Set([plain.headers.etag])
+    for (const [accepted, coding, decompress] of [
+      ['gzip, deflate', 'gzip', gunzipSync],
+      ['gzip, deflate, br, zstd', 'br', brotliDecompressSync],
+    ] as const) {
+      const answer = await ask(script, accepted)
+      expect(answer.status).toBe(200)
+      expect(answer.headers).toMatchObject({
+        'content-encoding': coding,
+        vary: 'Accept-Encoding',
+        'content-type': 'text/javascript; charset=utf-8',
+        'cache-control': 'public, max-age=31536000, immutable',
+        'content-length': String(answer.body.byteLength),
+        'content-security-policy': SECURITY_HEADERS['Content-Security-Policy'],
+      })
+      expect(answer.body.byteLength).toBeLessThan(SCRIPT.length / 10)
+      expect(decompress(answer.body).toString()).toBe(SCRIPT)
+      const { etag } = answer.headers
+      etags.add(etag)
+      const again = await ask(script, accepted, { 'If-None-Match': etag! })
+      expect([again.status, again.headers.etag, again.headers.vary]).toEqual([304, etag, 'Accept-Encoding'])
+      expect(again.headers['content-encoding']).toBeUndefined()
+      // Another coding's tag names other bytes.
+      expect((await ask(script, 'identity', { 'If-None-Match': etag! })).status).toBe(200)
+      const head = await rawGet(new URL(script, relay.url), { 'Accept-Encoding': accepted }, 'HEAD')
+      expect(head.headers['content-length']).toBe(answer.headers['content-length'])
+      expect(head.body.byteLength).toBe(0)
+      // A range is one of the file itself, and its tag the file's.
+      const part = await ask(script, accepted, { Range: 'bytes=2-5' })
+      expect([part.status, part.headers['content-encoding'], part.headers.etag]).toEqual([
+        206,
+        undefined,
+        plain.headers.etag,
+      ])
+      expect(part.body.toString()).toBe(SCRIPT.slice(2, 6))
+      const mixed = await ask(script, accepted, { Range: 'bytes=2-5', 'If-Range': etag! })
+      expect([mixed.status, mixed.body.toString()]).toEqual([200, SCRIPT])
+    }
+    expect(etags.size).toBe(3)
+    for (const path of ['/', modelPath, '/healthz', '/assets/photo-7a8b9c.png']) {
+      const { status, headers } = await ask(path, 'gzip, br')
+      expect([status, headers['content-encoding']], path).toEqual([200, undefined])
+    }
+    expect((await ask('/assets/none.js', 'br')).headers['content-encoding']).toBeUndefined()
+  })
+
+  it('sends what a file holds now, not what was compressed before', async () => {
+    const path = join(folder.path, 'page', 'notes.txt')
+    const ask = async () =>
+      gunzipSync(
+        (await rawGet(new URL('/notes.txt', relay.url), { 'Accept-Encoding': 'gzip' })).body,
+      ).toString()
+    await writeFile(path, 'old '.repeat(1000))
+    expect(await ask()).toBe('old '.repeat(1000))
+    await writeFile(path, 'new text '.repeat(1000))
+    expect(await ask()).toBe('new text '.repeat(1000))
   })
 
   it('serves model files whole and by range, immutable', async () => {

@@ -6,10 +6,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import * as v from 'valibot'
-import { type ErrorCode, ProtocolError, sentenceFor } from '../protocol/errors.ts'
+import { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
 import { roomName } from '../protocol/fields.ts'
 import { MAX_MANIFEST_BYTES } from '../protocol/limits.ts'
 import { type Manifest, parseManifest } from '../protocol/manifest.ts'
+import { sendError, sendJson } from './answers.ts'
+import { CompressedFiles } from './compression.ts'
 import { equalInConstantTime } from './identity.ts'
 import type { Room } from './room.ts'
 import { IMMUTABLE, REVALIDATE, sendFile } from './send-file.ts'
@@ -33,23 +35,6 @@ export interface HttpOptions {
   readonly log: Logger
 }
 
-/** HTTP status of each code that an HTTP answer can carry; the others are 500. */
-const STATUS: Partial<Record<ErrorCode, number>> = {
-  'host/token': 401,
-  'manifest/malformed': 400,
-  'request/malformed': 400,
-  'request/method': 405,
-  'request/not-found': 404,
-  'request/page-missing': 404,
-  'request/range': 416,
-  'request/too-large': 413,
-  'relay/stopping': 503,
-  'room/exists': 409,
-  'room/limit': 409,
-  'room/unknown': 404,
-  'room/unknown-base': 400,
-}
-
 /** One part of a path: no leading dot, so neither `..` nor hidden files; no NUL, slash or backslash. */
 const PLAIN_NAME = /^[A-Za-z0-9_@~+][A-Za-z0-9._@~+-]*$/
 
@@ -60,9 +45,10 @@ const VERSION_FILES = ['adapter_config.json', 'adapter_model.safetensors', 'vers
 
 /** What to call for each request; never throws. The security headers are already set (server.ts). */
 export function createHttpHandler(options: HttpOptions) {
+  const compressed = new CompressedFiles()
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     try {
-      await route(request, response, options)
+      await route(request, response, options, compressed)
     } catch (error) {
       answerError(error, request, response, options.log)
     }
@@ -73,6 +59,7 @@ async function route(
   request: IncomingMessage,
   response: ServerResponse,
   options: HttpOptions,
+  compressed: CompressedFiles,
 ): Promise<void> {
   const names = pathNames(request.url ?? '')
   const [area, ...rest] = names
@@ -89,7 +76,7 @@ async function route(
       return routeRooms(request, response, rest.slice(1), options)
     default:
       requireMethod(request, response, 'GET', 'HEAD')
-      return sendPage(request, response, names, options)
+      return sendPage(request, response, names, options, compressed)
   }
 }
 
@@ -118,13 +105,14 @@ async function sendPage(
   response: ServerResponse,
   names: readonly string[],
   { pageDir }: HttpOptions,
+  compressed: CompressedFiles,
 ): Promise<void> {
   const isPage = names.length === 0 || (names[0] === 'join' && names.length === 2)
   if (pageDir === null) throw new ProtocolError(isPage ? 'request/page-missing' : 'request/not-found')
   const path = isPage ? join(pageDir, 'index.html') : join(pageDir, ...names)
   const cacheControl = isHashedAsset(names) ? IMMUTABLE : REVALIDATE
   try {
-    await sendFile(request, response, { path, cacheControl })
+    await sendFile(request, response, { path, cacheControl, compressed })
   } catch (error) {
     if (isPage && error instanceof ProtocolError && error.code === 'request/not-found') {
       throw new ProtocolError('request/page-missing')
@@ -233,14 +221,6 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   }
 }
 
-function sendJson(response: ServerResponse, status: number, body: unknown): void {
-  const bytes = Buffer.from(JSON.stringify(body))
-  response.setHeader('Cache-Control', 'no-store')
-  response.setHeader('Content-Type', 'application/json; charset=utf-8')
-  response.setHeader('Content-Length', bytes.length)
-  response.writeHead(status).end(bytes)
-}
-
 function answerError(error: unknown, request: IncomingMessage, response: ServerResponse, log: Logger): void {
   const hungUp = (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE'
   const code: ErrorCode = error instanceof ProtocolError ? error.code : 'relay/internal'
@@ -254,6 +234,5 @@ function answerError(error: unknown, request: IncomingMessage, response: ServerR
   for (const name of ['ETag', 'Accept-Ranges', 'Content-Length']) response.removeHeader(name)
   // A body that nobody will read must not be taken for the next request.
   if (!request.complete) response.setHeader('Connection', 'close')
-  const message = error instanceof ProtocolError ? error.message : sentenceFor(code)
-  sendJson(response, STATUS[code] ?? 500, { error: { code, message } })
+  sendError(response, code, error instanceof ProtocolError ? error.message : undefined)
 }

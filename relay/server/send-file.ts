@@ -1,9 +1,13 @@
-/** Sends a file from disk as a stream: whole, by range, or not at all when the client has it (304). */
-import { open } from 'node:fs/promises'
+/**
+ * Sends a file from disk: as a stream, whole or by range; compressed where the caller allows it; or not at all when
+ * the client has it (304).
+ */
+import { type FileHandle, open } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { extname } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { ProtocolError } from '../protocol/errors.ts'
+import { type CompressedFiles, chooseCoding, isCompressible } from './compression.ts'
 import { parseRange } from './ranges.ts'
 
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
@@ -34,6 +38,8 @@ export interface SentFile {
   readonly cacheControl: string
   /** Quoted; where the name does not fix the content it is made from size and time. */
   readonly etag?: string
+  /** Given where the file may be sent compressed. */
+  readonly compressed?: CompressedFiles
 }
 
 /** Throws ProtocolError `request/not-found` (nothing sent yet) or `request/range` (Content-Range set). */
@@ -49,13 +55,28 @@ export async function sendFile(
   try {
     const found = await file.stat()
     if (!found.isFile()) throw new ProtocolError('request/not-found')
-    const etag = sent.etag ?? `"${found.size.toString(16)}-${Math.trunc(found.mtimeMs).toString(16)}"`
+    const mayCompress = sent.compressed !== undefined && isCompressible(sent.path, found.size)
+    if (mayCompress) response.setHeader('Vary', 'Accept-Encoding')
+    // A range counts bytes of the file itself.
+    const isWhole = request.headers.range === undefined
+    const coding = mayCompress && isWhole ? chooseCoding(request.headers['accept-encoding']) : null
+    const plainEtag = sent.etag ?? `"${found.size.toString(16)}-${Math.trunc(found.mtimeMs).toString(16)}"`
+    // A strong tag names bytes, and those differ by coding.
+    const etag = coding === null ? plainEtag : plainEtag.replace(/"$/, `-${coding}"`)
     response.setHeader('ETag', etag)
     response.setHeader('Cache-Control', sent.cacheControl)
     response.setHeader('Accept-Ranges', 'bytes')
     response.setHeader('Content-Type', CONTENT_TYPES[extname(sent.path)] ?? 'application/octet-stream')
     if (matches(request.headers['if-none-match'], etag)) {
       response.writeHead(304).end()
+      return
+    }
+    if (coding !== null) {
+      const read = () => readWhole(file, found.size)
+      const bytes = await sent.compressed!.get(`${sent.path} ${plainEtag}`, coding, read)
+      response.setHeader('Content-Encoding', coding)
+      response.setHeader('Content-Length', bytes.byteLength)
+      response.writeHead(200).end(request.method === 'HEAD' ? undefined : bytes)
       return
     }
     // A range of another version of the file would be glued to the wrong beginning.
@@ -78,6 +99,13 @@ export async function sendFile(
   } finally {
     await file.close()
   }
+}
+
+async function readWhole(file: FileHandle, fileBytes: number): Promise<Uint8Array> {
+  const bytes = await file.readFile()
+  // Replaced under our hands: the tag already sent would name other bytes.
+  if (bytes.byteLength !== fileBytes) throw new Error('a file changed while it was read')
+  return bytes
 }
 
 function matches(ifNoneMatch: string | undefined, etag: string): boolean {

@@ -6,7 +6,6 @@ import { createServer, type Server as HttpServer } from 'node:http'
 import { createServer as createTlsServer, type Server as HttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import pino, { type Logger } from 'pino'
-import type { Server as SocketServer } from 'socket.io'
 import { ProtocolError } from '../protocol/errors.ts'
 import { type Manifest, parseManifest } from '../protocol/manifest.ts'
 import type { FileSystem } from '../store/file-system.ts'
@@ -17,7 +16,7 @@ import { createHttpHandler, type ServedModel } from './http.ts'
 import { createHostToken, ParticipantTokens } from './identity.ts'
 import { JobThread } from './job-thread.ts'
 import { Room } from './room.ts'
-import { attachSockets } from './sockets.ts'
+import { attachSockets, type Sockets } from './sockets.ts'
 
 export interface RelayOptions {
   readonly dataDir: string
@@ -82,7 +81,7 @@ class RunningRelay implements Relay {
   readonly #inspecting = new JobThread()
   readonly #merging = new JobThread()
   readonly #http: HttpServer | HttpsServer
-  readonly #sockets: SocketServer
+  readonly #sockets: Sockets
   #closing: Promise<void> | undefined
 
   constructor(options: RelayOptions, store: RelayStore, log: Logger) {
@@ -158,10 +157,7 @@ class RunningRelay implements Relay {
 
   async #close(): Promise<void> {
     await Promise.all([...this.#rooms.values()].map((room) => room.answered()))
-    await new Promise<void>((resolve) => {
-      void this.#sockets.close(() => resolve())
-      this.#http.closeAllConnections()
-    })
+    await this.#sockets.close()
     await Promise.all([this.#inspecting.close(), this.#merging.close()])
     await Promise.all([...this.#rooms.values()].map((room) => room.settled()))
     this.#store.close()
@@ -182,8 +178,8 @@ class RunningRelay implements Relay {
       inspecting: this.#inspecting,
       merging: this.#merging,
       listener: {
-        status: (status) => this.#sockets.to(name).emit('status', status),
-        published: (version) => this.#sockets.to(name).emit('published', version),
+        status: (status) => this.#sockets.server.to(name).emit('status', status),
+        published: (version) => this.#sockets.server.to(name).emit('published', version),
       },
       log: this.#log,
     })

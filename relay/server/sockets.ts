@@ -11,6 +11,7 @@ import { JOIN_TIMEOUT_MS, MAX_MESSAGE_BYTES, MAX_PENDING_MESSAGES, MAX_SOCKETS }
 import { type ClientMessage, parseClientMessage, type Refusal } from '../protocol/messages.ts'
 import { SECURITY_HEADERS } from './headers.ts'
 import { OffsetError, type Room } from './room.ts'
+import { routeUpgrades, SOCKET_PATH } from './upgrades.ts'
 
 export interface SocketOptions {
   readonly http: HttpServer | HttpsServer
@@ -28,7 +29,13 @@ interface Joined {
 
 type Ack = (answer: unknown) => void
 
-export function attachSockets(options: SocketOptions): Server {
+export interface Sockets {
+  readonly server: Server
+  /** Ends every connection; resolves when the HTTP server has closed. */
+  close(): Promise<void>
+}
+
+export function attachSockets(options: SocketOptions): Sockets {
   const { http, log } = options
   const server = new Server(http, {
     // Long polling would be a second way in with other limits; every browser that trains speaks WebSocket.
@@ -38,11 +45,16 @@ export function attachSockets(options: SocketOptions): Server {
     perMessageDeflate: false,
     httpCompression: false,
     serveClient: false,
-    allowRequest: (request, decide) => {
+    path: SOCKET_PATH,
+  })
+  const endAnswers = routeUpgrades({
+    http,
+    refusal(request) {
       const refused = refusal(request, options.allowedOrigins, server)
       if (refused) log.warn({ code: refused }, 'connection refused')
-      decide(refused, !refused)
+      return refused
     },
+    accept: (request, socket, head) => server.engine.handleUpgrade(request, socket, head),
   })
   server.engine.on('headers', (headers: Record<string, string>) => Object.assign(headers, SECURITY_HEADERS))
   /** By room and participant: the newest socket is the one that counts. */
@@ -115,7 +127,15 @@ export function attachSockets(options: SocketOptions): Server {
       room.leave(participant)
     })
   })
-  return server
+  return {
+    server,
+    async close() {
+      endAnswers()
+      const closed = server.close()
+      http.closeAllConnections()
+      await closed
+    },
+  }
 }
 
 /** A WebSocket is not bound by the same-origin policy, so the relay looks at who asks. */
@@ -124,7 +144,8 @@ function refusal(request: IncomingMessage, allowed: readonly string[], server: S
   const { origin, host } = request.headers
   // Programs outside a browser send no origin.
   if (origin === undefined || allowed.includes(origin)) return null
-  return URL.canParse(origin) && new URL(origin).host === host ? null : 'join/origin'
+  const isOwn = URL.canParse(origin) && new URL(origin).origin === origin && new URL(origin).host === host
+  return isOwn ? null : 'join/origin'
 }
 
 function dismiss(socket: Socket, code: ErrorCode): void {
