@@ -140,3 +140,8 @@ export function softwareWebGpuFlags(): string[] {
     ...(isRoot() ? ['--no-sandbox'] : []),
   ]
 }
+
+/** The same for WebGL, which Chromium otherwise no longer gives to pages on a machine without a GPU. */
+export function softwareWebGlFlags(): string[] {
+  return ['--use-angle=swiftshader', '--enable-unsafe-swiftshader']
+}

@@ -5,16 +5,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type LoadedModel, loadModel } from '../catalog/load.ts'
 import { expectWithin } from '../testing/close.ts'
-import { fixtureAdapter, fixtureBytes, fixtureJson, fixtureTensors, modelFiles } from '../testing/fixtures.ts'
-import {
-  examplesOf,
-  expectAdapter,
-  expectGradients,
-  lossAndGradients,
-  states,
-  tenSteps,
-} from '../testing/llama.ts'
+import { fixtureBytes, fixtureJson, fixtures } from '../testing/fixtures.ts'
+import { tinyCases } from '../testing/llama-fixtures.ts'
 import { onEveryExecutor } from '../testing/on-every-engine.ts'
+import { expectHeld } from '../testing/tolerances.ts'
 import { readDocuments } from '../training/documents.ts'
 import { evaluate } from '../training/trainer.ts'
 import { windows } from '../training/windows.ts'
@@ -23,64 +17,18 @@ import { generate } from './generate.ts'
 const PATIENCE_MS = 240_000
 
 onEveryExecutor('the embedded model', (engine, { backend, label }) => {
-  const forward = fixtureTensors('tiny/forward.safetensors')
-  const run = fixtureJson('tiny/train.json')
-  const ids = forward('input_ids')
-  const examples = examplesOf(ids, ids, 2)
-  const shape = { batch: 2, tokens: 48 }
   let loaded: LoadedModel
 
-  beforeAll(async () => {
-    loaded = await loadModel(engine(), modelFiles('tiny'))
+  beforeAll(() => {
+    loaded = loadModel(engine(), fixtures.modelFiles('tiny'))
   })
 
   afterAll(() => loaded.dispose())
 
-  it(
-    'logits',
-    async () => {
-      const { logits } = await states(loaded.model, ids, { batch: 2, tokens: 49 }, null)
-      expectWithin(logits, forward('logits'), 1e-4, 'logits')
-    },
-    PATIENCE_MS,
-  )
-
-  it(
-    'loss and gradients of every A and B',
-    async () => {
-      const adapter = fixtureAdapter('tiny/lora')
-      const { loss, gradients } = await lossAndGradients(loaded.model, examples, shape, adapter)
-      expectWithin([loss], [run.loraLoss], 1e-5, 'loss')
-      expectGradients(gradients, fixtureTensors('tiny/lora/gradients.safetensors'), adapter)
-    },
-    PATIENCE_MS,
-  )
-
-  it(
-    'ten AdamW steps',
-    async () => {
-      const found = await tenSteps(loaded.model, examples, shape, fixtureAdapter('tiny/train/start'), {
-        learningRate: run.lr,
-        beta1: run.betas[0],
-        beta2: run.betas[1],
-        epsilon: run.eps,
-        weightDecay: run.weightDecay,
-        maxNorm: run.clip,
-      })
-      const of = (name: 'loss' | 'gradNorm') => run.steps.map((step: Record<string, number>) => step[name])
-      expectWithin(
-        found.readings.map(({ loss }) => loss),
-        of('loss'),
-        1e-3,
-        'losses',
-      )
-      expectWithin(
-        found.readings.map(({ gradientNorm }) => gradientNorm),
-        of('gradNorm'),
-        1e-3,
-        'gradient norms',
-      )
-      expectAdapter(found.adapter, fixtureAdapter('tiny/train/end'), 2e-3)
+  it.each(Object.entries(tinyCases()))(
+    '%s',
+    async (_, run) => {
+      expectHeld(await run({ model: loaded.model, fixtures }))
     },
     PATIENCE_MS,
   )

@@ -1,6 +1,5 @@
 /** What the fixtures' tests ask of a Llama: its states, losses, gradients and ten training steps. */
-import { expect } from 'vitest'
-import { type Adapter, loraA, loraB } from '../adapters/adapter.ts'
+import type { Adapter } from '../adapters/adapter.ts'
 import type { LlamaModel } from '../llama/model.ts'
 import { placeAdapter, readAdapter } from '../training/engine-adapter.ts'
 import type { BatchShape, EngineAdapter } from '../training/model.ts'
@@ -8,10 +7,6 @@ import type { Recipe } from '../training/recipe.ts'
 import { hyperParameters } from '../training/schedule.ts'
 import { meanLoss, TrainingStep } from '../training/step.ts'
 import type { TextExample } from '../training/windows.ts'
-import { expectNear, expectWithin } from './close.ts'
-
-/** Of the tensor's largest entry: the fixtures' own tolerance. */
-const GRADIENT = 1e-4
 
 /** Rows of ids cut into examples: a target that is -100 does not count. */
 export function examplesOf(ids: Float32Array, labels: Float32Array, rows: number): TextExample[] {
@@ -117,21 +112,4 @@ export async function tenSteps(
   step.dispose()
   placed.parameters.dispose()
   return { readings, lossAfter: loss, adapter }
-}
-
-export function expectAdapter(found: Adapter, expected: Adapter, tolerance: number): void {
-  expect([...found.modules.keys()]).toEqual([...expected.modules.keys()])
-  for (const [name, factors] of expected.modules) {
-    expectWithin(found.modules.get(name)!.a, factors.a, tolerance, loraA(name))
-    expectWithin(found.modules.get(name)!.b, factors.b, tolerance, loraB(name))
-  }
-}
-
-export function expectGradients(
-  found: ReadonlyMap<string, Float32Array>,
-  expected: (name: string) => Float32Array,
-  adapter: Adapter,
-): void {
-  expect(found.size).toBe(2 * adapter.modules.size)
-  for (const [name, gradient] of found) expectNear(gradient, expected(name), GRADIENT, name)
 }

@@ -1,0 +1,26 @@
+/** How near a Llama must come to the fixtures, by the fixtures' READMEs. */
+import { expect } from 'vitest'
+import type { Comparison, Quantity } from './llama-fixtures.ts'
+
+/** Absolute; of gradients in parts of the tensor's largest entry. */
+const TOLERANCES: Readonly<Record<Quantity, number>> = {
+  'hidden states': 1e-4,
+  logits: 1e-4,
+  // Two roundings apart: of the merged weights and of the product with them.
+  'merged logits': 2e-4,
+  'counted targets': 0,
+  'token losses': 1e-4,
+  loss: 1e-5,
+  gradient: 1e-4,
+  'training loss': 1e-3,
+  'gradient norm': 1e-3,
+  'final adapter': 2e-3,
+}
+
+/** Every comparison of a case within its tolerance, and not none. */
+export function expectHeld(comparisons: readonly Comparison[]): void {
+  expect(comparisons.length, 'comparisons made').toBeGreaterThan(0)
+  for (const { quantity, name, error } of comparisons) {
+    expect(error, `${quantity}, ${name}`).toBeLessThanOrEqual(TOLERANCES[quantity])
+  }
+}
