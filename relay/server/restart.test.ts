@@ -50,7 +50,7 @@ describe('a relay that comes back', () => {
     await folder[Symbol.asyncDispose]()
   })
   const spawned = async (dataDir: string, environment?: NodeJS.ProcessEnv) => {
-    const relay = await spawnRelay(dataDir, environment)
+    const relay = await spawnRelay(dataDir, { environment })
     processes.push(relay)
     return relay
   }

@@ -166,7 +166,7 @@ export class Room {
       if (this.#closed) throw new ProtocolError('room/closed')
       if (bytes > limits.updateBytes) throw new ProtocolError('upload/too-large')
       if (examples !== undefined && examples > limits.examples) throw new ProtocolError('update/examples')
-      const known = this.store.acceptKnown(participant, digest)
+      const known = await this.store.acceptKnown(participant, digest)
       if (known) return { ok: true, offset: known.bytes, receipt: known }
       if (this.store.contributions() >= limits.contributions) throw new ProtocolError('room/full')
       const isIdle = (other: string) => !this.#connected.has(other)

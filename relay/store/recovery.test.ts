@@ -29,6 +29,22 @@ describe('a data folder', () => {
     return room.accept(participantOf(seed), inspect)
   }
 
+  it('keeps nothing unfinished of a participant whose update another one has sent meanwhile', async () => {
+    const store = await open()
+    const room = await store.createRoom(manifest)
+    const update = testUpdate(manifest, 'same')
+    const late = participantOf('late')
+    await room.begin(late, digestOf(update), update.byteLength, () => false)
+    await room.append(late, update.slice(0, 300))
+    const receipt = await upload(room, 'same')
+    expect(await room.acceptKnown(late, digestOf(update))).toEqual({ ...receipt, participant: late })
+    expect(room.openUpload(late)).toBeNull()
+    expect(await readdir(roomFolder('open'))).toEqual([])
+    expect(room.contributions()).toBe(1)
+    expect(await room.acceptKnown(late, digestOfText('unknown'))).toBeNull()
+    store.close()
+  })
+
   it('recovers rooms, updates, receipts, versions, open uploads and the token key', async () => {
     const before = await open()
     const room = await before.createRoom(manifest)

@@ -221,10 +221,13 @@ export class RoomStore {
   }
 
   /** The set of updates is by digest: one that is already in gives its sender a receipt without its bytes. */
-  acceptKnown(participant: string, digest: Digest): Receipt | null {
+  async acceptKnown(participant: string, digest: Digest): Promise<Receipt | null> {
     if (!this.#ledger.hasUpdate(this.room, digest)) return null
     const known = this.updates().find((update) => update.digest === digest)!
-    return this.#ledger.accept(this.manifest, participant, known, this.#now().toISOString())
+    const receipt = this.#ledger.accept(this.manifest, participant, known, this.#now().toISOString())
+    // Bytes of it (or of another update) that this participant had sent are of no use any more.
+    await this.drop(participant)
+    return receipt
   }
 
   /** Writes the files of a version that is new, durably, and then enters it in the ledger. */
