@@ -1,7 +1,6 @@
 /** The reference fixtures and the embedded model, read from the disk. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Adapter } from '../adapters/adapter.ts'
 import { type FixtureModel, FixtureSet } from './fixture-set.ts'
 
 export const MODELS_FOLDER = join(import.meta.dirname, '..')
@@ -13,13 +12,9 @@ export const fixtures = new FixtureSet((path) => {
 
 export const fixtureBytes = (path: string): Uint8Array => fixtures.bytes(path)
 
-export const fixtureText = (path: string): string => fixtures.text(path)
-
 // biome-ignore lint/suspicious/noExplicitAny: each fixture's README says what it holds
 export const fixtureJson = (path: string): any => fixtures.json(path)
 
 export const fixtureTensors = (path: string) => fixtures.tensors(path)
-
-export const fixtureAdapter = (folder: string): Adapter => fixtures.adapter(folder)
 
 export const modelFiles = (model: FixtureModel) => fixtures.modelFiles(model)
