@@ -72,6 +72,8 @@ const SENTENCES = {
   'host/token': 'Only the host may do this: send the token that the relay printed when it started.',
   'request/not-found': 'There is nothing at this address; check the link.',
   'request/method': 'This address does not take that kind of request; see docs/protocol.md.',
+  'request/expectation':
+    'The request expects what this relay does not do; send it without its Expect header.',
   'request/malformed': 'The request is not what this address takes; see docs/protocol.md.',
   'request/too-large': 'The request is larger than this address takes.',
   'request/range': 'The requested range lies outside the file.',

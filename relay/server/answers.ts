@@ -8,6 +8,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   'join/origin': 403,
   'join/too-many': 503,
   'manifest/malformed': 400,
+  'request/expectation': 417,
   'request/malformed': 400,
   'request/method': 405,
   'request/not-found': 404,

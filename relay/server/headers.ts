@@ -6,7 +6,7 @@
  * own origin and nobody else. `blob:` in script-src and worker-src is what threaded wasm starts its workers from;
  * without it they hang silently.
  */
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 
 export const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
@@ -40,4 +40,9 @@ export function securityHeaderLines(): string {
   return Object.entries(SECURITY_HEADERS)
     .map(([name, value]) => `${name}: ${value}\r\n`)
     .join('')
+}
+
+/** RFC 9112, section 3.2: from HTTP/1.1 on a request names the host it is for. */
+export function hasHost({ headers, httpVersion }: IncomingMessage): boolean {
+  return headers.host !== undefined || httpVersion === '1.0'
 }

@@ -97,6 +97,14 @@ describe('the relay over HTTP', () => {
         expect(answer.headers.get(name), `${name} of ${answer.url}`).toBe(value)
       }
     }
+    for (const [lines, status] of [
+      ['Connection: close\r\n', 400],
+      ['Host: x\r\nConnection: close\r\nExpect: a miracle\r\n', 417],
+    ] as const) {
+      const answer = await exchangeRaw(relay.url, `GET /healthz HTTP/1.1\r\n${lines}\r\n`)
+      expect(answer.split(' ', 2)[1]).toBe(String(status))
+      expectSecurityHeaders(answer)
+    }
     const toGarbage = await exchangeRaw(relay.url, 'this is not HTTP\r\n\r\n')
     expect(toGarbage).toMatch(/^HTTP\/1.1 400 /)
     expectSecurityHeaders(toGarbage)
@@ -137,7 +145,7 @@ describe('the relay over HTTP', () => {
   it('opens a WebSocket with the security headers, whatever subprotocol is offered', async () => {
     const lines = Object.entries({ ...websocket, 'Sec-WebSocket-Protocol': ',,' })
     const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')
-    const answer = await exchangeRaw(relay.url, `GET ${socketPath} HTTP/1.1\r\n${head}\r\n`, 300)
+    const answer = await exchangeRaw(relay.url, `GET ${socketPath} HTTP/1.1\r\n${head}\r\n`, { limitMs: 300 })
     expect(answer).toMatch(/^HTTP\/1.1 101 /)
     expectSecurityHeaders(answer)
   })

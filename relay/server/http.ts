@@ -12,6 +12,7 @@ import { MAX_MANIFEST_BYTES } from '../protocol/limits.ts'
 import { type Manifest, parseManifest } from '../protocol/manifest.ts'
 import { sendError, sendJson } from './answers.ts'
 import { CompressedFiles } from './compression.ts'
+import { hasHost } from './headers.ts'
 import { equalInConstantTime } from './identity.ts'
 import type { Room } from './room.ts'
 import { IMMUTABLE, REVALIDATE, sendFile } from './send-file.ts'
@@ -61,6 +62,7 @@ async function route(
   options: HttpOptions,
   compressed: CompressedFiles,
 ): Promise<void> {
+  if (!hasHost(request)) throw new ProtocolError('request/malformed')
   const names = pathNames(request.url ?? '')
   const [area, ...rest] = names
   switch (area) {

@@ -11,6 +11,7 @@ import { type Manifest, parseManifest } from '../protocol/manifest.ts'
 import type { FileSystem } from '../store/file-system.ts'
 import { RelayStore } from '../store/relay-store.ts'
 import type { RoomStore } from '../store/room-store.ts'
+import { sendError } from './answers.ts'
 import { applySecurityHeaders, securityHeaderLines } from './headers.ts'
 import { createHttpHandler, type ServedModel } from './http.ts'
 import { createHostToken, ParticipantTokens } from './identity.ts'
@@ -100,7 +101,16 @@ class RunningRelay implements Relay {
       createRoom: (manifest) => this.#createRoom(manifest),
       log,
     })
-    this.#http = options.tls ? createTlsServer(options.tls, handler) : createServer(handler)
+    // Node would answer these two by itself, without the headers: http.ts and upgrades.ts ask for the Host.
+    const http = { requireHostHeader: false }
+    this.#http = options.tls
+      ? createTlsServer({ ...options.tls, ...http }, handler)
+      : createServer(http, handler)
+    this.#http.on('checkExpectation', (_, response) => {
+      applySecurityHeaders(response)
+      response.setHeader('Connection', 'close')
+      sendError(response, 'request/expectation')
+    })
     this.#sockets = attachSockets({
       http: this.#http,
       findRoom,

@@ -10,7 +10,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { ErrorCode } from '../protocol/errors.ts'
 import { sendError } from './answers.ts'
-import { applySecurityHeaders } from './headers.ts'
+import { applySecurityHeaders, hasHost } from './headers.ts'
 
 export const SOCKET_PATH = '/socket.io/'
 
@@ -53,7 +53,8 @@ export function routeUpgrades({ http, refusal, accept }: UpgradeOptions): () => 
 }
 
 /** Everything that engine.io and ws ask of an opening handshake (RFC 6455, section 4.2.1). */
-function handshakeError({ method, url = '', headers }: IncomingMessage): ErrorCode | null {
+function handshakeError(request: IncomingMessage): ErrorCode | null {
+  const { method, url = '', headers } = request
   if (method !== 'GET') return 'request/method'
   const queryStart = url.indexOf('?')
   const query = new URLSearchParams(queryStart < 0 ? '' : url.slice(queryStart))
@@ -65,6 +66,7 @@ function handshakeError({ method, url = '', headers }: IncomingMessage): ErrorCo
     has('transport', 'websocket') &&
     has('EIO', '4') &&
     !query.has('sid') &&
+    hasHost(request) &&
     headers.upgrade?.toLowerCase() === 'websocket' &&
     headers['sec-websocket-version'] === '13' &&
     /^[+/0-9A-Za-z]{22}==$/.test(headers['sec-websocket-key'] ?? '')

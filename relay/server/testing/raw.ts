@@ -10,18 +10,22 @@ export function openRaw(relayUrl: string): Promise<Socket> {
   })
 }
 
-/** Sends the bytes and returns what came back until the other side closed (or `limitMs` passed). */
+/**
+ * Sends the bytes and returns what came back until the other side closed (or `limitMs` passed). `isLast` says that
+ * nothing more will come, upon which the other side closes after its answer.
+ */
 export async function exchangeRaw(
   relayUrl: string,
   bytes: string | Uint8Array,
-  limitMs = 3000,
+  { limitMs = 3000, isLast = false } = {},
 ): Promise<string> {
   const socket = await openRaw(relayUrl)
   const answer: Buffer[] = []
   socket.on('data', (part) => answer.push(part))
   // A relay that hangs up while we still write is one of the right answers.
   socket.on('error', () => {})
-  socket.write(bytes)
+  if (isLast) socket.end(bytes)
+  else socket.write(bytes)
   await closed(socket, limitMs)
   return Buffer.concat(answer).toString('latin1')
 }
