@@ -64,12 +64,12 @@ describe('wrong usage is exit 2 and one sentence', () => {
     [
       'a strategy that is not there',
       ['merge', '--strategy', 'best', '--out', 'x', 'y'],
-      /florist, fedit, not "best"/,
+      /florist, fedit, stack, .*, ffa, not "best"/,
     ],
     [
       'an option of another strategy',
-      ['merge', '--strategy', 'fedit', '--tau', '0.5', '--out', 'x', 'y'],
-      /--tau belongs to/,
+      ['merge', '--strategy', 'fedit', '--density', '0.5', '--out', 'x', 'y'],
+      /--density belongs to --strategy ties or dare/,
     ],
     [
       'too few weights',

@@ -1,23 +1,19 @@
 /** `merge`: one adapter out of several, by the relay's own strategies, without a relay. */
-import { DEFAULT_TAU, mergeAdapters } from '../../aggregation/index.ts'
+import { mergeAdapters } from '../../aggregation/index.ts'
 import { type Arguments, parseNumber } from '../args.ts'
 import type { Command } from '../command.ts'
 import { UsageError } from '../errors.ts'
 import { baseModelName, readAdapterFolder, writeAdapterFolder } from '../files.ts'
 import { bytes } from '../format.ts'
-import { strategyOf } from '../strategy-option.ts'
+import { STRATEGIES_IN_WORDS, strategyOf, strategyOptions } from '../strategy-option.ts'
+
+const NAMES = { rank: 'rank', seed: 'seed' }
 
 export const command: Command = {
   usage: '[--strategy S] --out DIR [--weights n1,n2,…] ADAPTER_DIR…',
-  about:
-    'Merges PEFT adapters of one base model into one. florist keeps the exact weighted mean of their\ndeltas, fedit averages their factors.',
+  about: `Merges PEFT adapters of one base model into one.\n${STRATEGIES_IN_WORDS}\nffa averages B of adapters that share A.`,
   options: {
-    strategy: { type: 'string', value: 'S', help: 'florist (default) or fedit' },
-    tau: {
-      type: 'string',
-      value: 'SHARE',
-      help: `florist: share of the energy to keep, default ${DEFAULT_TAU}`,
-    },
+    ...strategyOptions(NAMES),
     out: { type: 'string', value: 'DIR', help: 'folder to write the merged adapter to' },
     weights: {
       type: 'string',
@@ -29,7 +25,7 @@ export const command: Command = {
     const out = args.needed('out', 'name the folder for the merged adapter')
     const folders = args.positionals
     if (folders.length === 0) throw new UsageError('Name at least one adapter folder.')
-    const strategy = strategyOf(args)
+    const strategy = strategyOf(args, NAMES)
     const weights = weightsOf(args, folders.length)
     const adapters = []
     for (const folder of folders) adapters.push(await readAdapterFolder(folder))
