@@ -134,4 +134,5 @@ export {
 export { MergeError, type MergeErrorCode } from './errors.ts'
 export { FedItAccumulator } from './fedit.ts'
 export { DEFAULT_TAU } from './florist.ts'
+export { scaledAdapter } from './publish.ts'
 export type { StrategyChoice, StrategyId } from './strategies.ts'

@@ -20,6 +20,11 @@ export function publish(choice: StrategyChoice, modules: Iterable<LoraFactors>, 
   return { modules: published }
 }
 
+/** A whole adapter times lambda, by its B. */
+export const scaledAdapter = ({ modules }: Adapter, lambda: number): Adapter => ({
+  modules: new Map([...modules].map(([name, factors]) => [name, scaled(factors, lambda)])),
+})
+
 function scaled(factors: LoraFactors, lambda: number): LoraFactors {
   return lambda === 1 ? factors : { ...factors, b: factors.b.map((value) => lambda * value) }
 }

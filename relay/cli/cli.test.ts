@@ -72,6 +72,11 @@ describe('wrong usage is exit 2 and one sentence', () => {
       ['merge', '--strategy', 'fedit', '--density', '0.5', '--out', 'x', 'y'],
       /--density belongs to --strategy ties or dare/,
     ],
+    [
+      'a scale that is also searched',
+      ['merge', '--evaluate', 'x', '--lambda', '2', '--out', 'x', 'y'],
+      /give one of the two/,
+    ],
     ['a rank for svd', ['merge', '--strategy', 'svd', '--out', 'x', 'y'], /svd needs --rank/],
     ['a clip that is none', ['merge', '--clip', 'mean', '--out', 'x', 'y'], /--clip takes .*"mean"/],
     [
@@ -390,6 +395,29 @@ describe('a round without a browser', () => {
     // Through the PEFT files and back: the same numbers.
     expect(measured.answer.loss).toBeCloseTo(own, 5)
     expect(measured.answer.perplexity).toBeCloseTo(Math.exp(measured.answer.loss), 6)
+
+    // Three steps fall short of what the text has to teach: a larger scale predicts it better.
+    const heldOut = path.join(folder, 'other-notes.txt')
+    writeFileSync(heldOut, readFileSync(sample('carroll'), 'utf8').slice(4000, 4600))
+    const options = ['--length', '32', '--backend', 'wasm']
+    const scaled = path.join(folder, 'scaled')
+    const search = await runJson(
+      'merge',
+      '--evaluate',
+      heldOut,
+      '--tau',
+      '1',
+      '--out',
+      scaled,
+      ...options,
+      out,
+    )
+    expect(search.status).toBe(0)
+    expect(search.answer.lambda).toBeGreaterThan(1)
+    const one = search.answer.measured.find(({ scale }: { scale: number }) => scale === 1)
+    expect(search.answer.loss).toBeLessThan(one.loss)
+    const evaluated = await runJson('eval', '--data', heldOut, '--adapter', scaled, ...options)
+    expect(evaluated.answer.loss).toBeCloseTo(search.answer.loss, 5)
 
     const generated = await runJson(
       'generate',
