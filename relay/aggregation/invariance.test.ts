@@ -257,6 +257,25 @@ describe('limits', () => {
       )
   })
 
+  it('entries as large as the last one kept stay, so that none is preferred', () => {
+    const change = new Map(
+      [...initial.modules.values()].flatMap(({ name, a, b }) => [
+        [loraA(name), a.map((value) => 0.5 - value)] as const, // A becomes 0.5 throughout
+        [loraB(name), b.map(() => 1)] as const,
+      ]),
+    )
+    const { modules } = merge({ id: 'ties', density: 0.1 }, [{ ...good, change }]).adapter
+    const { a, b, rank } = modules.get('tall')!
+    expect(rank).toBe(3)
+    // alpha / rank is 2: every entry of the delta is 2 (0.5 + 0.5), and one factor is the identity.
+    for (const value of b) expect(Math.abs(value - 2)).toBeLessThan(1e-6)
+    expect([...a]).toEqual([1, 0, 0, 0, 1, 0, 0, 0, 1])
+    const { rank: none } = merge({ id: 'ties', density: 1e-6 }, [{ ...good, change }]).adapter.modules.get(
+      'tall',
+    )!
+    expect(none).toBe(1)
+  })
+
   it('updates that change nothing merge into a rank of one and zeros', () => {
     const still = {
       ...good,

@@ -30,7 +30,11 @@ export interface OptionNames {
 }
 
 export const strategyOptions = ({ rank, seed }: OptionNames): OptionSpecs => ({
-  strategy: { type: 'string', value: 'S', help: 'how to merge: florist (default) or another, listed above' },
+  strategy: {
+    type: 'string',
+    value: 'S',
+    help: `how to merge: ${ROOM_STRATEGIES.join(', ')}; default florist`,
+  },
   [rank]: { type: 'string', value: 'R', help: 'any strategy: publish no higher rank; svd needs it' },
   tau: {
     type: 'string',
@@ -61,9 +65,9 @@ export const strategyOptions = ({ rank, seed }: OptionNames): OptionSpecs => ({
   },
 })
 
-/** One line each for the help. */
-export const STRATEGIES_IN_WORDS = `Strategies: florist, svd, stack, task publish the weighted mean of the deltas; fedit averages factors;
-ties, dare keep part of each delta; median, trimmed-mean, rfa withstand a minority of bad ones.`
+/** For the help of a command. */
+export const STRATEGIES_IN_WORDS = `florist, svd, stack and task publish the weighted mean of the deltas, fedit averages factors, ties and dare
+keep part of each delta; median, trimmed-mean and rfa withstand a minority of bad ones.`
 
 /** Options that only some strategies take. */
 const OWNERS: Readonly<Record<'density' | 'scope' | 'seed' | 'trim', readonly StrategyId[]>> = {

@@ -28,7 +28,7 @@ import { lanAddresses } from '../network.ts'
 import { ownManifest } from '../own-manifest.ts'
 import { relayLog } from '../relay-log.ts'
 import { roomManifest } from '../room-manifest.ts'
-import { roomStrategyOf, strategyOptions } from '../strategy-option.ts'
+import { roomStrategyOf, STRATEGIES_IN_WORDS, strategyOptions } from '../strategy-option.ts'
 import { adapterOptions, recipeOf, TRAINING_OPTION_NAMES, TRAINING_OPTIONS } from '../training-options.ts'
 
 const DEFAULT_DATA_DIR = 'oneround-data'
@@ -45,8 +45,9 @@ const PAGE_DIR = fileURLToPath(new URL('../../../dist/page', import.meta.url))
 
 export const command: Command = {
   usage: '[OPTIONS]',
-  about:
-    'Serves the page, the base model and a room to join. Ctrl-C stops it; started again on the same data\nfolder, it goes on where it was.',
+  about: `Serves the page, the base model and a room to join. Ctrl-C stops it; started again on the same data
+folder, it goes on where it was.
+Of the strategies, ${STRATEGIES_IN_WORDS}`,
   options: {
     model: MODEL_OPTION,
     room: { type: 'string', value: 'NAME', help: `the room's name in the join URL, default ${DEFAULT_ROOM}` },
