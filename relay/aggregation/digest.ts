@@ -19,12 +19,24 @@ export function mergedDigest(
   text('oneround-merged 1')
   text(manifestDigest)
   for (const digest of [...new Set(updateDigests)].sort()) text(digest)
+  updateAdapter(hash, adapter)
+  return bytesToHex(hash.digest())
+}
+
+/** The name of a finished adapter: SHA-256 of "oneround-adapter 1\n" and its modules as above. */
+export function adapterDigest(adapter: Adapter): string {
+  const hash = sha256.create()
+  hash.update(new TextEncoder().encode('oneround-adapter 1\n'))
+  updateAdapter(hash, adapter)
+  return bytesToHex(hash.digest())
+}
+
+function updateAdapter(hash: ReturnType<typeof sha256.create>, adapter: Adapter) {
   for (const { name, rank, alpha, outFeatures, inFeatures, a, b } of adapter.modules.values()) {
-    text(`${name} ${rank} ${alpha} ${outFeatures} ${inFeatures}`)
+    hash.update(new TextEncoder().encode(`${name} ${rank} ${alpha} ${outFeatures} ${inFeatures}\n`))
     hash.update(littleEndian(a))
     hash.update(littleEndian(b))
   }
-  return bytesToHex(hash.digest())
 }
 
 const HOST_IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1

@@ -1,39 +1,15 @@
 /**
  * From the set of accepted updates to one merged adapter: a pure function, the same to the bit whatever the
- * order of arrival, duplicates without effect, a withdrawn update gone as if never sent. One file a strategy;
- * adding one is a file and a line in `strategies`.
+ * order of arrival, duplicates without effect, a withdrawn update gone as if never sent.
  */
-import type { Adapter } from '../../models/adapters/adapter.ts'
+import { type Adapter, type LoraFactors, loraB } from '../../models/adapters/adapter.ts'
+import { clientsOfAdapters, clientsOfUpdates } from './client.ts'
+import { type Clip, clipFactors } from './clip.ts'
 import { type Contribution, contributionSet } from './contribution.ts'
-import { mergedDigest } from './digest.ts'
+import { adapterDigest, mergedDigest } from './digest.ts'
 import { MergeError } from './errors.ts'
-import { fedit, feditAdapters } from './fedit.ts'
-import { florist, floristAdapters } from './florist.ts'
-
-/** As a room's manifest names it. `tau`: share of the delta's energy that is kept. */
-export type StrategyChoice = { readonly id: 'florist'; readonly tau: number } | { readonly id: 'fedit' }
-export type StrategyId = StrategyChoice['id']
-
-export interface Strategy<Choice extends StrategyChoice> {
-  /** Over a room's updates: all of one shape, sorted by digest, checked. */
-  mergeUpdates(choice: Choice, initial: Adapter, updates: readonly Contribution[]): Adapter
-  /** Over finished adapters; `weights` sum to 1. */
-  mergeAdapters(choice: Choice, adapters: readonly Adapter[], weights: readonly number[]): Adapter
-}
-
-export const strategies: { readonly [Id in StrategyId]: Strategy<Extract<StrategyChoice, { id: Id }>> } = {
-  florist: {
-    mergeUpdates: ({ tau }, initial, updates) => florist(initial, updates, tau),
-    mergeAdapters: ({ tau }, adapters, weights) => floristAdapters(adapters, weights, tau),
-  },
-  fedit: {
-    mergeUpdates: (_, initial, updates) => fedit(initial, updates),
-    mergeAdapters: (_, adapters, weights) => feditAdapters(adapters, weights),
-  },
-}
-
-/** Energy kept by default: what is cut is smaller than what 8-bit updates round away. */
-export const DEFAULT_TAU = 0.999
+import { publish } from './publish.ts'
+import { type Strategy, type StrategyChoice, strategies } from './strategies.ts'
 
 export interface MergedUpdates {
   readonly adapter: Adapter
@@ -48,16 +24,19 @@ export function mergeUpdates(round: {
   manifestDigest: string
   updates: readonly Contribution[]
 }): MergedUpdates {
-  const set = contributionSet(round.initial, round.updates)
-  const strategy = strategies[round.strategy.id] as Strategy<StrategyChoice>
-  const adapter = strategy.mergeUpdates(round.strategy, round.initial, set)
+  const { strategy: choice, initial } = round
+  const set = contributionSet(initial, round.updates)
   const digests = set.map(({ digest }) => digest)
+  const strategy = strategies[choice.id] as Strategy<StrategyChoice>
+  const merge = strategy.overUpdates(choice, initial, clippedUpdates(initial, set, choice.clip))
+  const adapter = publish(choice, initial.modules.values(), merge)
   return { adapter, digest: mergedDigest(round.manifestDigest, digests, adapter) }
 }
 
 /**
  * Merges finished adapters that share no known start, as `oneround merge` does. `weights` are example counts
- * or any other positive numbers; only their ratios matter. Throws MergeError.
+ * or any other positive numbers; only their ratios matter. The order of the adapters has no effect; one that is
+ * given twice counts twice. Throws MergeError.
  */
 export function mergeAdapters(merge: {
   strategy: StrategyChoice
@@ -80,13 +59,56 @@ export function mergeAdapters(merge: {
   adapters.forEach((adapter, k) => {
     checkSameModules(first, adapter, k)
   })
-  const sum = weights.reduce((total, weight) => total + weight, 0)
-  const strategy = strategies[merge.strategy.id] as Strategy<StrategyChoice>
-  return strategy.mergeAdapters(
-    merge.strategy,
-    adapters,
-    weights.map((weight) => weight / sum),
+  const set = adapters
+    .map((adapter, k) => ({ adapter, weight: weights[k]!, digest: adapterDigest(adapter) }))
+    .sort((x, y) => (x.digest === y.digest ? x.weight - y.weight : x.digest < y.digest ? -1 : 1))
+  const sum = set.reduce((total, { weight }) => total + weight, 0) // sorted: the same bits in any order
+  const shares = set.map(({ weight }) => weight / sum)
+  const digests = set.map(({ digest }) => digest)
+  const choice = merge.strategy
+  const strategy = strategies[choice.id] as Strategy<StrategyChoice>
+  const clipped = clippedAdapters(
+    set.map(({ adapter }) => adapter),
+    choice.clip,
   )
+  const merged = strategy.overAdapters(choice, clipped, shares, digests)
+  return publish(choice, clipped[0]!.modules.values(), merged)
+}
+
+function clippedUpdates(
+  initial: Adapter,
+  updates: readonly Contribution[],
+  clip: Clip | undefined,
+): readonly Contribution[] {
+  if (clip === undefined) return updates
+  const factors = clipFactors([...initial.modules.values()], clientsOfUpdates(initial, updates), clip)
+  return updates.map((update, k) => {
+    const factor = factors[k]!
+    if (factor === 1) return update
+    const change = new Map(update.change)
+    for (const { name, b } of initial.modules.values()) {
+      const values = update.change.get(loraB(name))!
+      change.set(
+        loraB(name),
+        values.map((value, i) => factor * (b[i]! + value) - b[i]!),
+      )
+    }
+    return { ...update, change }
+  })
+}
+
+function clippedAdapters(adapters: readonly Adapter[], clip: Clip | undefined): readonly Adapter[] {
+  if (clip === undefined) return adapters
+  const unweighted = adapters.map(() => 0) // a norm needs neither weight nor name
+  const clients = clientsOfAdapters(adapters, unweighted, unweighted.map(String))
+  const factors = clipFactors([...adapters[0]!.modules.values()], clients, clip)
+  return adapters.map((adapter, k) => {
+    const modules = new Map<string, LoraFactors>()
+    for (const [name, module] of adapter.modules) {
+      modules.set(name, { ...module, b: module.b.map((value) => factors[k]! * value) })
+    }
+    return { modules }
+  })
 }
 
 function checkSameModules(first: Adapter, adapter: Adapter, k: number) {
@@ -111,3 +133,6 @@ export {
 } from './contribution.ts'
 export { MergeError, type MergeErrorCode } from './errors.ts'
 export { FedItAccumulator } from './fedit.ts'
+export { DEFAULT_TAU } from './florist.ts'
+export { scaledAdapter } from './publish.ts'
+export type { StrategyChoice, StrategyId } from './strategies.ts'

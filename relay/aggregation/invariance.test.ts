@@ -2,7 +2,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Adapter, type LoraFactors, loraA, loraB } from '../../models/adapters/adapter.ts'
-import { type Contribution, FedItAccumulator, mergeUpdates, type StrategyChoice } from './index.ts'
+import {
+  type Contribution,
+  FedItAccumulator,
+  mergeAdapters,
+  mergeUpdates,
+  type StrategyChoice,
+} from './index.ts'
 
 const RANK = 2
 const initial: Adapter = {
@@ -51,7 +57,22 @@ const rounds = fc
   )
 
 const merge = (strategy: StrategyChoice, updates: Contribution[]) =>
-  mergeUpdates({ strategy, initial, manifestDigest: 'f'.repeat(64), updates })
+  mergeUpdates({
+    strategy,
+    initial,
+    manifestDigest: 'f'.repeat(64),
+    updates: strategy.id === 'ffa' ? updates.map(withFrozenA) : updates,
+  })
+
+const withFrozenA = (update: Contribution): Contribution => ({
+  ...update,
+  change: new Map(
+    [...update.change].map(([name, values]) => [
+      name,
+      name.includes('lora_A') ? values.map(() => 0) : values,
+    ]),
+  ),
+})
 
 /** The numbers as bits: NaN, -0 and 0 apart. */
 const bits = (adapter: Adapter) =>
@@ -63,43 +84,81 @@ const bits = (adapter: Adapter) =>
     Buffer.from(b.buffer).toString('hex'),
   ])
 
-describe.each<StrategyChoice>([{ id: 'florist', tau: 0.999 }, { id: 'florist', tau: 1 }, { id: 'fedit' }])(
-  '$id',
-  (strategy) => {
-    it('gives the same bits and digest in any order, duplicates without effect', () => {
-      fc.assert(
-        fc.property(rounds, ({ updates, shuffled, repeated }) => {
-          const one = merge(strategy, updates)
-          const other = merge(strategy, [...shuffled, ...repeated])
-          expect(other.digest).toBe(one.digest)
-          expect(bits(other.adapter)).toEqual(bits(one.adapter))
-        }),
-        { numRuns: 60 },
-      )
-    })
+const choices: StrategyChoice[] = [
+  { id: 'florist', tau: 0.999 },
+  { id: 'florist', tau: 1 },
+  { id: 'fedit' },
+  { id: 'fedit', clip: 'median', lambda: 1.5, rank: 1 },
+  { id: 'stack' },
+  { id: 'svd', rank: 3 },
+  { id: 'task', lambda: 0.7, clip: 2 },
+  { id: 'ties', density: 0.3 },
+  { id: 'ties', density: 0.3, scope: 'module', tau: 0.9 },
+  { id: 'dare', density: 0.5, seed: 's' },
+  { id: 'median' },
+  { id: 'median', clip: 'median', rank: 2 },
+  { id: 'trimmed-mean', trim: 0.2 },
+  { id: 'rfa' },
+  { id: 'ffa' },
+]
+const ON_ADAPTERS = choices.filter(({ id }) => id !== 'ffa')
 
-    it('names a version by what is in it', () => {
-      fc.assert(
-        fc.property(rounds, ({ updates }) => {
-          fc.pre(updates.length > 1)
-          expect(merge(strategy, updates.slice(1)).digest).not.toBe(merge(strategy, updates).digest)
-        }),
-        { numRuns: 20 },
-      )
-    })
+describe.each(choices)('%o', (strategy) => {
+  it('gives the same bits and digest in any order, duplicates without effect', () => {
+    fc.assert(
+      fc.property(rounds, ({ updates, shuffled, repeated }) => {
+        const one = merge(strategy, updates)
+        const other = merge(strategy, [...shuffled, ...repeated])
+        expect(other.digest).toBe(one.digest)
+        expect(bits(other.adapter)).toEqual(bits(one.adapter))
+      }),
+      { numRuns: 60 },
+    )
+  })
 
-    it('does not write to what it was given', () => {
-      fc.assert(
-        fc.property(rounds, ({ updates }) => {
-          const before = JSON.stringify([bits(initial), updates.map(({ change }) => [...change])])
-          merge(strategy, updates)
-          expect(JSON.stringify([bits(initial), updates.map(({ change }) => [...change])])).toBe(before)
-        }),
-        { numRuns: 10 },
-      )
-    })
-  },
-)
+  it('names a version by what is in it', () => {
+    fc.assert(
+      fc.property(rounds, ({ updates }) => {
+        fc.pre(updates.length > 1)
+        expect(merge(strategy, updates.slice(1)).digest).not.toBe(merge(strategy, updates).digest)
+      }),
+      { numRuns: 20 },
+    )
+  })
+
+  it('does not write to what it was given', () => {
+    fc.assert(
+      fc.property(rounds, ({ updates }) => {
+        const before = JSON.stringify([bits(initial), updates.map(({ change }) => [...change])])
+        merge(strategy, updates)
+        expect(JSON.stringify([bits(initial), updates.map(({ change }) => [...change])])).toBe(before)
+      }),
+      { numRuns: 10 },
+    )
+  })
+})
+
+it('finished adapters give the same bits in any order', () => {
+  fc.assert(
+    fc.property(rounds, fc.constantFrom(...ON_ADAPTERS), ({ updates, shuffled }, strategy) => {
+      const asAdapters = (list: Contribution[]) =>
+        mergeAdapters({
+          strategy,
+          weights: list.map(({ examples }) => examples / 7),
+          adapters: list.map(({ change }) => ({
+            modules: new Map(
+              [...initial.modules].map(([name, factors]) => [
+                name,
+                { ...factors, a: change.get(loraA(name))!, b: change.get(loraB(name))! },
+              ]),
+            ),
+          })),
+        })
+      expect(bits(asAdapters(shuffled))).toEqual(bits(asAdapters(updates)))
+    }),
+    { numRuns: 150 },
+  )
+})
 
 it('a withdrawn update is gone as if never sent', () => {
   fc.assert(
@@ -144,8 +203,7 @@ describe('limits', () => {
     ['a missing tensor', { ...good, change: new Map([...good.change].slice(1)) }, 'merge/shape'],
   ]
   it.each(cases)('%s is refused and changes nothing', (_, bad, code) => {
-    for (const id of ['florist', 'fedit'] as const) {
-      const strategy = id === 'florist' ? ({ id, tau: 0.999 } as const) : { id }
+    for (const strategy of [{ id: 'florist', tau: 0.999 }, { id: 'fedit' }, { id: 'median' }] as const) {
       expect(() => merge(strategy, [bad])).toThrow(expect.objectContaining({ code }))
     }
     const sum = new FedItAccumulator(initial)
@@ -177,6 +235,21 @@ describe('limits', () => {
     expect(() => merge({ id: 'fedit' }, [])).toThrow(expect.objectContaining({ code: 'merge/nothing' }))
   })
 
+  it.each<[StrategyChoice, RegExp]>([
+    [{ id: 'task', lambda: 0 }, /lambda scales/],
+    [{ id: 'task', lambda: Number.NaN }, /lambda scales/],
+    [{ id: 'svd', rank: 0 }, /rank to publish/],
+    [{ id: 'median', rank: 1.5 }, /rank to publish/],
+    [{ id: 'fedit', tau: 2 }, /tau is the share/],
+    [{ id: 'ties', density: 0 }, /density is the share/],
+    [{ id: 'dare', density: 1.1, seed: '' }, /density is the share/],
+    [{ id: 'trimmed-mean', trim: 0.5 }, /trim is the share/],
+    [{ id: 'stack', clip: -1 }, /clip is a positive norm/],
+  ])('%o is refused', (strategy, message) => {
+    expect(() => merge(strategy, [good])).toThrow(message)
+    expect(() => merge(strategy, [good])).toThrow(expect.objectContaining({ code: 'merge/strategy' }))
+  })
+
   it('a tau outside (0, 1] is refused', () => {
     for (const tau of [0, -1, 1.01, Number.NaN])
       expect(() => merge({ id: 'florist', tau }, [good])).toThrow(
@@ -184,10 +257,35 @@ describe('limits', () => {
       )
   })
 
+  it('entries as large as the last one kept stay, so that none is preferred', () => {
+    const change = new Map(
+      [...initial.modules.values()].flatMap(({ name, a, b }) => [
+        [loraA(name), a.map((value) => 0.5 - value)] as const, // A becomes 0.5 throughout
+        [loraB(name), b.map(() => 1)] as const,
+      ]),
+    )
+    const { modules } = merge({ id: 'ties', density: 0.1 }, [{ ...good, change }]).adapter
+    const { a, b, rank } = modules.get('tall')!
+    expect(rank).toBe(3)
+    // alpha / rank is 2: every entry of the delta is 2 (0.5 + 0.5), and one factor is the identity.
+    for (const value of b) expect(Math.abs(value - 2)).toBeLessThan(1e-6)
+    expect([...a]).toEqual([1, 0, 0, 0, 1, 0, 0, 0, 1])
+    const { rank: none } = merge({ id: 'ties', density: 1e-6 }, [{ ...good, change }]).adapter.modules.get(
+      'tall',
+    )!
+    expect(none).toBe(1)
+  })
+
   it('updates that change nothing merge into a rank of one and zeros', () => {
     const still = {
       ...good,
       change: new Map([...good.change].map(([name, values]) => [name, values.map(() => 0)])),
+    }
+    for (const id of ['median', 'rfa', 'task'] as const) {
+      for (const { rank, a, b } of merge({ id }, [still]).adapter.modules.values()) {
+        expect(rank, id).toBe(1)
+        expect([...a, ...b].every((value) => value === 0)).toBe(true)
+      }
     }
     for (const { rank, a, b } of merge({ id: 'florist', tau: 0.999 }, [still]).adapter.modules.values()) {
       expect(rank).toBe(1)

@@ -1,6 +1,7 @@
 /** Fills in a new room's manifest: the host says what is trained, the defaults here say on what terms. */
 import { DEFAULT_CHUNK_BYTES, MAX_CONTRIBUTIONS, MAX_EXAMPLES } from './limits.ts'
-import { type Manifest, parseManifest, type Recipe, type Strategy, type UpdateEncoding } from './manifest.ts'
+import { type Manifest, parseManifest, type Recipe, type UpdateEncoding } from './manifest.ts'
+import type { Strategy } from './strategy.ts'
 
 /** Of the delta's energy; what is cut is smaller than what I8 rounds away. */
 export const DEFAULT_TAU = 0.999

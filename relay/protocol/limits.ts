@@ -45,6 +45,9 @@ export const MAX_ADAPTER_MODULES = 4096
 /** Rank is the adapter's width; beyond 256 it is no longer a low-rank change and full weights are smaller. */
 export const MAX_RANK = 256
 
+/** A merge may have a higher rank than its updates; 65,536 is what a PEFT folder is read with here. */
+export const MAX_PUBLISHED_RANK = 65_536
+
 /** No linear layer of a published model is wider than 262,144 (vocabulary of the largest tokenizers). */
 export const MAX_LAYER_WIDTH = 1 << 20
 

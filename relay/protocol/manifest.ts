@@ -16,6 +16,7 @@ import {
   MAX_RANK,
   MAX_UPDATE_BYTES,
 } from './limits.ts'
+import { strategySchema } from './strategy.ts'
 
 const baseFileSchema = v.strictObject({ name: fileName, bytes: byteCount, sha256: digest })
 
@@ -47,13 +48,6 @@ export const recipeSchema = v.strictObject({
   epsilon: finiteNumber(0, 1),
   evaluateEvery: wholeNumber(1, 1_000_000),
 })
-
-export const strategySchema = v.variant('id', [
-  /** Exact weighted mean of the deltas, cut to the smallest rank that keeps this share of the energy. */
-  v.strictObject({ id: v.literal('florist'), tau: finiteNumber(0, 1) }),
-  /** Weighted mean of the factors, as the paper's code does. */
-  v.strictObject({ id: v.literal('fedit') }),
-])
 
 export const updateEncodingSchema = v.picklist(['i8', 'f16', 'f32'])
 
@@ -101,7 +95,6 @@ export const manifestSchema = v.strictObject({
 
 export type Manifest = v.InferOutput<typeof manifestSchema>
 export type Recipe = v.InferOutput<typeof recipeSchema>
-export type Strategy = v.InferOutput<typeof strategySchema>
 export type UpdateEncoding = v.InferOutput<typeof updateEncodingSchema>
 
 /** Checks a manifest from outside. Throws ProtocolError `manifest/malformed` naming the first field that is wrong. */

@@ -7,6 +7,7 @@ import { ERROR_CODES, isErrorCode, ProtocolError, sentenceFor } from './errors.t
 import { roomName } from './fields.ts'
 import { manifestDigest, parseManifest } from './manifest.ts'
 import { answers, clientEvents, joinAnswerSchema, parseClientMessage, relayEvents } from './messages.ts'
+import type { Strategy } from './strategy.ts'
 
 const base: NewManifest = {
   room: 'room',
@@ -86,6 +87,19 @@ describe('manifest', () => {
     )
   })
 
+  it.each<Strategy>([
+    { id: 'florist', tau: 0.999 },
+    { id: 'fedit' },
+    { id: 'svd', rank: 8, tau: 0.9 },
+    { id: 'task', lambda: 1.5, clip: 'median' },
+    { id: 'dare', density: 0.2, seed: 's', rank: 16, clip: 2 },
+    { id: 'trimmed-mean', trim: 0.1 },
+  ])('takes the strategy %o as it is', (strategy) => {
+    const parsed = parseManifest(JSON.parse(JSON.stringify({ ...manifest, strategy })))
+    expect(parsed.strategy).toEqual(strategy)
+    expect(canonicalJson(parsed)).toContain(canonicalJson(strategy))
+  })
+
   const [module] = base.adapter.modules
   const wrong: [string, unknown][] = [
     ['room', { ...manifest, room: '../etc' }],
@@ -104,7 +118,17 @@ describe('manifest', () => {
     ],
     ['adapter.rank', { ...manifest, adapter: { ...manifest.adapter, rank: 2.5 } }],
     ['recipe.learningRate', { ...manifest, recipe: { ...manifest.recipe, learningRate: Number.NaN } }],
-    ['strategy.id', { ...manifest, strategy: { id: 'median' } }],
+    ['strategy.id', { ...manifest, strategy: { id: 'mode' } }],
+    ['strategy.id', { ...manifest, strategy: { id: 'ffa' } }],
+    ['strategy.rank', { ...manifest, strategy: { id: 'svd' } }],
+    ['strategy.rank', { ...manifest, strategy: { id: 'median', rank: 0 } }],
+    ['strategy.density', { ...manifest, strategy: { id: 'ties', density: 0 } }],
+    ['strategy.scope', { ...manifest, strategy: { id: 'ties', density: 0.2, scope: 'layer' } }],
+    ['strategy.seed', { ...manifest, strategy: { id: 'dare', density: 0.2, seed: '' } }],
+    ['strategy.trim', { ...manifest, strategy: { id: 'trimmed-mean', trim: 0.5 } }],
+    ['strategy.clip', { ...manifest, strategy: { id: 'rfa', clip: 'mean' } }],
+    ['strategy.lambda', { ...manifest, strategy: { id: 'task', lambda: 0 } }],
+    ['strategy.density', { ...manifest, strategy: { id: 'median', density: 0.5 } }],
     ['publishEvery', { ...manifest, publishEvery: 0 }],
     ['limits.chunkBytes', { ...manifest, limits: { ...manifest.limits, chunkBytes: 2 ** 30 } }],
     ['limits.examples', { ...manifest, limits: { ...manifest.limits, examples: 1001 } }],

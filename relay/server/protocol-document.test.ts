@@ -15,6 +15,7 @@ import {
   statusSchema,
   versionSchema,
 } from '../protocol/messages.ts'
+import { strategySchema } from '../protocol/strategy.ts'
 
 let text: string
 beforeAll(async () => {
@@ -49,6 +50,24 @@ describe('docs/protocol.md', () => {
     expect(listed('receipt')).toBe(fields(receiptSchema))
     expect(listed('version')).toBe(`${fields(versionSchema)}: [{name, bytes, sha256}]`)
     expect(listed('status')).toBe(fields(statusSchema))
+  })
+
+  it('lists every strategy with its settings', () => {
+    const common = ['lambda', 'clip', 'rank', 'tau']
+    for (const name of common) expect(text).toContain(`\`${name}?\``)
+    const table = /^\| `strategy\.id` .*?\n\n/ms.exec(text)![0]
+    const rows = [...table.matchAll(/^\| `([a-z-]+)` \| (.*?) ?\| /gm)].map(([, id, settings]) => [
+      id,
+      settings!.replaceAll('`', ''),
+    ])
+    const schemas = strategySchema.options.map(({ entries }) => {
+      const settings = Object.entries(entries)
+        // What every strategy may have is said once; a row names what it must have, or has alone.
+        .filter(([name, entry]) => name !== 'id' && !(common.includes(name) && entry.type === 'optional'))
+        .map(([name, entry]) => (entry.type === 'optional' ? `${name}?` : name))
+      return [entries.id.literal, settings.join(', ')]
+    })
+    expect(rows).toEqual(schemas)
   })
 
   it('shows a manifest of the right form', () => {

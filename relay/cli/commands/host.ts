@@ -9,7 +9,6 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import * as v from 'valibot'
 import { llamaModules } from '../../../models/llama/modules.ts'
-import { DEFAULT_TAU } from '../../aggregation/index.ts'
 import {
   MAX_CONTRIBUTIONS,
   type Manifest,
@@ -29,7 +28,7 @@ import { lanAddresses } from '../network.ts'
 import { ownManifest } from '../own-manifest.ts'
 import { relayLog } from '../relay-log.ts'
 import { roomManifest } from '../room-manifest.ts'
-import { strategyOf } from '../strategy-option.ts'
+import { roomStrategyOf, STRATEGIES_IN_WORDS, strategyOptions } from '../strategy-option.ts'
 import { adapterOptions, recipeOf, TRAINING_OPTION_NAMES, TRAINING_OPTIONS } from '../training-options.ts'
 
 const DEFAULT_DATA_DIR = 'oneround-data'
@@ -39,12 +38,16 @@ const DEFAULT_TITLE = 'Fine-tuning together'
 /** One contribution a version would show each contribution to everyone. */
 const DEFAULT_PUBLISH_EVERY = 3
 
+/** `--rank` is here that of the adapters trained. */
+const STRATEGY_NAMES = { rank: 'publish-rank', seed: 'mask-seed' }
+
 const PAGE_DIR = fileURLToPath(new URL('../../../dist/page', import.meta.url))
 
 export const command: Command = {
   usage: '[OPTIONS]',
-  about:
-    'Serves the page, the base model and a room to join. Ctrl-C stops it; started again on the same data\nfolder, it goes on where it was.',
+  about: `Serves the page, the base model and a room to join. Ctrl-C stops it; started again on the same data
+folder, it goes on where it was.
+Of the strategies, ${STRATEGIES_IN_WORDS}`,
   options: {
     model: MODEL_OPTION,
     room: { type: 'string', value: 'NAME', help: `the room's name in the join URL, default ${DEFAULT_ROOM}` },
@@ -67,12 +70,7 @@ export const command: Command = {
       value: 'DIR',
       help: `where everything is kept, default ${DEFAULT_DATA_DIR}`,
     },
-    strategy: { type: 'string', value: 'S', help: 'how updates are merged: florist (default) or fedit' },
-    tau: {
-      type: 'string',
-      value: 'SHARE',
-      help: `florist: share of the energy to keep, default ${DEFAULT_TAU}`,
-    },
+    ...strategyOptions(STRATEGY_NAMES),
     'publish-every': {
       type: 'string',
       value: 'N',
@@ -209,13 +207,19 @@ async function wantedManifest(
     ...adapterOptions(args),
     seed: randomBytes(16).toString('hex'),
     recipe: recipeOf(args, config),
-    strategy: strategyOf(args),
+    strategy: roomStrategyOf(args, STRATEGY_NAMES),
     publishEvery: plan.publishEvery,
   })
 }
 
 /** Options that become part of a manifest; an existing room's cannot be changed by them. */
-const MANIFEST_OPTIONS = [...TRAINING_OPTION_NAMES, 'strategy', 'tau', 'publish-every', 'title', 'model']
+const MANIFEST_OPTIONS = [
+  ...TRAINING_OPTION_NAMES,
+  ...Object.keys(strategyOptions(STRATEGY_NAMES)),
+  'publish-every',
+  'title',
+  'model',
+]
 
 /** A new room, or the one of this name from an earlier start, as it was. */
 async function openRoom(

@@ -1,39 +1,59 @@
 /** `merge`: one adapter out of several, by the relay's own strategies, without a relay. */
-import { DEFAULT_TAU, mergeAdapters } from '../../aggregation/index.ts'
-import { type Arguments, parseNumber } from '../args.ts'
+import type { Adapter } from '../../../models/adapters/adapter.ts'
+import { mergeAdapters, scaledAdapter } from '../../aggregation/index.ts'
+import { type Arguments, BACKEND_OPTION, parseNumber } from '../args.ts'
+import { findBaseModel, MODEL_OPTION, readConfig } from '../base-model.ts'
 import type { Command } from '../command.ts'
+import type { Console } from '../console.ts'
 import { UsageError } from '../errors.ts'
 import { baseModelName, readAdapterFolder, writeAdapterFolder } from '../files.ts'
-import { bytes } from '../format.ts'
-import { strategyOf } from '../strategy-option.ts'
+import { bytes, loss as showLoss } from '../format.ts'
+import { bestOf, type Measured, searchScale } from '../line-search.ts'
+import { readExamples } from '../local-data.ts'
+import { measure } from '../measure.ts'
+import { backendOf, checkFits, runModel } from '../running-model.ts'
+import { STRATEGIES_IN_WORDS, strategyOf, strategyOptions } from '../strategy-option.ts'
+import { TRAINING_OPTIONS, windowLength } from '../training-options.ts'
+
+const NAMES = { rank: 'rank', seed: 'seed' }
 
 export const command: Command = {
-  usage: '[--strategy S] --out DIR [--weights n1,n2,…] ADAPTER_DIR…',
-  about:
-    'Merges PEFT adapters of one base model into one. florist keeps the exact weighted mean of their\ndeltas, fedit averages their factors.',
+  usage: '[--strategy S] --out DIR [--weights n1,n2,…] [--evaluate FILE] [--model M] ADAPTER_DIR…',
+  about: `Merges PEFT adapters of one base model into one.\n${STRATEGIES_IN_WORDS}\nffa, only here, averages B of adapters that share A.`,
   options: {
-    strategy: { type: 'string', value: 'S', help: 'florist (default) or fedit' },
-    tau: {
-      type: 'string',
-      value: 'SHARE',
-      help: `florist: share of the energy to keep, default ${DEFAULT_TAU}`,
-    },
+    ...strategyOptions(NAMES),
     out: { type: 'string', value: 'DIR', help: 'folder to write the merged adapter to' },
     weights: {
       type: 'string',
       value: 'n1,n2,…',
       help: 'one for each adapter, e.g. example counts; default: equal',
     },
+    evaluate: {
+      type: 'string',
+      multiple: true,
+      value: 'FILE',
+      help: 'find the best --lambda on this text, which no adapter was trained on',
+    },
+    model: MODEL_OPTION,
+    length: TRAINING_OPTIONS.length,
+    ...BACKEND_OPTION,
   },
-  async run(args, console) {
+  async run(args, console, signal) {
     const out = args.needed('out', 'name the folder for the merged adapter')
     const folders = args.positionals
     if (folders.length === 0) throw new UsageError('Name at least one adapter folder.')
-    const strategy = strategyOf(args)
+    const strategy = strategyOf(args, NAMES)
+    const texts = args.texts('evaluate')
+    if (texts.length > 0 && args.has('lambda')) {
+      throw new UsageError('--evaluate finds the best --lambda: give one of the two.')
+    }
     const weights = weightsOf(args, folders.length)
     const adapters = []
     for (const folder of folders) adapters.push(await readAdapterFolder(folder))
-    const merged = mergeAdapters({ strategy, weights, adapters })
+    const unscaled = mergeAdapters({ strategy, weights, adapters })
+    const measured = texts.length > 0 ? await measureScales(args, texts, unscaled, console, signal) : null
+    const best = measured && bestOf(measured)
+    const merged = best ? scaledAdapter(unscaled, best.scale) : unscaled
     const written = await writeAdapterFolder(out, merged, await baseModelName(folders[0]))
     const ranks = [...merged.modules.values()].map(({ rank }) => rank)
     const rank = { least: Math.min(...ranks), most: Math.max(...ranks) }
@@ -44,12 +64,46 @@ export const command: Command = {
       modules: ranks.length,
       rank,
       bytes: written,
+      ...(best && { lambda: best.scale, loss: best.loss, measured }),
     })
     const of = rank.least === rank.most ? `rank ${rank.most}` : `ranks ${rank.least} to ${rank.most}`
     console.print(
       `${out}: ${folders.length} adapters merged by ${strategy.id}, ${ranks.length} modules, ${of}, ${bytes(written)}\n`,
     )
+    if (best) {
+      console.print(
+        `best of ${measured.length} scales: ${best.scale.toFixed(3)}, loss ${showLoss(best.loss)}\n`,
+      )
+    }
   },
+}
+
+/** Windows at once while measuring. */
+const BATCH = 8
+
+/** The loss on the texts at every scale that the search for the best one tried. */
+async function measureScales(
+  args: Arguments,
+  texts: readonly string[],
+  adapter: Adapter,
+  console: Console,
+  signal: AbortSignal,
+): Promise<Measured[]> {
+  const base = await findBaseModel(args.text('model'))
+  const tokens = windowLength(args, await readConfig(base))
+  const running = await runModel(base, backendOf(args), console)
+  try {
+    await checkFits(running, adapter)
+    const examples = await readExamples(texts, running.tokenizer, tokens, console)
+    return await searchScale(async (scale) => {
+      const scaled = scaledAdapter(adapter, scale)
+      const label = `Scale ${scale.toFixed(3)}`
+      const shape = { batch: BATCH, tokens }
+      return (await measure(running.model, scaled, examples, shape, console, signal, label)).loss
+    })
+  } finally {
+    await running.close()
+  }
 }
 
 function weightsOf(args: Arguments, adapters: number): number[] {
