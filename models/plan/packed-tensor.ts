@@ -35,7 +35,7 @@ export class PackedTensor implements Tensor {
     return this.scales ? [this.codes, this.scales] : [this.codes]
   }
 
-  /** The bindings that `unpackQuad` reads. */
+  /** The bindings that `unpack` reads. */
   reads(name: string): Record<string, Binding> {
     return {
       [`${name}Codes`]: { tensor: this.codes, vector: 1, scalar: 'u32' },
@@ -43,33 +43,53 @@ export class PackedTensor implements Tensor {
     }
   }
 
+  /** Whether weights share scales by blocks of 32, which a kernel that walks along a row may read once a block. */
+  get inBlocks(): boolean {
+    return this.scales !== undefined
+  }
+
   /**
-   * `fn <name>Quad(quad: u32) -> vec4<f32>`: weights 4 quad to 4 quad + 3 of the matrix, row-major. Scale times code
-   * is exact in float32, so each weight is rounded at most once, as `dequantise` rounds it.
+   * `fn <name>Quad(quad: u32) -> vec4<f32>`: weights 4 quad to 4 quad + 3 of the matrix, row-major; where it is in
+   * blocks, `<name>Scale(block)` gives scale and minimum, and `<name>Codes4(quad)` what they are applied to. Scale
+   * times code is exact in float32, so each weight is rounded at most once, as `dequantise` rounds it.
    */
-  unpackQuad(name: string): string {
-    return `fn ${name}Quad(quad: u32) -> vec4<f32> {\n${UNPACK[this.packing](name)}\n}\n`
+  unpack(name: string): string {
+    const { scale, codes } = UNPACK[this.packing]
+    const quad = (body: string) => `fn ${name}Quad(quad: u32) -> vec4<f32> { ${body} }\n`
+    if (!scale) return quad(codes(`${name}Codes`))
+    return `fn ${name}Scale(block: u32) -> vec2<f32> { ${scale(`${name}Scales`)} }
+fn ${name}Codes4(quad: u32) -> vec4<f32> { ${codes(`${name}Codes`)} }
+${quad(`let scale = ${name}Scale(quad / 8u); return scale.x * ${name}Codes4(quad) + scale.y;`)}`
   }
 }
 
-const nibbles = (name: string) => `  let block = quad / 8u;
-  let word = ${name}Codes[block * 4u + quad % 4u];
-  let shift = (quad & 4u) + vec4<u32>(0u, 8u, 16u, 24u);
-  let codes = vec4<f32>((vec4<u32>(word) >> shift) & vec4<u32>(15u));`
+interface Unpacking {
+  readonly scale?: (scales: string) => string
+  readonly codes: (codes: string) => string
+}
 
-const scaleOf = (name: string) => `unpack2x16float(${name}Scales[block / 2u] >> (16u * (block % 2u))).x`
+const ofTwoBlocks = (scales: string) =>
+  `let scale = unpack2x16float(${scales}[block / 2u] >> (16u * (block % 2u))).x;`
 
-const UNPACK: Readonly<Record<PackedType, (name: string) => string>> = {
-  Q4_0: (name) => `${nibbles(name)}
-  return ${scaleOf(name)} * (codes - 8.0f);`,
-  Q4_1: (name) => `${nibbles(name)}
-  let scale = unpack2x16float(${name}Scales[block]);
-  return scale.x * codes + scale.y;`,
-  Q8_0: (name) => `  let block = quad / 8u;
-  let word = bitcast<vec4<i32>>(vec4<u32>(${name}Codes[quad]) << vec4<u32>(24u, 16u, 8u, 0u));
-  return ${scaleOf(name)} * vec4<f32>(word >> vec4<u32>(24u));`,
-  F16: (name) =>
-    `  return vec4<f32>(unpack2x16float(${name}Codes[2u * quad]), unpack2x16float(${name}Codes[2u * quad + 1u]));`,
+const nibbles = (codes: string) => `let word = ${codes}[quad / 8u * 4u + quad % 4u];
+  return vec4<f32>((vec4<u32>(word) >> ((quad & 4u) + vec4<u32>(0u, 8u, 16u, 24u))) & vec4<u32>(15u));`
+
+const UNPACK: Readonly<Record<PackedType, Unpacking>> = {
+  Q4_0: {
+    scale: (scales) => `${ofTwoBlocks(scales)} return vec2<f32>(scale, -8.0f * scale);`,
+    codes: nibbles,
+  },
+  Q4_1: { scale: (scales) => `return unpack2x16float(${scales}[block]);`, codes: nibbles },
+  Q8_0: {
+    scale: (scales) => `${ofTwoBlocks(scales)} return vec2<f32>(scale, 0.0f);`,
+    // Each byte goes to the top, so that its sign comes down with it.
+    codes: (codes) => `let bytes = vec4<u32>(${codes}[quad]) << vec4<u32>(24u, 16u, 8u, 0u);
+  return vec4<f32>(bitcast<vec4<i32>>(bytes) >> vec4<u32>(24u));`,
+  },
+  F16: {
+    codes: (codes) =>
+      `return vec4<f32>(unpack2x16float(${codes}[2u * quad]), unpack2x16float(${codes}[2u * quad + 1u]));`,
+  },
 }
 
 /** A matrix operand: plain float32, or packed. */

@@ -24,7 +24,7 @@ export function planEmbedding(recorder: Recorder): Ops['embedding'] {
       reads: { ids, ...(packed ? table.reads('table') : { table }) },
       writes: { y: { tensor: y, vector: packed ? 4 : 1 } },
       workgroups: kernel.workgroups,
-      body: packed ? table.unpackQuad('table') + kernel.body : kernel.body,
+      body: packed ? table.unpack('table') + kernel.body : kernel.body,
       flops: 0,
     })
     return y

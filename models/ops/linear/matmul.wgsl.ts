@@ -4,7 +4,8 @@
  * the compiler sees every bound. Every variant adds in a fixed order: results repeat to the bit. b may be a packed
  * weight, whose numbers are unpacked four at a time where they are read.
  *
- * - `direct`: each invocation keeps a 4 x 4 tile in registers and reads the operands from memory.
+ * - `direct`: each invocation keeps a 4 x 4 tile in registers (8 x 4 over packed blocks) and reads the operands from
+ *   memory.
  * - `tiled`: 64 x 64 tiles through workgroup memory; 256 invocations of 4 x 4.
  * - `splitK`: for small results of long sums (a factor's gradient): 64 invocations share one 4 x 4 tile, each
  *   sums every 64th term, and a tree adds them up.
@@ -77,7 +78,7 @@ export function recordMatmul(recorder: Recorder, request: MatmulRequest, variant
     name: `${request.name}.${variant}`,
     reads,
     writes: { y: { tensor: request.y, vector: outVector } },
-    body: request.b instanceof PackedTensor ? request.b.unpackQuad('b') + source.body : source.body,
+    body: request.b instanceof PackedTensor ? request.b.unpack('b') + source.body : source.body,
     workgroups: source.workgroups,
     flops,
   })
@@ -180,13 +181,23 @@ function registerLoop(
     const k4 = k / 4
     for (let i = 0; i < rows; i++) lines.push(`  let aRow${i} = ${row(i)} * ${k4}u;`)
     for (let j = 0; j < TILE; j++) lines.push(`  let bRow${j} = ${column(j)} * ${k4}u;`)
-    lines.push(`  for (var k = ${first}; k < ${k4}u; k += ${step}) {`)
-    for (let j = 0; j < TILE; j++) lines.push(`    let b${j} = ${quadOfB(request, `bRow${j} + k`)};`)
+    // In one step after another a row's blocks are met whole: their scales are read once, not for every quad.
+    const byBlock = request.b instanceof PackedTensor && request.b.inBlocks && step === '1u'
+    if (byBlock) {
+      lines.push(`  for (var block = 0u; block < ${k4 / 8}u; block++) {`)
+      for (let j = 0; j < TILE; j++) lines.push(`    let scale${j} = bScale(bRow${j} / 8u + block);`)
+      lines.push('  for (var k = block * 8u; k < block * 8u + 8u; k++) {')
+    } else lines.push(`  for (var k = ${first}; k < ${k4}u; k += ${step}) {`)
+    for (let j = 0; j < TILE; j++) {
+      const quad = `bRow${j} + k`
+      const weights = byBlock ? `scale${j}.x * bCodes4(${quad}) + scale${j}.y` : quadOfB(request, quad)
+      lines.push(`    let b${j} = ${weights};`)
+    }
     for (let i = 0; i < rows; i++) {
       lines.push(`    let a${i} = a[aRow${i} + k];`)
       lines.push(`    acc${i} += vec4<f32>(${times(TILE, (j) => `dot(a${i}, b${j})`).join(', ')});`)
     }
-    lines.push('  }')
+    lines.push(byBlock ? '  } }' : '  }')
     return { code: lines.join('\n'), aVector: 4, bVector: 4 }
   }
   if (aLayout === 'mk' && bLayout === 'kn' && k % 4 === 0 && n % 4 === 0) {
@@ -235,7 +246,8 @@ function registerLoop(
 
 function direct(request: MatmulRequest): Source {
   const { m, n } = request
-  const rows = Math.min(m, TILE)
+  // Codes cost as much to unpack as four rows to multiply: what was unpacked serves eight.
+  const rows = Math.min(m, request.b instanceof PackedTensor && request.b.inBlocks ? 2 * TILE : TILE)
   const columns = Math.ceil(n / TILE)
   const bands = Math.ceil(m / rows)
   // A single row (decoding) gives every invocation of a workgroup columns; otherwise 8 x 8 tiles.
