@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { loadModel } from '../catalog/load.ts'
 import { PackedTensor } from '../plan/packed-tensor.ts'
 import { expectNear, expectWithin } from '../testing/close.ts'
-import { fixtureAdapter, fixtureBytes, fixtureTensors, modelFiles } from '../testing/fixtures.ts'
+import { fixtureBytes, fixtures, fixtureTensors, modelFiles } from '../testing/fixtures.ts'
 import { examplesOf, lossAndGradients, states } from '../testing/llama.ts'
 import { onEveryEngine } from '../testing/on-every-engine.ts'
 import type { LlamaModel } from './model.ts'
@@ -53,7 +53,7 @@ onEveryEngine(
       const masked = fixtureTensors('nano/loss.safetensors')
       const examples = examplesOf(masked('input_ids'), masked('labels'), 2)
       const shape = { batch: 2, tokens: 16 }
-      const adapter = fixtureAdapter('nano/lora')
+      const adapter = fixtures.adapter('nano/lora')
       const found = await lossAndGradients(packed, examples, shape, adapter)
       const expected = await lossAndGradients(plain, examples, shape, adapter)
       expectWithin([found.loss], [expected.loss], SAME, 'loss')
