@@ -7,6 +7,8 @@
  */
 import * as tf from '@tensorflow/tfjs-core'
 import { DeviceError, ModelsError } from '../errors.ts'
+import { dequantise } from '../formats/gguf-dequantise.ts'
+import { checkPacked, type PackedType } from '../formats/gguf-packed.ts'
 import { EagerContext, native, wrap } from '../ops/eager-context.ts'
 import { EagerKvCache } from '../ops/eager-kv-cache.ts'
 import { eagerOps } from '../ops/eager-ops.ts'
@@ -72,6 +74,11 @@ class EagerEngine implements Engine {
     this.activate()
     const dtype = values instanceof Int32Array ? 'int32' : 'float32'
     return wrap(tf.keep(tf.tensor(values, [...shape], dtype)))
+  }
+
+  packed(type: PackedType, blocks: Uint8Array, shape: readonly [number, number]): Tensor {
+    checkPacked(type, blocks, shape)
+    return this.constant(dequantise(type, blocks), shape)
   }
 
   parameters(specs: ReadonlyArray<{ name: string; shape: readonly [number, number] }>): ParameterSet {

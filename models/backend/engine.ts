@@ -3,6 +3,7 @@
  * run programs. A program is a fixed sequence of ops over fixed shapes, described once; the eager engine runs
  * the description each time, the plan engine records it once and replays it.
  */
+import type { PackedType } from '../formats/gguf-packed.ts'
 import type { DType, KvCache, Ops, ParameterSet, Tensor } from '../ops/ops.ts'
 
 export type BackendName = 'webgpu' | 'wasm' | 'webgl' | 'cpu'
@@ -49,6 +50,11 @@ export interface Engine {
   /** True where WebGPU runs on the CPU: right for correctness, wrong for speed. */
   readonly software: boolean
   constant(values: Float32Array | Int32Array, shape: readonly number[]): Tensor
+  /**
+   * A frozen float32 matrix [out, in] from its blocks in a GGUF file, rows one after another: a linear layer's
+   * weight or an embedding, no other op's operand. The plan engine keeps it packed; the eager engine unpacks it.
+   */
+  packed(type: PackedType, blocks: Uint8Array, shape: readonly [number, number]): Tensor
   parameters(specs: ReadonlyArray<{ name: string; shape: readonly [number, number] }>): ParameterSet
   kvCache(capacity: number, width: number): KvCache
   program(

@@ -4,9 +4,11 @@
  */
 import type { Engine } from '../backend/engine.ts'
 import { type ByteSource, readExactly } from '../formats/byte-source.ts'
+import { staysPacked } from '../formats/gguf-packed.ts'
+import type { StoredTensor } from '../formats/stored-tensor.ts'
 import { LlamaModel } from '../llama/model.ts'
 import type { Tokenizer } from '../llama/tokenizer.ts'
-import { placeWeights, streamWeights } from '../llama/weights.ts'
+import { type FoundMatrix, type FoundTensor, placeWeights, streamWeights } from '../llama/weights.ts'
 import {
   describeModelFiles,
   describeModelSources,
@@ -35,7 +37,7 @@ export function loadModel(engine: Engine, files: ModelFiles): LoadedModel {
     if (!found) return undefined
     const { file, tensor } = found
     const raw = needFile(files, file).subarray(tensor.begin, tensor.begin + tensor.bytes)
-    return { shape: tensor.shape, values: tensor.decode(raw) }
+    return asFound(tensor, raw)
   })
   return loaded(new LlamaModel(engine, description.config, weights), description.tokenizer)
 }
@@ -61,9 +63,16 @@ export async function streamModel(
     const raw = await readExactly(needFile(sources, file), tensor.begin, tensor.bytes)
     bytes += tensor.bytes
     onProgress({ bytes, totalBytes })
-    return { shape: tensor.shape, values: tensor.decode(raw) }
+    return asFound(tensor, raw)
   })
   return loaded(new LlamaModel(engine, config, weights), tokenizer)
+}
+
+/** Matrices stay packed where an engine can keep them so; safetensors' F16 is one block a weight. */
+function asFound({ type, shape, pack, decode }: StoredTensor, raw: Uint8Array): FoundTensor | FoundMatrix {
+  return staysPacked(type, shape)
+    ? { type, shape: [shape[0], shape[1]], blocks: pack(raw) }
+    : { shape, values: decode(raw) }
 }
 
 const loaded = (model: LlamaModel, tokenizer: Tokenizer): LoadedModel => ({

@@ -4,6 +4,7 @@
  */
 import type { Engine } from '../backend/engine.ts'
 import { FormatError } from '../errors.ts'
+import type { PackedType } from '../formats/gguf-packed.ts'
 import type { Tensor } from '../ops/ops.ts'
 import type { LlamaConfig } from './config.ts'
 
@@ -12,11 +13,21 @@ export interface FoundTensor {
   readonly values: Float32Array
 }
 
+/** A matrix as its file packs it, for engines that keep it so. */
+export interface FoundMatrix {
+  readonly shape: readonly [number, number]
+  readonly type: PackedType
+  readonly blocks: Uint8Array
+}
+
 /** Gives a tensor's values and shape by its Hugging Face name, or nothing. Called once a tensor. */
 export type TensorSource = (name: string) => FoundTensor | undefined
 
+/** The same of files, whose matrices may stay packed. */
+export type StoredSource = (name: string) => FoundTensor | FoundMatrix | undefined
+
 /** The same of files that are not in memory; the next tensor is asked for once this one is placed. */
-export type AsyncTensorSource = (name: string) => Promise<FoundTensor | undefined>
+export type AsyncStoredSource = (name: string) => Promise<FoundTensor | FoundMatrix | undefined>
 
 export interface FrozenLinear {
   readonly weight: Tensor // [out, in]
@@ -50,7 +61,7 @@ export interface LlamaWeights {
 const MAX_ROTARY_ENTRIES = 2 ** 26
 
 /** @throws FormatError `model/missing-tensor`, `model/wrong-shape`, `model/too-long` */
-export function placeWeights(engine: Engine, config: LlamaConfig, source: TensorSource): LlamaWeights {
+export function placeWeights(engine: Engine, config: LlamaConfig, source: StoredSource): LlamaWeights {
   const placed: Tensor[] = []
   try {
     const steps = placing(engine, config, placed)
@@ -71,7 +82,7 @@ export function placeWeights(engine: Engine, config: LlamaConfig, source: Tensor
 export async function streamWeights(
   engine: Engine,
   config: LlamaConfig,
-  source: AsyncTensorSource,
+  source: AsyncStoredSource,
 ): Promise<LlamaWeights> {
   const placed: Tensor[] = []
   try {
@@ -85,7 +96,7 @@ export async function streamWeights(
   }
 }
 
-type Placing<T> = Generator<string, T, FoundTensor | undefined>
+type Placing<T> = Generator<string, T, FoundTensor | FoundMatrix | undefined>
 
 /** Asks for tensors by name, one after another, so that a source may be synchronous or not. */
 function* placing(engine: Engine, config: LlamaConfig, all: Tensor[]): Placing<LlamaWeights> {
@@ -106,7 +117,11 @@ function* placing(engine: Engine, config: LlamaConfig, all: Tensor[]): Placing<L
         `The model file's ${name} is [${found.shape}], its configuration asks for [${shape}]; the two are not of one model.`,
       )
     }
-    const tensor = engine.constant(found.values, shape)
+    // The shape just compared is the one asked for: only matrices come packed.
+    const tensor =
+      'blocks' in found
+        ? engine.packed(found.type, found.blocks, found.shape)
+        : engine.constant(found.values, shape)
     all.push(tensor)
     return tensor
   }

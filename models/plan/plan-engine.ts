@@ -4,8 +4,10 @@
  */
 import type { Engine, EngineMemory, InputSpec, Program } from '../backend/engine.ts'
 import { DeviceError } from '../errors.ts'
+import { checkPacked, type PackedType, splitBlocks } from '../formats/gguf-packed.ts'
 import type { KvCache, Ops, ParameterSet, Tensor } from '../ops/ops.ts'
 import { DeviceMemory } from './device-memory.ts'
+import { asMatrix, PackedTensor } from './packed-tensor.ts'
 import { ParameterStorage } from './parameters.ts'
 import { Pipelines } from './pipelines.ts'
 import { planOps } from './plan-ops.ts'
@@ -37,7 +39,7 @@ export class PlanEngine implements Engine {
   private readonly gpu: GPUDevice
   private readonly deviceMemory: DeviceMemory
   private readonly host: PlanHost
-  private readonly constants = new Set<PlanTensor>()
+  private readonly constants = new Set<PlanTensor | PackedTensor>()
   private fault: DeviceError | null = null
   private disposed = false
   private dispatchCount = 0
@@ -87,6 +89,17 @@ export class PlanEngine implements Engine {
     )
     if (tensor.elements !== values.length) throw new RangeError(`[${shape}] is not ${values.length} numbers`)
     this.gpu.queue.writeBuffer(bufferOf(tensor), 0, values as Float32Array<ArrayBuffer>)
+    this.constants.add(tensor)
+    return tensor
+  }
+
+  packed(type: PackedType, blocks: Uint8Array, shape: readonly [number, number]): Tensor {
+    checkPacked(type, blocks, shape)
+    const tensor = new PackedTensor(type, shape, splitBlocks(type, blocks), (words) => {
+      const storage = this.persistent(words.byteLength, 'packed')
+      this.gpu.queue.writeBuffer(storage.buffer, 0, words)
+      return new PlanTensor(storage, [words.length], 'int32')
+    })
     this.constants.add(tensor)
     return tensor
   }
@@ -143,8 +156,10 @@ export class PlanEngine implements Engine {
 
   free(given: Tensor | KvCache): void {
     for (const tensor of 'keys' in given ? [given.keys, given.values] : [given]) {
-      const owned = asPlanTensor(tensor)
-      if (this.constants.delete(owned)) this.deviceMemory.destroy(bufferOf(owned))
+      const owned = asMatrix(tensor)
+      if (!this.constants.delete(owned)) continue
+      const parts = owned instanceof PackedTensor ? owned.parts : [owned]
+      for (const part of parts) this.deviceMemory.destroy(bufferOf(part))
     }
   }
 

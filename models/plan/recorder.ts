@@ -12,8 +12,10 @@ export type KernelStyle =
   /** Workgroup memory and barriers: what suits a GPU. */
   | 'workgroup'
 
-/** A tensor of a dispatch, optionally seen as vectors of 2 or 4 numbers. */
-export type Binding = PlanTensor | { readonly tensor: PlanTensor; readonly vector: 1 | 2 | 4 }
+/** A tensor of a dispatch, optionally seen as vectors of 2 or 4 numbers, or as the bits of its numbers. */
+export type Binding =
+  | PlanTensor
+  | { readonly tensor: PlanTensor; readonly vector: 1 | 2 | 4; readonly scalar?: 'u32' }
 
 export interface DispatchRequest {
   readonly name: string
@@ -69,9 +71,11 @@ export class Recorder {
     let access = ''
     const declare = (group: Readonly<Record<string, Binding>>, writable: boolean) => {
       for (const [name, binding] of Object.entries(group)) {
-        const { tensor, vector } =
-          binding instanceof PlanTensor ? { tensor: binding, vector: 1 as const } : binding
-        const scalar = tensor.dtype === 'int32' ? 'i32' : 'f32'
+        const {
+          tensor,
+          vector,
+          scalar = tensor.dtype === 'int32' ? 'i32' : 'f32',
+        } = binding instanceof PlanTensor ? { tensor: binding, vector: 1 as const } : binding
         const element = vector === 1 ? scalar : `vec${vector}<${scalar}>`
         declarations.push(
           `@group(0) @binding(${tensors.length}) var<storage, ${writable ? 'read_write' : 'read'}> ${name}: array<${element}>;`,

@@ -1,4 +1,5 @@
 /** Logits after the last row alone, recorded: the row is copied out, then one matrix-vector product. */
+import { asMatrix } from '../../plan/packed-tensor.ts'
 import { asPlanTensor } from '../../plan/plan-tensor.ts'
 import { lineKernel, type Recorder } from '../../plan/recorder.ts'
 import { matmul } from '../linear/matmul.wgsl.ts'
@@ -7,7 +8,7 @@ import type { Ops } from '../ops.ts'
 export function planLastRowLogits(recorder: Recorder): Ops['lastRowLogits'] {
   return (xTensor, weightTensor) => {
     const x = asPlanTensor(xTensor)
-    const weight = asPlanTensor(weightTensor)
+    const weight = asMatrix(weightTensor)
     const [vocabulary, width] = weight.shape
     let row = x
     if (x.rows > 1) {

@@ -5,6 +5,7 @@
  *
  * Sums over the vocabulary are taken in blocks: one running float32 sum over 49,152 terms would be off by 1e-4.
  */
+import { asMatrix } from '../../plan/packed-tensor.ts'
 import { asPlanTensor, BINDING_ALIGNMENT, type PlanTensor } from '../../plan/plan-tensor.ts'
 import type { Recorder } from '../../plan/recorder.ts'
 import { rowKernel } from '../../plan/rows.ts'
@@ -24,7 +25,7 @@ export function planLinearCrossEntropy(recorder: Recorder): LinearCrossEntropyOp
     wantGradient: boolean,
   ): { nll: PlanTensor; dx: PlanTensor | null } => {
     const x = asPlanTensor(xTensor)
-    const weight = asPlanTensor(weightTensor)
+    const weight = asMatrix(weightTensor)
     const targets = asPlanTensor(targetsTensor)
     const rowWeights = asPlanTensor(rowWeightsTensor)
     const [vocabulary, width] = weight.shape

@@ -1,13 +1,16 @@
 /**
  * Matrix products in WGSL: y [m, n] = scale · a b (+ h l) (+ bias) (+ residual), in the three layouts
  * that forward (a bᵀ), input gradient (a b) and weight gradient (aᵀ b) need. Sizes are baked into the source, so
- * the compiler sees every bound. Every variant adds in a fixed order: results repeat to the bit.
+ * the compiler sees every bound. Every variant adds in a fixed order: results repeat to the bit. b may be a packed
+ * weight, whose numbers are unpacked four at a time where they are read.
  *
- * - `direct`: each invocation keeps a 4 x 4 tile in registers and reads the operands from memory.
+ * - `direct`: each invocation keeps a 4 x 4 tile in registers (8 x 4 over packed blocks) and reads the operands from
+ *   memory.
  * - `tiled`: 64 x 64 tiles through workgroup memory; 256 invocations of 4 x 4.
  * - `splitK`: for small results of long sums (a factor's gradient): 64 invocations share one 4 x 4 tile, each
  *   sums every 64th term, and a tree adds them up.
  */
+import { type Matrix, PackedTensor } from '../../plan/packed-tensor.ts'
 import type { PlanTensor } from '../../plan/plan-tensor.ts'
 import { type Binding, lineOfWorkgroups, type Recorder } from '../../plan/recorder.ts'
 
@@ -19,7 +22,7 @@ export interface MatmulRequest {
   readonly a: PlanTensor
   /** 'mk': a[m, k] row-major; 'km': a[k, m]. */
   readonly aLayout: 'mk' | 'km'
-  readonly b: PlanTensor
+  readonly b: Matrix
   /** 'nk': b[n, k] (a transposed weight); 'kn': b[k, n]. */
   readonly bLayout: 'nk' | 'kn'
   readonly y: PlanTensor
@@ -59,7 +62,9 @@ export function recordMatmul(recorder: Recorder, request: MatmulRequest, variant
     variant === 'direct' ? direct(request) : variant === 'tiled' ? tiled(request) : splitK(request)
   const reads: Record<string, Binding> = {
     a: { tensor: request.a, vector: source.aVector },
-    b: { tensor: request.b, vector: source.bVector },
+    ...(request.b instanceof PackedTensor
+      ? request.b.reads('b')
+      : { b: { tensor: request.b, vector: source.bVector } }),
   }
   const outVector = n % TILE === 0 ? 4 : 1
   if (low) {
@@ -73,7 +78,7 @@ export function recordMatmul(recorder: Recorder, request: MatmulRequest, variant
     name: `${request.name}.${variant}`,
     reads,
     writes: { y: { tensor: request.y, vector: outVector } },
-    body: source.body,
+    body: request.b instanceof PackedTensor ? request.b.unpack('b') + source.body : source.body,
     workgroups: source.workgroups,
     flops,
   })
@@ -157,6 +162,10 @@ function epilogue(request: MatmulRequest, rows: number): string {
   return lines.join('\n')
 }
 
+/** b's weights 4 `quad` to 4 `quad` + 3, a vec4. */
+const quadOfB = ({ b }: MatmulRequest, quad: string) =>
+  b instanceof PackedTensor ? `bQuad(${quad})` : `b[${quad}]`
+
 /** The sum over k of one 4 x 4 (or rows x 4) register tile, k from `first` in steps of `step` (in units of `kStep`). */
 function registerLoop(
   request: MatmulRequest,
@@ -172,13 +181,23 @@ function registerLoop(
     const k4 = k / 4
     for (let i = 0; i < rows; i++) lines.push(`  let aRow${i} = ${row(i)} * ${k4}u;`)
     for (let j = 0; j < TILE; j++) lines.push(`  let bRow${j} = ${column(j)} * ${k4}u;`)
-    lines.push(`  for (var k = ${first}; k < ${k4}u; k += ${step}) {`)
-    for (let j = 0; j < TILE; j++) lines.push(`    let b${j} = b[bRow${j} + k];`)
+    // In one step after another a row's blocks are met whole: their scales are read once, not for every quad.
+    const byBlock = request.b instanceof PackedTensor && request.b.inBlocks && step === '1u'
+    if (byBlock) {
+      lines.push(`  for (var block = 0u; block < ${k4 / 8}u; block++) {`)
+      for (let j = 0; j < TILE; j++) lines.push(`    let scale${j} = bScale(bRow${j} / 8u + block);`)
+      lines.push('  for (var k = block * 8u; k < block * 8u + 8u; k++) {')
+    } else lines.push(`  for (var k = ${first}; k < ${k4}u; k += ${step}) {`)
+    for (let j = 0; j < TILE; j++) {
+      const quad = `bRow${j} + k`
+      const weights = byBlock ? `scale${j}.x * bCodes4(${quad}) + scale${j}.y` : quadOfB(request, quad)
+      lines.push(`    let b${j} = ${weights};`)
+    }
     for (let i = 0; i < rows; i++) {
       lines.push(`    let a${i} = a[aRow${i} + k];`)
       lines.push(`    acc${i} += vec4<f32>(${times(TILE, (j) => `dot(a${i}, b${j})`).join(', ')});`)
     }
-    lines.push('  }')
+    lines.push(byBlock ? '  } }' : '  }')
     return { code: lines.join('\n'), aVector: 4, bVector: 4 }
   }
   if (aLayout === 'mk' && bLayout === 'kn' && k % 4 === 0 && n % 4 === 0) {
@@ -186,7 +205,8 @@ function registerLoop(
     for (let i = 0; i < rows; i++) lines.push(`  let aRow${i} = ${row(i)} * ${k4}u;`)
     lines.push(`  let column = min(n0, ${n - 4}u) / 4u;`)
     lines.push(`  for (var k = ${first}; k < ${k4}u; k += ${step}) {`)
-    for (let q = 0; q < 4; q++) lines.push(`    let b${q} = b[(k * 4u + ${q}u) * ${n / 4}u + column];`)
+    for (let q = 0; q < 4; q++)
+      lines.push(`    let b${q} = ${quadOfB(request, `(k * 4u + ${q}u) * ${n / 4}u + column`)};`)
     for (let i = 0; i < rows; i++) {
       lines.push(`    let a${i} = a[aRow${i} + k];`)
       lines.push(`    acc${i} += a${i}.x * b0 + a${i}.y * b1 + a${i}.z * b2 + a${i}.w * b3;`)
@@ -199,11 +219,21 @@ function registerLoop(
     lines.push(`  let column = min(n0, ${n - 4}u) / 4u;`)
     lines.push(`  for (var k = ${first}; k < ${k}u; k += ${step}) {`)
     lines.push(`    let av = a[k * ${m / 4}u + row];`)
-    lines.push(`    let bv = b[k * ${n / 4}u + column];`)
+    lines.push(`    let bv = ${quadOfB(request, `k * ${n / 4}u + column`)};`)
     for (let i = 0; i < rows; i++) lines.push(`    acc${i} += av[${i}] * bv;`)
     lines.push('  }')
     return { code: lines.join('\n'), aVector: 4, bVector: 4 }
   }
+  if (aLayout === 'mk' && bLayout === 'kn' && n % 4 === 0) {
+    lines.push(`  let column = min(n0, ${n - 4}u) / 4u;`)
+    lines.push(`  for (var k = ${first}; k < ${k}u; k += ${step}) {`)
+    lines.push(`    let bv = ${quadOfB(request, `k * ${n / 4}u + column`)};`)
+    for (let i = 0; i < rows; i++) lines.push(`    acc${i} += a[${row(i)} * ${k}u + k] * bv;`)
+    lines.push('  }')
+    return { code: lines.join('\n'), aVector: 1, bVector: 4 }
+  }
+  if (request.b instanceof PackedTensor)
+    throw new TypeError(`${request.name}: no packed weight beside ${aLayout}`)
   const aAt = (i: number) => (aLayout === 'mk' ? `a[${row(i)} * ${k}u + k]` : `a[k * ${m}u + ${row(i)}]`)
   const bAt = (j: number) =>
     bLayout === 'nk' ? `b[${column(j)} * ${k}u + k]` : `b[k * ${n}u + ${column(j)}]`
@@ -216,7 +246,8 @@ function registerLoop(
 
 function direct(request: MatmulRequest): Source {
   const { m, n } = request
-  const rows = Math.min(m, TILE)
+  // Codes cost as much to unpack as four rows to multiply: what was unpacked serves eight.
+  const rows = Math.min(m, request.b instanceof PackedTensor && request.b.inBlocks ? 2 * TILE : TILE)
   const columns = Math.ceil(n / TILE)
   const bands = Math.ceil(m / rows)
   // A single row (decoding) gives every invocation of a workgroup columns; otherwise 8 x 8 tiles.
@@ -274,6 +305,28 @@ ${epilogue(request, rows)}
 const TILE_MN = 64
 const TILE_K = 16
 
+/**
+ * A packed b's share of a tile: 256 quads, one an invocation. Quads lie along k in 'nk' and along n in 'kn'; a row of
+ * the weight is whole quads, so none crosses an edge.
+ */
+function packedTile({ n, k, bLayout }: MatmulRequest): string {
+  const stride = TILE_MN + 4
+  if (bLayout === 'nk') {
+    return `{
+      let tk = local % ${TILE_K / 4}u * 4u; let tn = local / ${TILE_K / 4}u;
+      let inside = k0 + tk < ${k}u;
+      let quad = bQuad(min(nTile + tn, ${n - 1}u) * ${k / 4}u + min(k0 + tk, ${k - 4}u) / 4u);
+      for (var i = 0u; i < 4u; i++) { bTile[(tk + i) * ${stride}u + tn] = select(0.0f, quad[i], inside); }
+    }`
+  }
+  return `{
+      let tn = local % ${TILE_MN / 4}u * 4u; let tk = local / ${TILE_MN / 4}u;
+      let inside = k0 + tk < ${k}u;
+      let quad = bQuad(min(k0 + tk, ${k - 1}u) * ${n / 4}u + min(nTile + tn, ${n - 4}u) / 4u);
+      for (var i = 0u; i < 4u; i++) { bTile[tk * ${stride}u + tn + i] = select(0.0f, quad[i], inside); }
+    }`
+}
+
 function tiled(request: MatmulRequest): Source {
   const { m, n, k, aLayout, bLayout } = request
   // Neighbouring invocations read neighbouring addresses, whichever way the operand lies.
@@ -284,11 +337,18 @@ function tiled(request: MatmulRequest): Source {
       : `let tm = index % ${TILE_MN}u; let tk = index / ${TILE_MN}u;
       let at = min(k0 + tk, ${k - 1}u) * ${m}u + min(mTile + tm, ${m - 1}u);`
   const bLoad =
-    bLayout === 'nk'
-      ? `let tk = index % ${TILE_K}u; let tn = index / ${TILE_K}u;
+    request.b instanceof PackedTensor
+      ? packedTile(request)
+      : `for (var index = local; index < ${TILE_K * TILE_MN}u; index += 256u) {
+      ${
+        bLayout === 'nk'
+          ? `let tk = index % ${TILE_K}u; let tn = index / ${TILE_K}u;
       let at = min(nTile + tn, ${n - 1}u) * ${k}u + k0 + tk;`
-      : `let tn = index % ${TILE_MN}u; let tk = index / ${TILE_MN}u;
+          : `let tn = index % ${TILE_MN}u; let tk = index / ${TILE_MN}u;
       let at = min(k0 + tk, ${k - 1}u) * ${n}u + min(nTile + tn, ${n - 1}u);`
+      }
+      bTile[tk * ${TILE_MN + 4}u + tn] = select(0.0f, b[min(at, ${n * k - 1}u)], k0 + tk < ${k}u);
+    }`
   return {
     aVector: 1,
     bVector: 1,
@@ -309,10 +369,7 @@ ${times(TILE, (i) => `  var acc${i} = vec4<f32>();`).join('\n')}
       ${aLoad}
       aTile[tk * ${TILE_MN + 4}u + tm] = select(0.0f, a[min(at, ${m * k - 1}u)], k0 + tk < ${k}u);
     }
-    for (var index = local; index < ${TILE_K * TILE_MN}u; index += 256u) {
-      ${bLoad}
-      bTile[tk * ${TILE_MN + 4}u + tn] = select(0.0f, b[min(at, ${n * k - 1}u)], k0 + tk < ${k}u);
-    }
+    ${bLoad}
     workgroupBarrier();
     for (var tk = 0u; tk < ${TILE_K}u; tk++) {
       let aAt = tk * ${TILE_MN + 4}u + id.y * ${TILE}u;

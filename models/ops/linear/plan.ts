@@ -2,6 +2,7 @@
  * Linear layers with a low-rank path, recorded: each product is one dispatch, the low-rank path, the bias and
  * the residual are added by the same kernel that writes the result.
  */
+import { asMatrix } from '../../plan/packed-tensor.ts'
 import { gradientSlot } from '../../plan/parameters.ts'
 import { asPlanTensor, type PlanTensor } from '../../plan/plan-tensor.ts'
 import type { Recorder } from '../../plan/recorder.ts'
@@ -32,7 +33,7 @@ export function planLinear(recorder: Recorder): LinearOp {
 
   function forward(xTensor: Tensor, layer: Linear, options?: { residual?: Tensor }): Tensor {
     const x = asPlanTensor(xTensor)
-    const weight = asPlanTensor(layer.weight)
+    const weight = asMatrix(layer.weight)
     const [out, width] = weight.shape
     const y = recorder.tensor([x.rows, out])
     const { lora } = layer
@@ -68,7 +69,7 @@ export function planLinear(recorder: Recorder): LinearOp {
   ): never {
     const dy = asPlanTensor(dyTensor)
     const x = asPlanTensor(xTensor)
-    const weight = asPlanTensor(layer.weight)
+    const weight = asMatrix(layer.weight)
     const [out, width] = weight.shape
     const rows = x.rows
     const { lora } = layer

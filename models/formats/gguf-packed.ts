@@ -1,0 +1,64 @@
+/**
+ * Matrices that a GPU can multiply with as a file packs them. A GPU reads 32-bit words, and ggml's blocks of 18 and
+ * 34 bytes do not begin at words, so a matrix is split in two: the codes of all blocks, and their scales.
+ *
+ * In 4-bit codes word w of a block holds weights 4w to 4w + 3 in the low halves of its bytes and weights 16 + 4w to
+ * 16 + 4w + 3 in the high halves; in 8-bit codes word w holds weights 4w to 4w + 3. Both take the file's bytes, no
+ * more: 18 a block of 32 for Q4_0, 20 for Q4_1, 34 for Q8_0, and 2 a weight for F16.
+ */
+import { ggufTypeByName } from './gguf-types.ts'
+
+export type PackedType = 'Q4_0' | 'Q4_1' | 'Q8_0' | 'F16'
+
+/** Bytes before a block's codes: its scale, in Q4_1 also its minimum, binary16 each. */
+const SCALE_BYTES: Readonly<Record<PackedType, number>> = { Q4_0: 2, Q4_1: 4, Q8_0: 2, F16: 0 }
+
+/** Weights that are read together: four of one row. */
+const QUAD = 4
+
+export interface SplitBlocks {
+  readonly codes: Uint32Array<ArrayBuffer>
+  /** Binary16 numbers, two a word: scale and minimum of a block for Q4_1, scales of two blocks else; empty for F16. */
+  readonly scales: Uint32Array<ArrayBuffer>
+}
+
+/** Whether a tensor is a matrix whose rows are whole blocks of a type that `splitBlocks` takes. */
+export function staysPacked(type: string, shape: readonly number[]): type is PackedType {
+  if (!Object.hasOwn(SCALE_BYTES, type) || shape.length !== 2) return false
+  return shape[1] % Math.max(QUAD, ggufTypeByName(type)!.blockWeights) === 0
+}
+
+/** @throws RangeError where the bytes are not those of a matrix of this shape, or its rows are no whole blocks */
+export function checkPacked(type: PackedType, blocks: Uint8Array, shape: readonly [number, number]): void {
+  const { blockBytes, blockWeights } = ggufTypeByName(type)!
+  const bytes = ((shape[0] * shape[1]) / blockWeights) * blockBytes
+  if (!staysPacked(type, shape) || blocks.length !== bytes)
+    throw new RangeError(`${blocks.length} bytes are no ${type} matrix [${shape}]`)
+}
+
+/** @param blocks whole blocks; a view that may begin at any byte */
+export function splitBlocks(type: PackedType, blocks: Uint8Array): SplitBlocks {
+  const { blockBytes } = ggufTypeByName(type)!
+  const count = blocks.length / blockBytes
+  if (!Number.isInteger(count)) throw new RangeError(`${blocks.length} bytes are no ${type} blocks`)
+  const scaleBytes = SCALE_BYTES[type]
+  const codes = words(count * (blockBytes - scaleBytes))
+  const scales = words(count * scaleBytes)
+  if (scaleBytes === 0) {
+    codes.bytes.set(blocks)
+    return { codes: codes.words, scales: scales.words }
+  }
+  let at = 0
+  let code = 0
+  let scale = 0
+  for (let block = 0; block < count; block++) {
+    for (let i = 0; i < scaleBytes; i++) scales.bytes[scale++] = blocks[at++]
+    for (let i = scaleBytes; i < blockBytes; i++) codes.bytes[code++] = blocks[at++]
+  }
+  return { codes: codes.words, scales: scales.words }
+}
+
+function words(bytes: number) {
+  const words = new Uint32Array(Math.ceil(bytes / 4))
+  return { words, bytes: new Uint8Array(words.buffer) }
+}
