@@ -187,6 +187,20 @@ export class LlamaModel implements Model<TextExample> {
     shape: BatchShape,
     adapter: EngineAdapter | null,
   ) {
+    const { linears, normed, q, k, v } = this.attentionInputs(ops, x, layer, positions, adapter)
+    const attention = ops.attention.forward(q, k, v, this.attentionShape(shape))
+    const middle = ops.linear.forward(attention.out, linears.o, { residual: x })
+    return { linears, normed, q, k, v, attention, middle, ...this.feedForward(ops, middle, layer, linears) }
+  }
+
+  /** The block's normed input and its queries, keys and values, turned to their positions. */
+  private attentionInputs(
+    ops: Ops,
+    x: Tensor,
+    layer: number,
+    positions: Tensor,
+    adapter: EngineAdapter | null,
+  ) {
     const { config } = this
     const weights = this.weights.layers[layer]
     const linears = this.linears(layer, adapter)
@@ -204,13 +218,16 @@ export class LlamaModel implements Model<TextExample> {
       config.headDim,
     )
     const v = ops.linear.forward(normed, linears.v)
-    const attention = ops.attention.forward(q, k, v, this.attentionShape(shape))
-    const middle = ops.linear.forward(attention.out, linears.o, { residual: x })
-    const middleNormed = ops.rmsNorm.forward(middle, weights.postNorm, config.rmsNormEps)
+    return { linears, normed, q, k, v }
+  }
+
+  /** The feed-forward part up to its last projection. */
+  private feedForward(ops: Ops, middle: Tensor, layer: number, linears: BlockLinears) {
+    const { postNorm } = this.weights.layers[layer]
+    const middleNormed = ops.rmsNorm.forward(middle, postNorm, this.config.rmsNormEps)
     const gate = ops.linear.forward(middleNormed, linears.gate)
     const up = ops.linear.forward(middleNormed, linears.up)
-    const activated = ops.swiglu.forward(gate, up)
-    return { linears, normed, q, k, v, attention, middle, middleNormed, gate, up, activated }
+    return { middleNormed, gate, up, activated: ops.swiglu.forward(gate, up) }
   }
 
   /** Gradient of the block's input from that of its output; null for block 0, whose input is frozen. */
@@ -273,29 +290,10 @@ export class LlamaModel implements Model<TextExample> {
   ): Tensor {
     return ops.scope(`layer${layer}.cached`, () => {
       const { config } = this
-      const weights = this.weights.layers[layer]
-      const linears = this.linears(layer, adapter)
-      const normed = ops.rmsNorm.forward(x, weights.inputNorm, config.rmsNormEps)
-      const q = ops.rotary.forward(
-        ops.linear.forward(normed, linears.q),
-        this.weights.rotary,
-        positions,
-        config.headDim,
-      )
-      const k = ops.rotary.forward(
-        ops.linear.forward(normed, linears.k),
-        this.weights.rotary,
-        positions,
-        config.headDim,
-      )
-      const v = ops.linear.forward(normed, linears.v)
+      const { linears, q, k, v } = this.attentionInputs(ops, x, layer, positions, adapter)
       const attended = ops.attention.cached(q, k, v, cache, positions, config.heads, config.headDim)
       const middle = ops.linear.forward(attended, linears.o, { residual: x })
-      const middleNormed = ops.rmsNorm.forward(middle, weights.postNorm, config.rmsNormEps)
-      const activated = ops.swiglu.forward(
-        ops.linear.forward(middleNormed, linears.gate),
-        ops.linear.forward(middleNormed, linears.up),
-      )
+      const { activated } = this.feedForward(ops, middle, layer, linears)
       return ops.linear.forward(activated, linears.down, { residual: middle })
     })
   }

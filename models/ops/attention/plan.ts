@@ -49,28 +49,12 @@ export function planAttention(recorder: Recorder): AttentionOp {
         ...lineKernel(
           rows * heads,
           `${queryIndices(shape, vec)}
-  let scale = ${1 / Math.sqrt(headDim)}f;
-  var query: array<${vec.type}, ${vec.count}>;
-  var sum: array<${vec.type}, ${vec.count}>;
-  for (var c = 0u; c < ${vec.count}u; c++) { query[c] = q[qAt + c] * scale; sum[c] = ${vec.zero}; }
-  var top = -3.0e38f;
-  var total = 0.0f;
-  let end = ${causal ? 't + 1u' : `${tokens}u`};
-  for (var j = 0u; j < end; j++) {
-    let at = kvStart + j * ${kvHeads * vec.count}u;
-    var score = 0.0f;
-    for (var c = 0u; c < ${vec.count}u; c++) { score += ${vec.dot('query[c]', 'k[at + c]')}; }
-    if (score > top) {
-      let shrink = exp(top - score);
-      total *= shrink;
-      for (var c = 0u; c < ${vec.count}u; c++) { sum[c] *= shrink; }
-      top = score;
-    }
-    let p = exp(score - top);
-    total += p;
-    for (var c = 0u; c < ${vec.count}u; c++) { sum[c] += p * v[at + c]; }
-  }
-  for (var c = 0u; c < ${vec.count}u; c++) { y[qAt + c] = sum[c] / total; }
+${attendOverKeys(vec, {
+  keys: 'k',
+  values: 'v',
+  end: causal ? 't + 1u' : `${tokens}u`,
+  keyAt: `kvStart + j * ${kvHeads * vec.count}u`,
+})}
   logSumExp[row * ${heads}u + head] = top + log(total);`,
         ),
         flops: 4 * rows * heads * headDim * (causal ? (tokens + 1) / 2 : tokens),
@@ -228,16 +212,39 @@ export function planAttention(recorder: Recorder): AttentionOp {
   let head = i % ${heads}u;
   let kvHead = head / ${heads / kvHeads}u;
   let qAt = i * ${vec.count}u;
-  var query: array<${vec.type}, ${vec.count}>;
+${attendOverKeys(vec, {
+  keys: 'keys',
+  values: 'values',
+  end: `min(u32(positions[row]) + 1u, ${cache.capacity}u)`,
+  keyAt: `j * ${kvHeads * vec.count}u + kvHead * ${vec.count}u`,
+})}`,
+        ),
+        flops: 4 * q.rows * heads * headDim * cache.capacity,
+      })
+      return out
+    },
+  }
+}
+
+/**
+ * One query's row of the result, at `qAt`: a walk over keys 0..`end` with a running maximum `top` and sum `total`,
+ * which stay in scope. `keyAt` is where key `j` starts.
+ */
+function attendOverKeys(
+  vec: Vectors,
+  { keys, values, end, keyAt }: { keys: string; values: string; end: string; keyAt: string },
+): string {
+  const scale = `${1 / Math.sqrt(vec.size * vec.count)}f`
+  return `  var query: array<${vec.type}, ${vec.count}>;
   var sum: array<${vec.type}, ${vec.count}>;
-  for (var c = 0u; c < ${vec.count}u; c++) { query[c] = q[qAt + c] * ${1 / Math.sqrt(headDim)}f; sum[c] = ${vec.zero}; }
+  for (var c = 0u; c < ${vec.count}u; c++) { query[c] = q[qAt + c] * ${scale}; sum[c] = ${vec.zero}; }
   var top = -3.0e38f;
   var total = 0.0f;
-  let end = min(u32(positions[row]) + 1u, ${cache.capacity}u);
+  let end = ${end};
   for (var j = 0u; j < end; j++) {
-    let at = j * ${kvHeads * vec.count}u + kvHead * ${vec.count}u;
+    let at = ${keyAt};
     var score = 0.0f;
-    for (var c = 0u; c < ${vec.count}u; c++) { score += ${vec.dot('query[c]', 'keys[at + c]')}; }
+    for (var c = 0u; c < ${vec.count}u; c++) { score += ${vec.dot('query[c]', `${keys}[at + c]`)}; }
     if (score > top) {
       let shrink = exp(top - score);
       total *= shrink;
@@ -246,15 +253,9 @@ export function planAttention(recorder: Recorder): AttentionOp {
     }
     let p = exp(score - top);
     total += p;
-    for (var c = 0u; c < ${vec.count}u; c++) { sum[c] += p * values[at + c]; }
+    for (var c = 0u; c < ${vec.count}u; c++) { sum[c] += p * ${values}[at + c]; }
   }
-  for (var c = 0u; c < ${vec.count}u; c++) { y[qAt + c] = sum[c] / total; }`,
-        ),
-        flops: 4 * q.rows * heads * headDim * cache.capacity,
-      })
-      return out
-    },
-  }
+  for (var c = 0u; c < ${vec.count}u; c++) { y[qAt + c] = sum[c] / total; }`
 }
 
 /** From the line index: batch row, head and token of a query, its place in q, and where its keys start. */
