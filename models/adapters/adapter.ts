@@ -28,12 +28,23 @@ export interface Adapter {
   readonly modules: ReadonlyMap<string, LoraFactors>
 }
 
+/**
+ * What of `y = x Wᵀ + scale · x Aᵀ [Rᵀ] Bᵀ` is trained. `lora`: A and B. `ffa`: B alone, A stays A0 (Sun et al. 2024,
+ * https://arxiv.org/abs/2403.12313). `lora-sb`: R [rank, rank] alone, between a fixed A and B (Ponkshe et al. 2024,
+ * https://arxiv.org/abs/2411.19557; Singhal et al. 2025, https://arxiv.org/abs/2502.15436).
+ */
+export type AdapterForm = 'lora' | 'ffa' | 'lora-sb'
+
 /** What every client of a room trains: fixed by the room's manifest. */
 export interface AdapterShape {
+  /** `lora` where it is left out. */
+  readonly form?: AdapterForm | undefined
   readonly rank: number
   readonly alpha: number
   readonly modules: readonly AdapterModule[]
 }
 
 export const loraA = (module: string) => `${module}.lora_A.weight`
+/** LoRA-SB's trained core: [rank, rank], `lora_B · lora_R · lora_A` is the delta. */
+export const loraR = (module: string) => `${module}.lora_R.weight`
 export const loraB = (module: string) => `${module}.lora_B.weight`

@@ -74,3 +74,6 @@ export const MAX_VERSIONS_IN_JOIN = 32
 
 /** Rooms of one relay: each holds a manifest and its versions in memory. */
 export const MAX_ROOMS = 256
+
+/** The paper compares one round with ten at most; a class has not the time for more than a hundred. */
+export const MAX_ROUNDS = 100

@@ -14,6 +14,7 @@ import {
   MAX_EXAMPLES,
   MAX_LAYER_WIDTH,
   MAX_RANK,
+  MAX_ROUNDS,
   MAX_UPDATE_BYTES,
 } from './limits.ts'
 import { strategySchema } from './strategy.ts'
@@ -49,7 +50,34 @@ export const recipeSchema = v.strictObject({
   evaluateEvery: wholeNumber(1, 1_000_000),
 })
 
+export const adapterFormSchema = v.picklist(['lora', 'ffa', 'lora-sb'])
+
 export const updateEncodingSchema = v.picklist(['i8', 'f16', 'f32'])
+
+export const modeSchema = v.variant('kind', [
+  /** Every client starts from the base and counts whenever it comes. */
+  v.strictObject({ kind: v.literal('one-shot') }),
+  /** Every round starts from the round before's merged adapter: the multi-round baseline of the paper. */
+  v.strictObject({
+    kind: v.literal('rounds'),
+    rounds: wholeNumber(1, MAX_ROUNDS),
+    /** Updates that complete a round; at the deadline fewer do, if there is at least one. */
+    quorum: wholeNumber(1, MAX_CONTRIBUTIONS),
+    deadlineSeconds: wholeNumber(1, 604_800),
+    /** An update for a round that is over counts in the round that is open, or is refused. */
+    late: v.picklist(['next', 'refuse']),
+  }),
+  /** Every client starts from the newest merged adapter. */
+  v.strictObject({ kind: v.literal('sequential') }),
+])
+
+/** One release under the analytic Gaussian mechanism, Balle & Wang 2018, https://arxiv.org/abs/1805.06530 */
+export const privacySchema = v.strictObject({
+  epsilon: finiteNumber(1e-3, 100),
+  delta: finiteNumber(1e-12, 0.5),
+  /** Every update's change is scaled down to this L2 norm: the sensitivity of the sum. */
+  clip: finiteNumber(Number.MIN_VALUE, 1e6),
+})
 
 export const manifestSchema = v.strictObject({
   formatVersion: v.literal(1),
@@ -67,20 +95,38 @@ export const manifestSchema = v.strictObject({
       v.check((files) => distinct(files, (file) => file.name), 'two base files have the same name'),
     ),
   }),
-  adapter: v.strictObject({
-    rank: wholeNumber(1, MAX_RANK),
-    alpha: finiteNumber(Number.MIN_VALUE, 1e6),
-    seed: v.pipe(shownText(128), v.minLength(1)),
-    modules: v.pipe(
-      v.array(adapterModuleSchema),
-      v.minLength(1),
-      v.maxLength(MAX_ADAPTER_MODULES),
-      v.check((modules) => distinct(modules, (module) => module.name), 'two modules have the same name'),
+  adapter: v.pipe(
+    v.strictObject({
+      rank: wholeNumber(1, MAX_RANK),
+      alpha: finiteNumber(Number.MIN_VALUE, 1e6),
+      seed: v.pipe(shownText(128), v.minLength(1)),
+      /** What is trained; `lora` where it is left out. `ffa` keeps A at A0; `lora-sb` trains R alone in B R A. */
+      form: v.optional(adapterFormSchema),
+      /** The fixed A and B of `lora-sb`, as a PEFT safetensors file the relay serves beside the base files. */
+      start: v.optional(baseFileSchema),
+      modules: v.pipe(
+        v.array(adapterModuleSchema),
+        v.minLength(1),
+        v.maxLength(MAX_ADAPTER_MODULES),
+        v.check((modules) => distinct(modules, (module) => module.name), 'two modules have the same name'),
+      ),
+    }),
+    v.check(
+      ({ form, start }) => (form === 'lora-sb') === (start !== undefined),
+      'a lora-sb adapter has a start file, and no other has one',
     ),
-  }),
+  ),
   recipe: recipeSchema,
   update: v.strictObject({ encoding: updateEncodingSchema }),
   strategy: strategySchema,
+  /** How the round runs in time; one-shot where it is left out. */
+  mode: v.optional(modeSchema),
+  /** A private room's guarantee: one noisy publication, at close. */
+  privacy: v.optional(privacySchema),
+  /** Who lets an accepted update count: the relay at once (left out), or the host, one by one. */
+  admission: v.optional(v.picklist(['automatic', 'approve'])),
+  /** The relay's Ed25519 public key, which signs this room's receipts: 64 hex digits. */
+  receiptKey: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))),
   /** Contributions between two published versions; 1 lets anyone subtract two versions. */
   publishEvery: wholeNumber(1, MAX_CONTRIBUTIONS),
   limits: v.strictObject({
@@ -95,6 +141,9 @@ export const manifestSchema = v.strictObject({
 
 export type Manifest = v.InferOutput<typeof manifestSchema>
 export type Recipe = v.InferOutput<typeof recipeSchema>
+export type AdapterForm = v.InferOutput<typeof adapterFormSchema>
+export type Mode = v.InferOutput<typeof modeSchema>
+export type Privacy = v.InferOutput<typeof privacySchema>
 export type UpdateEncoding = v.InferOutput<typeof updateEncodingSchema>
 
 /** Checks a manifest from outside. Throws ProtocolError `manifest/malformed` naming the first field that is wrong. */
