@@ -91,7 +91,7 @@ export async function benchTrainingStep(
       stats: () => step.stats,
       dispose() {
         step.dispose()
-        placed.parameters.dispose()
+        placed.dispose()
         model.dispose()
       },
     })

@@ -122,7 +122,7 @@ export async function* generate(options: GenerateOptions): AsyncGenerator<Genera
   } finally {
     for (const program of programs) program.dispose()
     for (const cache of caches) engine.free(cache)
-    placed?.parameters.dispose()
+    placed?.dispose()
   }
 }
 

@@ -47,8 +47,7 @@ export class EagerParameterSet implements ParameterSet {
   private readonly length: number
   private readonly padding: number
   values: tf.Tensor1D
-  first: tf.Tensor1D
-  second: tf.Tensor1D
+  private moments: { readonly first: tf.Tensor1D; readonly second: tf.Tensor1D } | null = null
   private readonly activate: () => void
 
   /** `activate` makes the engine's backend tfjs's current one: tensors are made outside programs too. */
@@ -70,11 +69,17 @@ export class EagerParameterSet implements ParameterSet {
     this.padding = (FLAT_ROW - (length % FLAT_ROW)) % FLAT_ROW
     this.activate = activate
     activate()
-    const zeros = () => tf.keep(tf.zeros<tf.Rank.R1>([this.length + this.padding]))
-    this.values = zeros()
-    this.first = zeros()
-    this.second = zeros()
+    this.values = this.zeros()
     this.cutMatrices()
+  }
+
+  /** Both moments are made when first asked for: an adapter that is only read never needs them. */
+  get first(): tf.Tensor1D {
+    return this.bothMoments().first
+  }
+
+  get second(): tf.Tensor1D {
+    return this.bothMoments().second
   }
 
   /** Every gradient slot in one vector, padded with zeros: [padded length]. The caller owns it. */
@@ -97,10 +102,9 @@ export class EagerParameterSet implements ParameterSet {
 
   /** Takes the three vectors over from the scope they were made in. */
   replace(values: tf.Tensor1D, first: tf.Tensor1D, second: tf.Tensor1D): void {
-    tf.dispose([this.values, this.first, this.second])
+    this.values.dispose()
     this.values = tf.keep(values)
-    this.first = tf.keep(first)
-    this.second = tf.keep(second)
+    this.replaceMoments(first, second)
     this.cutMatrices()
   }
 
@@ -135,19 +139,40 @@ export class EagerParameterSet implements ParameterSet {
     this.activate()
     const flatFirst = this.flatten(first, this.first.dataSync())
     const flatSecond = this.flatten(second, this.second.dataSync())
-    tf.dispose([this.first, this.second])
-    this.first = tf.keep(tf.tensor1d(flatFirst))
-    this.second = tf.keep(tf.tensor1d(flatSecond))
+    this.replaceMoments(tf.tensor1d(flatFirst), tf.tensor1d(flatSecond))
   }
 
   dispose(): void {
-    tf.dispose([this.values, this.first, this.second])
+    this.values.dispose()
+    this.disposeMoments()
     for (const parameter of this.parameters.values()) {
       parameter.matrix?.dispose()
       parameter.gradient?.dispose()
       parameter.matrix = null
       parameter.gradient = null
     }
+  }
+
+  private zeros(): tf.Tensor1D {
+    return tf.keep(tf.zeros<tf.Rank.R1>([this.length + this.padding]))
+  }
+
+  private bothMoments(): { readonly first: tf.Tensor1D; readonly second: tf.Tensor1D } {
+    if (!this.moments) {
+      this.activate()
+      this.moments = { first: this.zeros(), second: this.zeros() }
+    }
+    return this.moments
+  }
+
+  private replaceMoments(first: tf.Tensor1D, second: tf.Tensor1D): void {
+    this.disposeMoments()
+    this.moments = { first: tf.keep(first), second: tf.keep(second) }
+  }
+
+  private disposeMoments(): void {
+    if (this.moments) tf.dispose([this.moments.first, this.moments.second])
+    this.moments = null
   }
 
   private cutMatrices(): void {

@@ -25,10 +25,23 @@ export interface Parameter {
   readonly value: Tensor
 }
 
-/** The low-rank path of one linear layer: y += scale · (x Aᵀ) Bᵀ. */
+/** A matrix of a low-rank path that is not trained: no gradient, no moments. */
+export interface FrozenFactor {
+  readonly frozen: true
+  readonly shape: readonly [number, number]
+  readonly value: Tensor
+}
+
+/** A matrix of a low-rank path; which of them are parameters is the adapter's training form. */
+export type Factor = Parameter | FrozenFactor
+
+export const isTrained = (factor: Factor): factor is Parameter => !('frozen' in factor)
+
+/** The low-rank path of one linear layer: y += scale · (x Aᵀ) Bᵀ, or scale · ((x Aᵀ) Rᵀ) Bᵀ with a core R. */
 export interface LoraPath {
-  readonly a: Parameter // [rank, in]
-  readonly b: Parameter // [out, rank]
+  readonly a: Factor // [rank, in]
+  readonly b: Factor // [out, rank]
+  readonly r?: Factor // [rank, rank]
   readonly scale: number
 }
 
@@ -57,13 +70,13 @@ export interface KvCache {
 
 export interface LinearOp {
   /**
-   * x [rows, in] -> x Wᵀ + bias + scale (x Aᵀ) Bᵀ (+ residual) [rows, out].
+   * x [rows, in] -> x Wᵀ + bias + scale (x Aᵀ) [Rᵀ] Bᵀ (+ residual) [rows, out].
    */
   forward(x: Tensor, layer: Linear, options?: { residual?: Tensor }): Tensor
   /**
-   * dy [rows, out], x [rows, in] -> dx [rows, in] = dy W + scale (dy B) A (+ addTo), and writes the gradients
-   * of A and B (scale (dy B)ᵀ x and scale dyᵀ (x Aᵀ)) into their slots. Without `needInput` no dx is made and
-   * null is returned.
+   * dy [rows, out], x [rows, in] -> dx [rows, in] = dy W + scale (dy B) [R] A (+ addTo), and writes the gradients
+   * of those of A, B and R that are trained into their slots: with v = x Aᵀ [Rᵀ] and g = scale dy B,
+   * dA = (g [R])ᵀ x, dB = scale dyᵀ v, dR = gᵀ (x Aᵀ). Without `needInput` no dx is made and null is returned.
    */
   backward(dy: Tensor, x: Tensor, layer: Linear, options?: { addTo?: Tensor; needInput?: true }): Tensor
   backward(dy: Tensor, x: Tensor, layer: Linear, options: { needInput: false }): null

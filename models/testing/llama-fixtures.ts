@@ -117,7 +117,7 @@ export function nanoCases(name: 'nano' | 'nano-untied'): Cases {
       const placed = placeAdapter(model.engine, fixtures.adapter(`${name}/lora`))
       const lora = fixtures.tensors(`${name}/lora/forward.safetensors`)
       const { logits } = await states(model, lora('input_ids'), whole, placed)
-      placed.parameters.dispose()
+      placed.dispose()
       return [compare('logits', 'with an adapter', logits, lora('logits'))]
     },
 

@@ -81,7 +81,7 @@ export async function lossAndGradients(
   const { nll } = await program.run(batch.inputs, ['nll'])
   const gradients = await placed.parameters.readGradients()
   program.dispose()
-  placed.parameters.dispose()
+  placed.dispose()
   return { loss: meanLoss(nll, batch.counted), gradients }
 }
 
@@ -110,6 +110,6 @@ export async function tenSteps(
   const { loss } = await lossOf(model, examples, shape, placed)
   const adapter = await readAdapter(placed, initial)
   step.dispose()
-  placed.parameters.dispose()
+  placed.dispose()
   return { readings, lossAfter: loss, adapter }
 }

@@ -44,6 +44,22 @@ describe('reference gradients agree with difference quotients', () => {
     expectGradient(b, (at) => reference.linear(x, layer(a, at)), dy, db!)
   })
 
+  it('linear with a core between the factors', () => {
+    const layer = (a: Float64Array, b: Float64Array, r: Float64Array): reference.LinearCase => ({
+      rows: 3,
+      inFeatures: 5,
+      outFeatures: 4,
+      weight: f64(20, 1),
+      lora: { rank: 2, a, b, r, scale: 1.5 },
+    })
+    const [x, a, b, r, dy] = [f64(15, 3), f64(10, 4), f64(8, 5), f64(4, 6), f64(12, 7)]
+    const { dx, da, db, dr } = reference.linearBackward(dy, x, layer(a, b, r))
+    expectGradient(x, (at) => reference.linear(at, layer(a, b, r)), dy, dx)
+    expectGradient(a, (at) => reference.linear(x, layer(at, b, r)), dy, da!)
+    expectGradient(b, (at) => reference.linear(x, layer(a, at, r)), dy, db!)
+    expectGradient(r, (at) => reference.linear(x, layer(a, b, at)), dy, dr!)
+  })
+
   it('rmsNorm', () => {
     const [x, weight, dy] = [f64(12, 1), f64(4, 2), f64(12, 3)]
     const dx = reference.rmsNormBackward(dy, x, weight, 3, 4, 1e-3)

@@ -40,7 +40,22 @@ export interface LinearCase {
   readonly outFeatures: number
   readonly weight: Numbers // [out, in]
   readonly bias?: Numbers // [out]
-  readonly lora?: { readonly rank: number; readonly a: Numbers; readonly b: Numbers; readonly scale: number }
+  readonly lora?: LowRankCase
+}
+
+export interface LowRankCase {
+  readonly rank: number
+  readonly a: Numbers // [rank, in]
+  readonly b: Numbers // [out, rank]
+  /** [rank, rank]: y += scale ((x Aᵀ) Rᵀ) Bᵀ. */
+  readonly r?: Numbers
+  readonly scale: number
+}
+
+/** x Aᵀ, and the same times Rᵀ where there is a core: [rows, rank] each. */
+function lowRank(x: Numbers, { rank, a, r }: LowRankCase, rows: number, inFeatures: number) {
+  const u = product(x, transposed(a, rank, inFeatures), rows, inFeatures, rank)
+  return { u, v: r ? product(u, transposed(r, rank, rank), rows, rank, rank) : u }
 }
 
 export function linear(x: Numbers, layer: LinearCase, residual?: Numbers): Float64Array {
@@ -50,8 +65,8 @@ export function linear(x: Numbers, layer: LinearCase, residual?: Numbers): Float
   ]
   if (bias) terms.push(Float64Array.from({ length: rows * outFeatures }, (_, i) => bias[i % outFeatures]))
   if (lora) {
-    const u = product(x, transposed(lora.a, lora.rank, inFeatures), rows, inFeatures, lora.rank)
-    const path = product(u, transposed(lora.b, outFeatures, lora.rank), rows, lora.rank, outFeatures)
+    const { v } = lowRank(x, lora, rows, inFeatures)
+    const path = product(v, transposed(lora.b, outFeatures, lora.rank), rows, lora.rank, outFeatures)
     terms.push(scaled(path, lora.scale))
   }
   if (residual) terms.push(residual)
@@ -63,15 +78,19 @@ export function linearBackward(dy: Numbers, x: Numbers, layer: LinearCase, addTo
   const terms: Numbers[] = [product(dy, weight, rows, outFeatures, inFeatures)]
   let da: Float64Array | undefined
   let db: Float64Array | undefined
+  let dr: Float64Array | undefined
   if (lora) {
-    const u = product(x, transposed(lora.a, lora.rank, inFeatures), rows, inFeatures, lora.rank)
-    const g = scaled(product(dy, lora.b, rows, outFeatures, lora.rank), lora.scale)
-    da = product(transposed(g, rows, lora.rank), x, lora.rank, rows, inFeatures)
-    db = scaled(product(transposed(dy, rows, outFeatures), u, outFeatures, rows, lora.rank), lora.scale)
-    terms.push(product(g, lora.a, rows, lora.rank, inFeatures))
+    const { rank, a, b, r, scale } = lora
+    const { u, v } = lowRank(x, lora, rows, inFeatures)
+    const g = scaled(product(dy, b, rows, outFeatures, rank), scale)
+    const h = r ? product(g, r, rows, rank, rank) : g
+    da = product(transposed(h, rows, rank), x, rank, rows, inFeatures)
+    db = scaled(product(transposed(dy, rows, outFeatures), v, outFeatures, rows, rank), scale)
+    if (r) dr = product(transposed(g, rows, rank), u, rank, rows, rank)
+    terms.push(product(h, a, rows, rank, inFeatures))
   }
   if (addTo) terms.push(addTo)
-  return { dx: sum(...terms), da, db }
+  return { dx: sum(...terms), da, db, dr }
 }
 
 export function rmsNorm(x: Numbers, weight: Numbers, rows: number, width: number, eps: number): Float64Array {

@@ -1,36 +1,59 @@
 /**
- * Puts an adapter's numbers on an engine and back: the trainable factors of a `Model`, as one ParameterSet.
+ * Puts an adapter's numbers on an engine and back. What is trained lies in one ParameterSet, what the training form
+ * leaves alone in another, which never gets gradients or moments.
  */
-import { type Adapter, type LoraFactors, loraA, loraB } from '../adapters/adapter.ts'
+import {
+  type Adapter,
+  type AdapterForm,
+  factorsOf,
+  formOf,
+  type LoraFactors,
+  loraA,
+  loraB,
+  loraR,
+} from '../adapters/adapter.ts'
 import type { Engine } from '../backend/engine.ts'
 import { MismatchError } from '../errors.ts'
-import type { LoraPath } from '../ops/ops.ts'
+import type { Factor, LoraPath } from '../ops/ops.ts'
 import type { EngineAdapter, Model } from './model.ts'
 
-/** The caller owns the result and frees it with `parameters.dispose()`. */
-export function placeAdapter(engine: Engine, adapter: Adapter): EngineAdapter {
-  const specs: { name: string; shape: readonly [number, number] }[] = []
-  const values = new Map<string, Float32Array>()
-  for (const factors of adapter.modules.values()) {
-    specs.push({ name: loraA(factors.name), shape: [factors.rank, factors.inFeatures] })
-    specs.push({ name: loraB(factors.name), shape: [factors.outFeatures, factors.rank] })
-    values.set(loraA(factors.name), factors.a)
-    values.set(loraB(factors.name), factors.b)
+/** The caller owns the result and disposes of it. Without a form, the adapter's own (FFA's looks like LoRA's). */
+export function placeAdapter(
+  engine: Engine,
+  adapter: Adapter,
+  form: AdapterForm = formOf(adapter),
+): EngineAdapter {
+  const all = [...adapter.modules.values()].flatMap((factors) => factorsOf(factors, form))
+  const place = (trained: boolean) => {
+    const chosen = all.filter((factor) => factor.trained === trained)
+    const set = engine.parameters(chosen)
+    set.write(new Map(chosen.map(({ name, values }) => [name, values])))
+    return set
   }
-  const parameters = engine.parameters(specs)
-  parameters.write(values)
-  return { parameters, modules: adapter.modules }
+  const parameters = place(true)
+  const frozen = all.every(({ trained }) => trained) ? null : place(false)
+  return {
+    parameters,
+    frozen,
+    modules: adapter.modules,
+    dispose() {
+      parameters.dispose()
+      frozen?.dispose()
+    },
+  }
 }
 
-/** Reads the trained factors back, shaped like `like`. */
+/** Reads the trained factors back, shaped like `like`; the frozen ones are `like`'s. */
 export async function readAdapter(placed: EngineAdapter, like: Adapter): Promise<Adapter> {
   const values = await placed.parameters.read()
   const modules = new Map<string, LoraFactors>()
   for (const factors of like.modules.values()) {
+    const r = values.get(loraR(factors.name)) ?? factors.r
     modules.set(factors.name, {
       ...factors,
-      a: values.get(loraA(factors.name))!,
-      b: values.get(loraB(factors.name))!,
+      a: values.get(loraA(factors.name)) ?? factors.a,
+      b: values.get(loraB(factors.name)) ?? factors.b,
+      ...(r && { r }),
     })
   }
   return { modules }
@@ -40,11 +63,19 @@ export async function readAdapter(placed: EngineAdapter, like: Adapter): Promise
 export function loraPath(adapter: EngineAdapter | null, module: string): LoraPath | undefined {
   const entry = adapter?.modules.get(module)
   if (!adapter || !entry) return undefined
-  const a = adapter.parameters.parameters.get(loraA(module))
-  const b = adapter.parameters.parameters.get(loraB(module))
+  const a = factorOf(adapter, loraA(module))
+  const b = factorOf(adapter, loraB(module))
+  const r = factorOf(adapter, loraR(module))
   if (!a || !b)
     throw new MismatchError('adapter/incomplete', `The adapter names ${module} but holds no factors for it.`)
-  return { a, b, scale: entry.alpha / entry.rank }
+  return { a, b, ...(r && { r }), scale: entry.alpha / entry.rank }
+}
+
+function factorOf({ parameters, frozen }: EngineAdapter, name: string): Factor | undefined {
+  const parameter = parameters.parameters.get(name)
+  if (parameter) return parameter
+  const held = frozen?.parameters.get(name)
+  return held && { frozen: true, shape: held.shape, value: held.value }
 }
 
 /** Refuses an adapter that was made for another base, before anything of it reaches the device. */

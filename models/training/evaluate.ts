@@ -77,6 +77,6 @@ export async function evaluate<E extends Example>(
       evaluator.dispose()
     }
   } finally {
-    placed?.parameters.dispose()
+    placed?.dispose()
   }
 }

@@ -6,10 +6,14 @@ import type { Adapter, AdapterModule, AdapterShape } from '../adapters/adapter.t
 import type { Engine, InputSpec, ProgramInputs } from '../backend/engine.ts'
 import type { Ops, ParameterSet, Tensor } from '../ops/ops.ts'
 
-/** An adapter that lives on an engine: trainable factors and each module's scale = alpha / rank. */
+/** An adapter that lives on an engine: its factors, and each module's scale = alpha / rank. */
 export interface EngineAdapter {
+  /** What is trained. */
   readonly parameters: ParameterSet
+  /** Factors that the training form leaves as they are. */
+  readonly frozen: ParameterSet | null
   readonly modules: ReadonlyMap<string, { readonly rank: number; readonly alpha: number }>
+  dispose(): void
 }
 
 /**

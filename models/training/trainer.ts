@@ -97,7 +97,7 @@ export async function* train<E extends Example>(
   const shape = { batch: recipe.batch, tokens: recipe.tokens }
   const order = new ExampleOrder(examples.length, recipe.batch, seed)
   const adapter = placeAdapter(model.engine, resume?.adapter ?? initial)
-  const owned: { dispose(): void }[] = [adapter.parameters]
+  const owned: { dispose(): void }[] = [adapter]
   try {
     if (resume) adapter.parameters.writeMoments(resume.first, resume.second)
     const trainingStep = await TrainingStep.create(model, adapter, shape)

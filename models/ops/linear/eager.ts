@@ -1,17 +1,17 @@
 /**
- * A frozen linear layer with an optional trainable low-rank path (LoRA, Hu et al. 2021,
- * https://arxiv.org/abs/2106.09685), in tfjs:
+ * A frozen linear layer with an optional low-rank path (LoRA, Hu et al. 2021, https://arxiv.org/abs/2106.09685;
+ * with a core R between the factors LoRA-SB, Ponkshe et al. 2024, https://arxiv.org/abs/2411.19557), in tfjs:
  *
- *   y  = x Wᵀ + bias + scale (x Aᵀ) Bᵀ          u = x Aᵀ [rows, rank]
- *   dx = dy W + g A                              g = scale dy B [rows, rank]
- *   dA = gᵀ x        dB = scale dyᵀ u
+ *   y  = x Wᵀ + bias + scale v Bᵀ                u = x Aᵀ, v = u or u Rᵀ [rows, rank]
+ *   dx = dy W + h A                              g = scale dy B, h = g or g R [rows, rank]
+ *   dA = hᵀ x        dR = gᵀ u        dB = scale dyᵀ v        each only where it is trained
  *
- * dA is computed as (xᵀ g)ᵀ: on the right of a product stands the narrow matrix, which XNNPACK has to pack.
+ * dA is computed as (xᵀ h)ᵀ: on the right of a product stands the narrow matrix, which XNNPACK has to pack.
  */
 import * as tf from '@tensorflow/tfjs-core'
 import { type EagerContext, native, native2d, tidy, wrap } from '../eager-context.ts'
 import { EagerParameter } from '../eager-parameters.ts'
-import type { Linear, LinearOp, Tensor } from '../ops.ts'
+import { type Factor, isTrained, type Linear, type LinearOp, type LoraPath, type Tensor } from '../ops.ts'
 
 export class EagerLinear implements LinearOp {
   private readonly context: EagerContext
@@ -28,11 +28,11 @@ export class EagerLinear implements LinearOp {
       if (layer.lora) {
         const { b, scale } = layer.lora
         const value = native2d(b.value)
-        const u = this.lowRank(input, layer.lora) // [rows, rank]
+        const v = this.core(this.lowRank(input, layer.lora), layer.lora) // [rows, rank]
         const scaledBT = this.context.oncePerRun(`scaled ${scale} transposed`, value, () =>
           tf.mul<tf.Tensor2D>(tf.transpose(value), scale),
         ) // [rank, out]
-        y = tf.add(y, tf.matMul(u, scaledBT))
+        y = tf.add(y, tf.matMul(v, scaledBT))
       }
       if (options.residual) y = tf.add(y, native2d(options.residual))
       return wrap(y)
@@ -53,13 +53,20 @@ export class EagerLinear implements LinearOp {
       const gradient = native2d(dy)
       let sum = needInput ? tf.matMul(gradient, native2d(layer.weight)) : null // [rows, in]
       if (layer.lora) {
-        const { a, b, scale } = layer.lora
-        const u = this.lowRank(input, layer.lora) // [rows, rank]
-        const scaledU = tf.mul<tf.Tensor2D>(u, scale)
-        const g = tf.mul<tf.Tensor2D>(tf.matMul(gradient, native2d(b.value)), scale) // [rows, rank]
-        slot(a).setGradient(tf.transpose(this.context.transposedTimes(input, g))) // [rank, in]
-        slot(b).setGradient(this.context.transposedTimes(gradient, scaledU)) // [out, rank]
-        if (sum) sum = tf.add(sum, tf.matMul(g, native2d(a.value)))
+        const { lora } = layer
+        const { a, b, r, scale } = lora
+        const u = once(() => this.lowRank(input, lora)) // [rows, rank]
+        if (isTrained(b)) {
+          const scaledV = tf.mul<tf.Tensor2D>(this.core(u(), lora), scale)
+          slot(b).setGradient(this.context.transposedTimes(gradient, scaledV)) // [out, rank]
+        }
+        if (sum || isTrained(a) || (r && isTrained(r))) {
+          const g = tf.mul<tf.Tensor2D>(tf.matMul(gradient, native2d(b.value)), scale) // [rows, rank]
+          if (r && isTrained(r)) slot(r).setGradient(this.context.transposedTimes(g, u())) // [rank, rank]
+          const h = r ? tf.matMul<tf.Tensor2D>(g, native2d(r.value)) : g // [rows, rank]
+          if (isTrained(a)) slot(a).setGradient(tf.transpose(this.context.transposedTimes(input, h))) // [rank, in]
+          if (sum) sum = tf.add(sum, tf.matMul(h, native2d(a.value)))
+        }
       }
       if (sum && options.addTo) sum = tf.add(sum, native2d(options.addTo))
       return sum ?? []
@@ -68,10 +75,26 @@ export class EagerLinear implements LinearOp {
   }
 
   /** u = x Aᵀ [rows, rank]. */
-  private lowRank(x: tf.Tensor2D, { a }: NonNullable<Linear['lora']>): tf.Tensor2D {
-    const value = native2d(a.value)
-    const transposed = this.context.oncePerRun('transposed', value, () => tf.transpose(value)) // [in, rank]
-    return tf.matMul(x, transposed)
+  private lowRank(x: tf.Tensor2D, { a }: LoraPath): tf.Tensor2D {
+    return tf.matMul(x, this.transposed(a)) // by [in, rank]
+  }
+
+  /** u Rᵀ [rows, rank], or u itself where the path has no core. */
+  private core(u: tf.Tensor2D, { r }: LoraPath): tf.Tensor2D {
+    return r ? tf.matMul(u, this.transposed(r)) : u
+  }
+
+  private transposed(factor: Factor): tf.Tensor2D {
+    const value = native2d(factor.value)
+    return this.context.oncePerRun('transposed', value, () => tf.transpose(value))
+  }
+}
+
+function once<T>(make: () => T): () => T {
+  let made: T | undefined
+  return () => {
+    made ??= make()
+    return made
   }
 }
 

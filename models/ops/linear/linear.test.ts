@@ -5,7 +5,7 @@ import { normals } from '../../testing/normals.ts'
 import { onEveryEngine } from '../../testing/on-every-engine.ts'
 import * as reference from '../../testing/reference.ts'
 import { matrix, runOps } from '../../testing/run-ops.ts'
-import type { Linear } from '../ops.ts'
+import type { Linear, LoraPath } from '../ops.ts'
 
 /** Of the largest entry: float32 sums of up to a few hundred terms. */
 const TOLERANCE = 1e-5
@@ -16,6 +16,8 @@ interface Case {
   readonly outFeatures: number
   readonly rank: number
   readonly options?: { bias?: true; residual?: true; addTo?: true }
+  /** Which of A, B and R are trained; there is an R where it is named. Default: A and B. */
+  readonly trained?: 'b' | 'r' | 'a' | 'abr' | 'br'
 }
 
 const cases: Case[] = [
@@ -36,20 +38,35 @@ const cases: Case[] = [
     options: { bias: true, residual: true, addTo: true },
   },
   { rows: 1, inFeatures: 32, outFeatures: 97, rank: 0 },
+  { rows: 17, inFeatures: 31, outFeatures: 50, rank: 4, options: { addTo: true }, trained: 'b' },
+  { rows: 5, inFeatures: 31, outFeatures: 50, rank: 3, trained: 'a' },
+  {
+    rows: 33,
+    inFeatures: 44,
+    outFeatures: 36,
+    rank: 8,
+    options: { bias: true, residual: true },
+    trained: 'r',
+  },
+  { rows: 1, inFeatures: 30, outFeatures: 29, rank: 3, options: { addTo: true }, trained: 'r' },
+  { rows: 12, inFeatures: 20, outFeatures: 33, rank: 5, options: { addTo: true }, trained: 'abr' },
+  { rows: 40, inFeatures: 300, outFeatures: 64, rank: 33, trained: 'br' },
   { rows: 40, inFeatures: 33, outFeatures: 65, rank: 0, options: { residual: true } },
 ]
 
-const words = ({ rows, inFeatures, outFeatures, rank, options }: Case) =>
-  `${rows} x ${inFeatures} -> ${outFeatures}, rank ${rank} ${Object.keys(options ?? {}).join(', ')}`
+const words = ({ rows, inFeatures, outFeatures, rank, options, trained }: Case) =>
+  `${rows} x ${inFeatures} -> ${outFeatures}, rank ${rank} ${[...Object.keys(options ?? {}), ...(trained ? [`trained: ${trained}`] : [])].join(', ')}`
 
 onEveryEngine('linear', (engine) => {
   describe.each(cases.map((given) => [words(given), given] as const))('%s', (_, given) => {
-    const { rows, inFeatures, outFeatures, rank, options = {} } = given
+    const { rows, inFeatures, outFeatures, rank, options = {}, trained = 'ab' } = given
+    const hasCore = trained.includes('r')
     const scale = 1.75
     const weight = normals(outFeatures * inFeatures, 1, 0.3)
     const bias = normals(outFeatures, 2)
     const a = normals(rank * inFeatures, 3, 0.4)
     const b = normals(outFeatures * rank, 4, 0.5)
+    const r = normals(rank * rank, 9, 0.5)
     const inputs = {
       x: matrix(rows, inFeatures, 5),
       dy: matrix(rows, outFeatures, 6),
@@ -62,7 +79,7 @@ onEveryEngine('linear', (engine) => {
       outFeatures,
       weight,
       ...(options.bias && { bias }),
-      ...(rank > 0 && { lora: { rank, a, b, scale } }),
+      ...(rank > 0 && { lora: { rank, a, b, scale, ...(hasCore && { r }) } }),
     }
 
     /** Puts the case on the engine for as long as `body` takes. */
@@ -71,24 +88,49 @@ onEveryEngine('linear', (engine) => {
     ): Promise<void> {
       const frozen = engine().constant(weight, [outFeatures, inFeatures])
       const frozenBias = engine().constant(bias, [outFeatures])
-      const set =
-        rank > 0
-          ? engine().parameters([
-              { name: 'a', shape: [rank, inFeatures] },
-              { name: 'b', shape: [outFeatures, rank] },
-            ])
-          : null
-      set?.write(new Map(Object.entries({ a, b })))
-      const lora = set && { a: set.parameters.get('a')!, b: set.parameters.get('b')!, scale }
+      const factors = [
+        { name: 'a', shape: [rank, inFeatures], values: a },
+        { name: 'b', shape: [outFeatures, rank], values: b },
+        { name: 'r', shape: [rank, rank], values: r },
+      ] as const
+      const [set, held] = [true, false].map((isTrained) => {
+        const chosen = factors.filter(({ name }) => rank > 0 && trained.includes(name) === isTrained)
+        const made = engine().parameters(chosen)
+        made.write(new Map(chosen.map(({ name, values }) => [name, values])))
+        return made
+      })
+      const factor = (name: 'a' | 'b' | 'r'): LoraPath['a'] => {
+        const frozen = held.parameters.get(name)
+        return frozen ? { frozen: true, shape: frozen.shape, value: frozen.value } : set.parameters.get(name)!
+      }
+      const lora = rank > 0 && {
+        a: factor('a'),
+        b: factor('b'),
+        ...(hasCore && { r: factor('r') }),
+        scale,
+      }
       const layer: Linear = {
         weight: frozen,
         ...(options.bias && { bias: frozenBias }),
         ...(lora && { lora }),
       }
-      await body(layer, async () => (set ? set.readGradients() : new Map()))
-      set?.dispose()
+      await body(layer, async () => (rank > 0 ? set.readGradients() : new Map()))
+      set.dispose()
+      held.dispose()
       engine().free(frozen)
       engine().free(frozenBias)
+    }
+
+    /** Those of what is trained, and of nothing else. */
+    function expectGradients(
+      gradients: Map<string, Float32Array>,
+      { da, db, dr }: ReturnType<typeof reference.linearBackward>,
+    ): void {
+      expect([...gradients.keys()].join('')).toBe(rank > 0 ? trained : '')
+      for (const [name, expected] of Object.entries({ a: da, b: db, r: dr })) {
+        const gradient = gradients.get(name)
+        if (gradient) expectNear(gradient, expected!, TOLERANCE, `d${name.toUpperCase()}`)
+      }
     }
 
     it('forward', () =>
@@ -108,10 +150,7 @@ onEveryEngine('linear', (engine) => {
         const addTo = options.addTo && inputs.addTo.values
         const expected = reference.linearBackward(inputs.dy.values, inputs.x.values, plain, addTo)
         expectNear(dx, expected.dx, TOLERANCE, 'dx')
-        if (rank > 0) {
-          expectNear((await gradients()).get('a')!, expected.da!, TOLERANCE, 'dA')
-          expectNear((await gradients()).get('b')!, expected.db!, TOLERANCE, 'dB')
-        }
+        expectGradients(await gradients(), expected)
       }))
 
     it.runIf(rank > 0)('backward without the input gradient writes the slots anew', () =>
@@ -123,8 +162,7 @@ onEveryEngine('linear', (engine) => {
           return { y: ops.add(x, x) }
         })
         const expected = reference.linearBackward(inputs.residual.values, inputs.x.values, plain)
-        expectNear((await gradients()).get('a')!, expected.da!, TOLERANCE, 'dA')
-        expectNear((await gradients()).get('b')!, expected.db!, TOLERANCE, 'dB')
+        expectGradients(await gradients(), expected)
       }),
     )
   })

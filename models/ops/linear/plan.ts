@@ -6,16 +6,16 @@ import { asMatrix } from '../../plan/packed-tensor.ts'
 import { gradientSlot } from '../../plan/parameters.ts'
 import { asPlanTensor, type PlanTensor } from '../../plan/plan-tensor.ts'
 import type { Recorder } from '../../plan/recorder.ts'
-import type { Linear, LinearOp, LoraPath, Tensor } from '../ops.ts'
+import { isTrained, type Linear, type LinearOp, type LoraPath, type Tensor } from '../ops.ts'
 import { matmul } from './matmul.wgsl.ts'
 
 export function planLinear(recorder: Recorder): LinearOp {
-  /** scale · x Aᵀ [rows, rank]: needed by the forward and by B's gradient. */
-  const project = (x: PlanTensor, lora: LoraPath): PlanTensor =>
-    recorder.once(x, lora.a, () => {
+  /** scale · x Aᵀ [rows, rank]: needed by the forward and by the gradients of B and R. */
+  const project = (x: PlanTensor, lora: LoraPath): PlanTensor => {
+    const a = asPlanTensor(lora.a.value)
+    return recorder.once(x, a, () => {
       const [rank, width] = lora.a.shape
-      const h = recorder.tensor([x.rows, rank])
-      const a = asPlanTensor(lora.a.value)
+      const u = recorder.tensor([x.rows, rank])
       matmul(recorder, {
         name: 'lora.project',
         m: x.rows,
@@ -25,11 +25,124 @@ export function planLinear(recorder: Recorder): LinearOp {
         aLayout: 'mk',
         b: a,
         bLayout: 'nk',
-        y: h,
+        y: u,
         scale: lora.scale,
       })
-      return h
+      return u
     })
+  }
+
+  /** scale · x Aᵀ Rᵀ [rows, rank], or without R what `project` gives. */
+  const core = (x: PlanTensor, lora: LoraPath): PlanTensor => {
+    const u = project(x, lora)
+    if (!lora.r) return u
+    const r = asPlanTensor(lora.r.value)
+    return recorder.once(u, r, () => {
+      const [rank] = lora.a.shape
+      const v = recorder.tensor([x.rows, rank])
+      matmul(recorder, {
+        name: 'lora.core',
+        m: x.rows,
+        n: rank,
+        k: rank,
+        a: u,
+        aLayout: 'mk',
+        b: r,
+        bLayout: 'nk',
+        y: v,
+      })
+      return v
+    })
+  }
+
+  /**
+   * Writes the gradients of what is trained, and returns scale · dy B [R] [rows, rank], which the input's gradient
+   * and A's are made of; undefined where neither is wanted.
+   */
+  function lowRankBackward(
+    dy: PlanTensor,
+    x: PlanTensor,
+    lora: LoraPath,
+    needInput: boolean,
+  ): PlanTensor | undefined {
+    const { a, b, r, scale } = lora
+    const [rank, width] = a.shape
+    const [out] = b.shape
+    const { rows } = x
+    if (isTrained(b)) {
+      matmul(recorder, {
+        name: 'lora.gradB',
+        m: out,
+        n: rank,
+        k: rows,
+        a: dy,
+        aLayout: 'km',
+        b: core(x, lora),
+        bLayout: 'kn',
+        y: gradientSlot(b),
+      })
+    }
+    const needsFactor = needInput || isTrained(a)
+    if (!needsFactor && !(r && isTrained(r))) return undefined
+    let g = recorder.tensor([rows, rank])
+    matmul(recorder, {
+      name: 'lora.back',
+      m: rows,
+      n: rank,
+      k: out,
+      a: dy,
+      aLayout: 'mk',
+      b: asPlanTensor(b.value),
+      bLayout: 'kn',
+      y: g,
+      // Of dR's two operands `project` has the scale already.
+      ...(!r && { scale }),
+    })
+    if (r && isTrained(r)) {
+      matmul(recorder, {
+        name: 'lora.gradR',
+        m: rank,
+        n: rank,
+        k: rows,
+        a: g,
+        aLayout: 'km',
+        b: project(x, lora),
+        bLayout: 'kn',
+        y: gradientSlot(r),
+      })
+    }
+    if (!needsFactor) return undefined
+    if (r) {
+      const outer = g
+      g = recorder.tensor([rows, rank])
+      matmul(recorder, {
+        name: 'lora.coreBack',
+        m: rows,
+        n: rank,
+        k: rank,
+        a: outer,
+        aLayout: 'mk',
+        b: asPlanTensor(r.value),
+        bLayout: 'kn',
+        y: g,
+        scale,
+      })
+    }
+    if (isTrained(a)) {
+      matmul(recorder, {
+        name: 'lora.gradA',
+        m: rank,
+        n: width,
+        k: rows,
+        a: g,
+        aLayout: 'km',
+        b: x,
+        bLayout: 'kn',
+        y: gradientSlot(a),
+      })
+    }
+    return g
+  }
 
   function forward(xTensor: Tensor, layer: Linear, options?: { residual?: Tensor }): Tensor {
     const x = asPlanTensor(xTensor)
@@ -49,7 +162,7 @@ export function planLinear(recorder: Recorder): LinearOp {
       y,
       ...(lora && {
         low: {
-          h: project(x, lora),
+          h: core(x, lora),
           l: asPlanTensor(lora.b.value),
           rank: lora.a.shape[0],
           layout: 'nk',
@@ -73,50 +186,9 @@ export function planLinear(recorder: Recorder): LinearOp {
     const [out, width] = weight.shape
     const rows = x.rows
     const { lora } = layer
-    let g: PlanTensor | undefined
-    if (lora) {
-      const rank = lora.a.shape[0]
-      g = recorder.tensor([rows, rank]) // scale · dy B
-      const b = asPlanTensor(lora.b.value)
-      matmul(recorder, {
-        name: 'lora.back',
-        m: rows,
-        n: rank,
-        k: out,
-        a: dy,
-        aLayout: 'mk',
-        b,
-        bLayout: 'kn',
-        y: g,
-        scale: lora.scale,
-      })
-      const dA = gradientSlot(lora.a)
-      matmul(recorder, {
-        name: 'lora.gradA',
-        m: rank,
-        n: width,
-        k: rows,
-        a: g,
-        aLayout: 'km',
-        b: x,
-        bLayout: 'kn',
-        y: dA,
-      })
-      const dB = gradientSlot(lora.b)
-      const h = project(x, lora)
-      matmul(recorder, {
-        name: 'lora.gradB',
-        m: out,
-        n: rank,
-        k: rows,
-        a: dy,
-        aLayout: 'km',
-        b: h,
-        bLayout: 'kn',
-        y: dB,
-      })
-    }
-    if (options?.needInput === false) return null as never
+    const needInput = options?.needInput ?? true
+    const g = lora && lowRankBackward(dy, x, lora, needInput)
+    if (!needInput) return null as never
     const dx = recorder.tensor([rows, width])
     matmul(recorder, {
       name: 'linear.backward',
