@@ -12,6 +12,7 @@ const untied = read('nano-untied/config.json')
 describe('parseLlamaConfig', () => {
   it('reads the layout of transformers 4', () => {
     expect(parseLlamaConfig(nano)).toEqual({
+      architecture: 'llama',
       vocabularySize: 97,
       hiddenSize: 32,
       intermediateSize: 48,
@@ -20,9 +21,12 @@ describe('parseLlamaConfig', () => {
       kvHeads: 2,
       headDim: 8,
       ropeTheta: 10_000,
+      ropeScaling: null,
       rmsNormEps: 1e-5,
       tiedEmbeddings: true,
       attentionBias: false,
+      outputBias: false,
+      qkNorm: false,
       mlpBias: false,
       maxPositions: 128,
       bosId: 1,
@@ -60,7 +64,7 @@ describe('parseLlamaConfig', () => {
     ['another architecture', { architectures: ['MistralForCausalLM'], model_type: 'mistral' }],
     ['a model_type that is not llama', { model_type: 'gpt2' }],
     ['scaled rotary positions (4)', { rope_scaling: { type: 'linear', factor: 2 } }],
-    ['scaled rotary positions (5)', { rope_parameters: { rope_type: 'llama3', rope_theta: 5e5 } }],
+    ['scaled rotary positions (5)', { rope_parameters: { rope_type: 'yarn', rope_theta: 5e5 } }],
     ['partial rotary positions', { rope_parameters: { partial_rotary_factor: 0.5 } }],
     ['another activation', { hidden_act: 'gelu' }],
     ['quantised weights', { quantization_config: { bits: 4 } }],

@@ -1,12 +1,12 @@
 /**
- * A Llama's configuration from a GGUF file's metadata (`llama.*`, written by llama.cpp's converter). Whatever
- * would make another model of it (scaled rotary positions, experts, layers that differ) is refused by name: a
- * model run without it would answer, and be wrong.
+ * The configuration of a Llama, Qwen2 or Qwen3 from a GGUF file's metadata (`llama.*` and so on, written by
+ * llama.cpp's converter). Whatever would make another model of it (other scaled rotary positions, experts, layers
+ * that differ) is refused by name: a model run without it would answer, and be wrong.
  * https://github.com/ggml-org/ggml/blob/master/docs/gguf.md#llm
  */
 import { FormatError } from '../errors.ts'
 import type { GgufValue } from '../formats/gguf-header.ts'
-import { headsProblem, LLAMA_LIMITS, type LlamaConfig } from './config.ts'
+import { type Architecture, headsProblem, isArchitecture, LLAMA_LIMITS, type LlamaConfig } from './config.ts'
 
 export type GgufMetadata = ReadonlyMap<string, GgufValue>
 
@@ -16,7 +16,7 @@ const malformed = (message: string) =>
 const unsupported = (what: string) =>
   new FormatError(
     'config/unsupported',
-    `This GGUF file holds ${what}; supported are models of architecture llama (Llama, SmolLM2) with plain rotary positions.`,
+    `This GGUF file holds ${what}; supported are models of architecture llama (Llama, SmolLM2, TinyLlama), qwen2 and qwen3 with rotary positions that are plain or scaled as Llama 3's.`,
   )
 
 /** A value for a message, whatever a stranger put in it. */
@@ -49,12 +49,12 @@ function tokenId(metadata: GgufMetadata, key: string, vocabularySize: number): n
 }
 
 /** @throws FormatError `config/unsupported`, `config/malformed` for a file that holds no whole model of this family */
-export function refuseOtherModels(metadata: GgufMetadata): void {
+export function ggufArchitecture(metadata: GgufMetadata): Architecture {
   const kind = metadata.get('general.type') ?? 'model'
   if (kind !== 'model') throw unsupported(`something of type ${showValue(kind)} and no model`)
   const architecture = metadata.get('general.architecture')
   if (architecture === undefined) throw malformed('names no general.architecture')
-  if (architecture !== 'llama') throw unsupported(`a model of architecture ${showValue(architecture)}`)
+  if (!isArchitecture(architecture)) throw unsupported(`a model of architecture ${showValue(architecture)}`)
   const parts = metadata.get('split.count') ?? 0
   if (parts !== 0 && parts !== 1) {
     throw new FormatError(
@@ -62,64 +62,75 @@ export function refuseOtherModels(metadata: GgufMetadata): void {
       `This GGUF file is one of ${showValue(parts)} parts; join them with llama.cpp's gguf-split --merge first.`,
     )
   }
+  return architecture
 }
 
-/** Of what plain Llamas do not do, and files of the same architecture may ask for. */
-function refuseOtherForms(metadata: GgufMetadata, headDim: number): void {
-  const scaling = metadata.get('llama.rope.scaling.type') ?? 'none'
+/** Of what these models do not do, and files of the same architecture may ask for. */
+function refuseOtherForms(metadata: GgufMetadata, architecture: Architecture, headDim: number): void {
+  const found = (key: string) => metadata.get(`${architecture}.${key}`)
+  const scaling = found('rope.scaling.type') ?? 'none'
   if (scaling !== 'none') throw unsupported(`a model with rotary scaling ${showValue(scaling)}`)
-  const linear = metadata.get('llama.rope.scale_linear') ?? 1
+  const linear = found('rope.scale_linear') ?? 1
   if (linear !== 1) throw unsupported(`a model with linear rotary scaling by ${showValue(linear)}`)
-  const rotated = metadata.get('llama.rope.dimension_count') ?? headDim
+  const rotated = found('rope.dimension_count') ?? headDim
   if (rotated !== headDim) {
     throw unsupported(`a model that rotates ${showValue(rotated)} of each head's ${headDim} entries`)
   }
-  const valueLength = metadata.get('llama.attention.value_length') ?? headDim
+  const valueLength = found('attention.value_length') ?? headDim
   if (valueLength !== headDim) {
     throw unsupported(`a model with keys of ${headDim} and values of ${showValue(valueLength)}`)
   }
-  const experts = metadata.get('llama.expert_count') ?? 0
+  const experts = found('expert_count') ?? 0
   if (experts !== 0) throw unsupported(`a mixture of ${showValue(experts)} experts`)
-  if ((metadata.get('llama.attention.causal') ?? true) !== true)
-    throw unsupported('a model that is not causal')
+  if ((found('attention.causal') ?? true) !== true) throw unsupported('a model that is not causal')
+  if ((found('attention.sliding_window') ?? 0) !== 0) throw unsupported('attention in a sliding window')
 }
 
 /** What the file's tensors say of the model: GGUF has no keys for it. */
-export type GgufTraits = Pick<LlamaConfig, 'tiedEmbeddings' | 'attentionBias' | 'mlpBias'>
+export type GgufTraits = Pick<
+  LlamaConfig,
+  'tiedEmbeddings' | 'attentionBias' | 'outputBias' | 'qkNorm' | 'mlpBias' | 'ropeScaling'
+>
 
 /**
  * @throws FormatError `config/malformed` for a missing or impossible value, `config/unsupported` for a model that
- * is well described but is not a plain Llama
+ * is well described but of another kind
  */
-export function ggufLlamaConfig(metadata: GgufMetadata, traits: GgufTraits): LlamaConfig {
+export function ggufLlamaConfig(
+  metadata: GgufMetadata,
+  architecture: Architecture,
+  traits: GgufTraits,
+): LlamaConfig {
+  const key = (name: string) => `${architecture}.${name}`
   const { width, layers, intermediate, positions, vocabulary, ropeTheta, rmsNormEps } = LLAMA_LIMITS
   const tokens = metadata.get('tokenizer.ggml.tokens')
   const listed = Array.isArray(tokens) ? tokens.length : undefined
-  const vocabularySize = integer(metadata, 'llama.vocab_size', 1, vocabulary, listed)
-  const hiddenSize = integer(metadata, 'llama.embedding_length', 1, width)
-  const heads = integer(metadata, 'llama.attention.head_count', 1, width)
-  const kvHeads = integer(metadata, 'llama.attention.head_count_kv', 1, width, heads)
-  const headDim = integer(metadata, 'llama.attention.key_length', 2, width, hiddenSize / heads)
+  const vocabularySize = integer(metadata, key('vocab_size'), 1, vocabulary, listed)
+  const hiddenSize = integer(metadata, key('embedding_length'), 1, width)
+  const heads = integer(metadata, key('attention.head_count'), 1, width)
+  const kvHeads = integer(metadata, key('attention.head_count_kv'), 1, width, heads)
+  const headDim = integer(metadata, key('attention.key_length'), 2, width, hiddenSize / heads)
   const wrongHeads = headsProblem(heads, kvHeads, headDim)
   if (wrongHeads) throw malformed(wrongHeads)
-  refuseOtherForms(metadata, headDim)
+  refuseOtherForms(metadata, architecture, headDim)
   // An instruction model ends its turn with another token than its text: all of them end an answer.
   const ends = ['eos', 'eot', 'eom'].flatMap((end) =>
     tokenId(metadata, `tokenizer.ggml.${end}_token_id`, vocabularySize),
   )
   const eosIds = [...new Set(ends)]
   return {
+    architecture,
     vocabularySize,
     hiddenSize,
-    intermediateSize: integer(metadata, 'llama.feed_forward_length', 1, intermediate),
-    layers: integer(metadata, 'llama.block_count', 1, layers),
+    intermediateSize: integer(metadata, key('feed_forward_length'), 1, intermediate),
+    layers: integer(metadata, key('block_count'), 1, layers),
     heads,
     kvHeads,
     headDim,
-    ropeTheta: positive(metadata, 'llama.rope.freq_base', ropeTheta, 10_000),
-    rmsNormEps: positive(metadata, 'llama.attention.layer_norm_rms_epsilon', rmsNormEps),
+    ropeTheta: positive(metadata, key('rope.freq_base'), ropeTheta, 10_000),
+    rmsNormEps: positive(metadata, key('attention.layer_norm_rms_epsilon'), rmsNormEps),
     ...traits,
-    maxPositions: integer(metadata, 'llama.context_length', 1, positions),
+    maxPositions: integer(metadata, key('context_length'), 1, positions),
     bosId: tokenId(metadata, 'tokenizer.ggml.bos_token_id', vocabularySize)[0] ?? null,
     eosId: eosIds[0] ?? null,
     eosIds,

@@ -1,11 +1,11 @@
 /**
- * A Llama in one GGUF file: what the header says of its configuration, tokenizer and chat template, and where each
+ * A model in one GGUF file: what the header says of its configuration, tokenizer and chat template, and where each
  * weight lies under Hugging Face's name. Nothing but the header is read here.
  */
 import type { GgufHeader } from '../formats/gguf-header.ts'
 import type { StoredTensor } from '../formats/stored-tensor.ts'
 import type { LlamaConfig } from './config.ts'
-import { ggufLlamaConfig, refuseOtherModels } from './gguf-config.ts'
+import { ggufArchitecture, ggufLlamaConfig } from './gguf-config.ts'
 import { nameTensors, storedTensor, traitsOf } from './gguf-tensors.ts'
 import { ggufTokenizer } from './gguf-tokenizer.ts'
 import type { Tokenizer } from './tokenizer.ts'
@@ -37,7 +37,7 @@ export function readGgufLlama(header: GgufHeader): GgufLlama {
 
 function configAndNames({ metadata, tensors }: GgufHeader) {
   // First: another architecture has other tensors, and is to be refused by its name.
-  refuseOtherModels(metadata)
+  const architecture = ggufArchitecture(metadata)
   const named = nameTensors(tensors)
-  return { config: ggufLlamaConfig(metadata, traitsOf(named)), named }
+  return { config: ggufLlamaConfig(metadata, architecture, traitsOf(named)), named }
 }

@@ -1,7 +1,7 @@
 /**
- * A Llama's tensors in a GGUF file under Hugging Face's names and in its order of rows. llama.cpp rotates
+ * A model's tensors in a GGUF file under Hugging Face's names and in its order of rows. Of a Llama, llama.cpp rotates
  * neighbouring entries of a head, Hugging Face entry i with entry i + headDim / 2: the converter moves the rows of
- * q and k so (its `permute`), and this undoes it. Rows are moved packed: a row of a quantised matrix is whole
+ * q and k so (its `permute`), and this undoes it. Of a Qwen both rotate as Hugging Face does. Rows are moved packed: a row of a quantised matrix is whole
  * blocks.
  */
 import { FormatError } from '../errors.ts'
@@ -10,16 +10,20 @@ import type { GgufTensor } from '../formats/gguf-header.ts'
 import type { StoredTensor } from '../formats/stored-tensor.ts'
 import type { LlamaConfig } from './config.ts'
 import type { GgufTraits } from './gguf-config.ts'
+import { ROPE_FACTORS_TENSOR } from './rope-scaling.ts'
 
 const OUTER_NAMES: Readonly<Record<string, string>> = {
   'token_embd.weight': 'model.embed_tokens.weight',
   'output_norm.weight': 'model.norm.weight',
   'output.weight': 'lm_head.weight',
+  [ROPE_FACTORS_TENSOR]: ROPE_FACTORS_TENSOR,
 }
 
 const NORM_NAMES: Readonly<Record<string, string>> = {
   attn_norm: 'input_layernorm',
   ffn_norm: 'post_attention_layernorm',
+  attn_q_norm: 'self_attn.q_norm',
+  attn_k_norm: 'self_attn.k_norm',
 }
 
 const ATTENTION_NAMES: Readonly<Record<string, string>> = {
@@ -40,7 +44,7 @@ const BLOCK_TENSOR = /^blk\.(0|[1-9]\d{0,3})\.([a-z_]+)\.(weight|bias)$/
 const own = (names: Readonly<Record<string, string>>, key: string): string | undefined =>
   Object.hasOwn(names, key) ? names[key] : undefined
 
-/** Undefined for a tensor that plain Llamas do not have. */
+/** Undefined for a tensor that these models do not have. */
 export function huggingFaceName(ggufName: string): string | undefined {
   const outer = own(OUTER_NAMES, ggufName)
   if (outer) return outer
@@ -61,10 +65,9 @@ export function nameTensors(tensors: readonly GgufTensor[]): ReadonlyMap<string,
   for (const tensor of tensors) {
     const name = huggingFaceName(tensor.name)
     if (!name) {
-      const what = tensor.name === 'rope_freqs.weight' ? ' (scaled rotary positions)' : ''
       throw new FormatError(
         'model/unsupported-tensor',
-        `This GGUF file holds the tensor ${tensor.name}${what}, which a plain Llama does not have; without it the model would answer wrongly, so choose another.`,
+        `This GGUF file holds the tensor ${tensor.name}, which models of its architecture do not have; without it the model would answer wrongly, so choose another.`,
       )
     }
     if (!DEQUANTISED_TYPES.includes(tensor.type)) {
@@ -80,15 +83,21 @@ export function nameTensors(tensors: readonly GgufTensor[]): ReadonlyMap<string,
 
 export function traitsOf(named: ReadonlyMap<string, GgufTensor>): GgufTraits {
   const names = [...named.keys()]
+  const biased = (part: string) => names.some((name) => name.includes(`.${part}`) && name.endsWith('.bias'))
   return {
     tiedEmbeddings: !named.has('lm_head.weight'),
-    attentionBias: names.some((name) => name.includes('.self_attn.') && name.endsWith('.bias')),
-    mlpBias: names.some((name) => name.includes('.mlp.') && name.endsWith('.bias')),
+    attentionBias: ['q_proj', 'k_proj', 'v_proj'].some((name) => biased(`self_attn.${name}`)),
+    outputBias: biased('self_attn.o_proj'),
+    qkNorm: names.some((name) => name.endsWith('.self_attn.q_norm.weight')),
+    mlpBias: biased('mlp.'),
+    ropeScaling: named.has(ROPE_FACTORS_TENSOR) ? 'in-file' : null,
   }
 }
 
 /** How many heads' rows the converter permuted in this tensor; 0 where it left them alone. */
-function permutedHeads(name: string, { heads, kvHeads }: LlamaConfig): number {
+export function permutedHeads(name: string, config: LlamaConfig): number {
+  const { architecture, heads, kvHeads } = config
+  if (architecture !== 'llama') return 0
   if (name.includes('.self_attn.q_proj.')) return heads
   return name.includes('.self_attn.k_proj.') ? kvHeads : 0
 }

@@ -187,10 +187,11 @@ export class LlamaModel implements Model<TextExample> {
     shape: BatchShape,
     adapter: EngineAdapter | null,
   ) {
-    const { linears, normed, q, k, v } = this.attentionInputs(ops, x, layer, positions, adapter)
+    const inputs = this.attentionInputs(ops, x, layer, positions, adapter)
+    const { linears, q, k, v } = inputs
     const attention = ops.attention.forward(q, k, v, this.attentionShape(shape))
     const middle = ops.linear.forward(attention.out, linears.o, { residual: x })
-    return { linears, normed, q, k, v, attention, middle, ...this.feedForward(ops, middle, layer, linears) }
+    return { ...inputs, attention, middle, ...this.feedForward(ops, middle, layer, linears) }
   }
 
   /** The block's normed input and its queries, keys and values, turned to their positions. */
@@ -205,20 +206,15 @@ export class LlamaModel implements Model<TextExample> {
     const weights = this.weights.layers[layer]
     const linears = this.linears(layer, adapter)
     const normed = ops.rmsNorm.forward(x, weights.inputNorm, config.rmsNormEps)
-    const q = ops.rotary.forward(
-      ops.linear.forward(normed, linears.q),
-      this.weights.rotary,
-      positions,
-      config.headDim,
-    )
-    const k = ops.rotary.forward(
-      ops.linear.forward(normed, linears.k),
-      this.weights.rotary,
-      positions,
-      config.headDim,
-    )
+    const rawQ = ops.linear.forward(normed, linears.q)
+    const rawK = ops.linear.forward(normed, linears.k)
+    const turned = (x: Tensor) => ops.rotary.forward(x, this.weights.rotary, positions, config.headDim)
+    const headNormed = (x: Tensor, norm: Tensor | undefined) =>
+      norm ? ops.rmsNorm.forward(x, norm, config.rmsNormEps) : x
+    const q = turned(headNormed(rawQ, weights.qNorm))
+    const k = turned(headNormed(rawK, weights.kNorm))
     const v = ops.linear.forward(normed, linears.v)
-    return { linears, normed, q, k, v }
+    return { linears, normed, rawQ, rawK, q, k, v }
   }
 
   /** The feed-forward part up to its last projection. */
@@ -264,8 +260,12 @@ export class LlamaModel implements Model<TextExample> {
         kept.attention.logSumExp,
         this.attentionShape(shape),
       )
-      const dQuery = ops.rotary.backward(dq, this.weights.rotary, positions, config.headDim)
-      const dKey = ops.rotary.backward(dk, this.weights.rotary, positions, config.headDim)
+      const beforeTurn = (dy: Tensor, x: Tensor, norm: Tensor | undefined) => {
+        const dTurned = ops.rotary.backward(dy, this.weights.rotary, positions, config.headDim)
+        return norm ? ops.rmsNorm.backward(dTurned, x, norm, config.rmsNormEps) : dTurned
+      }
+      const dQuery = beforeTurn(dq, kept.rawQ, weights.qNorm)
+      const dKey = beforeTurn(dk, kept.rawK, weights.kNorm)
       if (layer === 0) {
         // Below block 0 there are only frozen embeddings: the gradients of q, k and v's factors are all there is.
         ops.linear.backward(dQuery, kept.normed, linears.q, { needInput: false })

@@ -7,6 +7,7 @@ import { FormatError } from '../errors.ts'
 import type { PackedType } from '../formats/gguf-packed.ts'
 import type { Tensor } from '../ops/ops.ts'
 import type { LlamaConfig } from './config.ts'
+import { llama3Divisor, ROPE_FACTORS_TENSOR } from './rope-scaling.ts'
 
 export interface FoundTensor {
   readonly shape: readonly number[]
@@ -40,6 +41,9 @@ export interface LlamaLayerWeights {
   readonly k: FrozenLinear // [kvHeads * headDim, hidden]
   readonly v: FrozenLinear // [kvHeads * headDim, hidden]
   readonly o: FrozenLinear // [hidden, heads * headDim]
+  /** Of every head by itself, where the model has them. */
+  readonly qNorm?: Tensor // [headDim]
+  readonly kNorm?: Tensor // [headDim]
   readonly postNorm: Tensor // [hidden]
   readonly gate: FrozenLinear // [intermediate, hidden]
   readonly up: FrozenLinear // [intermediate, hidden]
@@ -60,7 +64,10 @@ export interface LlamaWeights {
 /** Cosines and sines of every position: Llama 3.1's 131,072 positions of 128 entries are a quarter of this. */
 const MAX_ROTARY_ENTRIES = 2 ** 26
 
-/** @throws FormatError `model/missing-tensor`, `model/wrong-shape`, `model/too-long` */
+/** Llama 3.2's is 32. */
+const MAX_ROPE_DIVISOR = 65_536
+
+/** @throws FormatError `model/missing-tensor`, `model/wrong-shape`, `model/bad-tensor`, `model/too-long` */
 export function placeWeights(engine: Engine, config: LlamaConfig, source: StoredSource): LlamaWeights {
   const placed: Tensor[] = []
   try {
@@ -106,7 +113,7 @@ function* placing(engine: Engine, config: LlamaConfig, all: Tensor[]): Placing<L
       `The model is made for ${config.maxPositions} positions of ${config.headDim} entries, more than is supported; choose one made for shorter texts.`,
     )
   }
-  function* place(name: string, shape: readonly number[]): Placing<Tensor> {
+  function* find(name: string, shape: readonly number[]): Placing<FoundTensor | FoundMatrix> {
     const found = yield name
     if (!found) {
       throw new FormatError('model/missing-tensor', `The model file lacks ${name}; download the model again.`)
@@ -117,6 +124,10 @@ function* placing(engine: Engine, config: LlamaConfig, all: Tensor[]): Placing<L
         `The model file's ${name} is [${found.shape}], its configuration asks for [${shape}]; the two are not of one model.`,
       )
     }
+    return found
+  }
+  function* place(name: string, shape: readonly number[]): Placing<Tensor> {
+    const found = yield* find(name, shape)
     // The shape just compared is the one asked for: only matrices come packed.
     const tensor =
       'blocks' in found
@@ -128,6 +139,18 @@ function* placing(engine: Engine, config: LlamaConfig, all: Tensor[]): Placing<L
   function* linear(name: string, out: number, width: number, bias: boolean): Placing<FrozenLinear> {
     const weight = yield* place(`${name}.weight`, [out, width])
     return bias ? { weight, bias: yield* place(`${name}.bias`, [out]) } : { weight }
+  }
+
+  function* ropeDivisors(headDim: number): Placing<Float32Array> {
+    const found = yield* find(ROPE_FACTORS_TENSOR, [headDim / 2])
+    const divisors = 'values' in found ? found.values : undefined // a list never comes packed
+    if (!divisors?.every((divisor) => divisor >= 1 && divisor <= MAX_ROPE_DIVISOR)) {
+      throw new FormatError(
+        'model/bad-tensor',
+        `The model file's ${ROPE_FACTORS_TENSOR} holds something else than numbers from 1 to ${MAX_ROPE_DIVISOR}; download the model again.`,
+      )
+    }
+    return divisors
   }
 
   const { hiddenSize: hidden, intermediateSize: intermediate, vocabularySize: vocabulary, headDim } = config
@@ -142,7 +165,11 @@ function* placing(engine: Engine, config: LlamaConfig, all: Tensor[]): Placing<L
       q: yield* linear(`${at}.self_attn.q_proj`, queryWidth, hidden, config.attentionBias),
       k: yield* linear(`${at}.self_attn.k_proj`, keyWidth, hidden, config.attentionBias),
       v: yield* linear(`${at}.self_attn.v_proj`, keyWidth, hidden, config.attentionBias),
-      o: yield* linear(`${at}.self_attn.o_proj`, hidden, queryWidth, config.attentionBias),
+      o: yield* linear(`${at}.self_attn.o_proj`, hidden, queryWidth, config.outputBias),
+      ...(config.qkNorm && {
+        qNorm: yield* place(`${at}.self_attn.q_norm.weight`, [headDim]),
+        kNorm: yield* place(`${at}.self_attn.k_norm.weight`, [headDim]),
+      }),
       postNorm: yield* place(`${at}.post_attention_layernorm.weight`, [hidden]),
       gate: yield* linear(`${at}.mlp.gate_proj`, intermediate, hidden, config.mlpBias),
       up: yield* linear(`${at}.mlp.up_proj`, intermediate, hidden, config.mlpBias),
@@ -151,7 +178,8 @@ function* placing(engine: Engine, config: LlamaConfig, all: Tensor[]): Placing<L
   }
   const finalNorm = yield* place('model.norm.weight', [hidden])
   const head = config.tiedEmbeddings ? embedding : yield* place('lm_head.weight', [vocabulary, hidden])
-  const rotary = engine.constant(rotaryTable(config), [config.maxPositions, headDim])
+  const divisors = config.ropeScaling === 'in-file' ? yield* ropeDivisors(headDim) : undefined
+  const rotary = engine.constant(rotaryTable(config, divisors), [config.maxPositions, headDim])
   all.push(rotary)
   return { embedding, layers, finalNorm, head, rotary, all }
 }
@@ -159,14 +187,21 @@ function* placing(engine: Engine, config: LlamaConfig, all: Tensor[]): Placing<L
 /**
  * [positions, headDim] cosines and sines of position * theta^(-2i/headDim), rounded to float32 where
  * transformers rounds, so that long positions agree with it. Su et al. 2021, https://arxiv.org/abs/2104.09864
+ *
+ * @param divisors of the frequencies, [headDim / 2], where the model's file holds them
  */
 export function rotaryTable(
-  config: Pick<LlamaConfig, 'maxPositions' | 'headDim' | 'ropeTheta'>,
+  config: Pick<LlamaConfig, 'maxPositions' | 'headDim' | 'ropeTheta' | 'ropeScaling'>,
+  divisors?: Float32Array,
 ): Float32Array {
+  const { ropeScaling } = config
   const half = config.headDim / 2
   const table = new Float32Array(config.maxPositions * config.headDim)
   for (let i = 0; i < half; i++) {
-    const frequency = Math.fround(1 / Math.fround(config.ropeTheta ** Math.fround((2 * i) / config.headDim)))
+    const plain = Math.fround(1 / Math.fround(config.ropeTheta ** Math.fround((2 * i) / config.headDim)))
+    const divisor =
+      divisors?.[i] ?? (ropeScaling && ropeScaling !== 'in-file' ? llama3Divisor(plain, ropeScaling) : 1)
+    const frequency = Math.fround(plain / divisor)
     for (let position = 0; position < config.maxPositions; position++) {
       const angle = Math.fround(position * frequency)
       table[position * config.headDim + i] = Math.cos(angle)

@@ -83,7 +83,10 @@ export interface LinearOp {
 }
 
 export interface RmsNormOp {
-  /** x [rows, width], weight [width] -> x / sqrt(mean(x²) + eps) * weight. */
+  /**
+   * x [rows, width], weight [width] -> x / sqrt(mean(x²) + eps) * weight. Where x is [rows, groups * width], each
+   * group is normed by itself: a model that norms every head of q and k.
+   */
   forward(x: Tensor, weight: Tensor, eps: number): Tensor
   /** Needs only x: the row's scale is cheaper to recompute than to keep. `addTo` is the residual's gradient. */
   backward(dy: Tensor, x: Tensor, weight: Tensor, eps: number, options?: { addTo?: Tensor }): Tensor

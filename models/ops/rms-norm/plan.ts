@@ -9,7 +9,8 @@ export function planRmsNorm(recorder: Recorder): RmsNormOp {
     forward(xTensor, weightTensor, eps) {
       const x = asPlanTensor(xTensor)
       const y = recorder.tensor(x.shape)
-      const { rows, width } = x
+      const width = weightTensor.shape[0]
+      const rows = x.elements / width
       const kernel = rowKernel(
         recorder,
         rows,
@@ -33,7 +34,8 @@ export function planRmsNorm(recorder: Recorder): RmsNormOp {
     backward(dyTensor, xTensor, weightTensor, eps, options) {
       const x = asPlanTensor(xTensor)
       const dx = recorder.tensor(x.shape)
-      const { rows, width } = x
+      const width = weightTensor.shape[0]
+      const rows = x.elements / width
       const addTo = options?.addTo && asPlanTensor(options.addTo)
       const kernel = rowKernel(
         recorder,
