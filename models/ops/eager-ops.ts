@@ -1,6 +1,6 @@
 /** The eager executor: every op runs as tfjs ops at once, on whichever tfjs backend is current. */
 import * as tf from '@tensorflow/tfjs-core'
-import { eagerAdamW } from './adamw/eager.ts'
+import { eagerAccumulate, eagerAdamW } from './adamw/eager.ts'
 import { EagerAttention } from './attention/eager.ts'
 import { type EagerContext, native, tidy, wrap } from './eager-context.ts'
 import { eagerEmbedding } from './embedding/eager.ts'
@@ -24,6 +24,7 @@ export function eagerOps(context: EagerContext): Ops {
     add: (a, b) => wrap(tf.add(native(a), native(b))),
     lastRowLogits: eagerLastRowLogits(context),
     adamw: eagerAdamW,
+    accumulate: eagerAccumulate,
     // Every Tensor of this executor is a tfjs tensor, so tidy finds those that `body` returns.
     scope: (name, body) => tidy(body, name),
   }

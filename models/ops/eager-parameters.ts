@@ -48,6 +48,7 @@ export class EagerParameterSet implements ParameterSet {
   private readonly padding: number
   values: tf.Tensor1D
   private moments: { readonly first: tf.Tensor1D; readonly second: tf.Tensor1D } | null = null
+  private sum: tf.Tensor1D | null = null
   private readonly activate: () => void
 
   /** `activate` makes the engine's backend tfjs's current one: tensors are made outside programs too. */
@@ -100,6 +101,18 @@ export class EagerParameterSet implements ParameterSet {
     })
   }
 
+  /** What was accumulated of gradients [padded length]; the set owns it. */
+  accumulated(): tf.Tensor1D {
+    this.sum ??= this.zeros()
+    return this.sum
+  }
+
+  /** Takes `sum` over from the scope it was made in. */
+  setAccumulated(sum: tf.Tensor1D): void {
+    this.sum?.dispose()
+    this.sum = tf.keep(sum)
+  }
+
   /** Takes the three vectors over from the scope they were made in. */
   replace(values: tf.Tensor1D, first: tf.Tensor1D, second: tf.Tensor1D): void {
     this.values.dispose()
@@ -145,6 +158,8 @@ export class EagerParameterSet implements ParameterSet {
   dispose(): void {
     this.values.dispose()
     this.disposeMoments()
+    this.sum?.dispose()
+    this.sum = null
     for (const parameter of this.parameters.values()) {
       parameter.matrix?.dispose()
       parameter.gradient?.dispose()

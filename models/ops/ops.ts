@@ -108,8 +108,18 @@ export interface AttentionOp {
    * softmax(q kᵀ / sqrt(headDim)) v by head; q [batch * tokens, heads * headDim], k and v
    * [batch * tokens, kvHeads * headDim]. `logSumExp` [batch * tokens, heads] is what backward needs instead of
    * the [tokens, tokens] probabilities.
+   *
+   * `segments` [batch * tokens] int32, causal attention only: several short documents lie in one window of `tokens`
+   * rows, and row t attends to no row of its window before segments[t], the first of its own document. Without it
+   * every window is one document (all zeros).
    */
-  forward(q: Tensor, k: Tensor, v: Tensor, shape: AttentionShape): { out: Tensor; logSumExp: Tensor }
+  forward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    shape: AttentionShape,
+    segments?: Tensor,
+  ): { out: Tensor; logSumExp: Tensor }
   backward(
     dOut: Tensor,
     q: Tensor,
@@ -118,6 +128,7 @@ export interface AttentionOp {
     out: Tensor,
     logSumExp: Tensor,
     shape: AttentionShape,
+    segments?: Tensor,
   ): { dq: Tensor; dk: Tensor; dv: Tensor }
   /**
    * Generation: writes k and v [rows, kvHeads * headDim] into the cache at `positions` [rows], then lets row i
@@ -183,8 +194,15 @@ export interface Ops {
    * decoupled decay first, bias-corrected moments, clip factor min(1, maxNorm / (norm + 1e-6)).
    * Returns the global gradient norm before clipping, [1].
    * Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101
+   *
+   * With `accumulated`, from what `accumulate` has summed instead.
    */
-  adamw(parameters: ParameterSet, hyper: Tensor): Tensor
+  adamw(parameters: ParameterSet, hyper: Tensor, options?: { readonly accumulated: boolean }): Tensor
+  /**
+   * For a batch that passes through in parts: sums = keep · sums + share · gradients, over every gradient slot of the
+   * set; factors [2] holds keep (0 for the first part, then 1) and share (the part's share of what counts).
+   */
+  accumulate(parameters: ParameterSet, factors: Tensor): void
   /** Everything made inside is freed at the end, except what `body` returns (as tf.tidy). */
   scope<T>(name: string, body: () => T): T
 }

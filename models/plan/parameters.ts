@@ -15,6 +15,9 @@ interface Moments {
   readonly second: PlanTensor
 }
 
+/** Sums of gradients are there only where batches pass through in parts. */
+type Kind = 'values' | 'gradients' | 'first' | 'second' | 'sums'
+
 const owners = new WeakMap<Parameter, ParameterStorage>()
 
 /** Where the gradient of a parameter is written. */
@@ -36,6 +39,7 @@ export class ParameterStorage implements ParameterSet {
     gradients?: GPUBuffer
     first?: GPUBuffer
     second?: GPUBuffer
+    sums?: GPUBuffer
   }
 
   constructor(
@@ -74,14 +78,17 @@ export class ParameterStorage implements ParameterSet {
   }
 
   moments(): Moments {
-    const flat = (kind: 'values' | 'gradients' | 'first' | 'second') =>
-      new PlanTensor(this.persistent(kind), [this.flatBytes / 4])
     return {
-      values: flat('values'),
-      gradients: flat('gradients'),
-      first: flat('first'),
-      second: flat('second'),
+      values: this.flat('values'),
+      gradients: this.flat('gradients'),
+      first: this.flat('first'),
+      second: this.flat('second'),
     }
+  }
+
+  /** What `accumulate` adds up: one number for each gradient. */
+  sums(): PlanTensor {
+    return this.flat('sums')
   }
 
   write(values: ReadonlyMap<string, Float32Array>): void {
@@ -118,7 +125,11 @@ export class ParameterStorage implements ParameterSet {
     )
   }
 
-  private persistent(kind: 'values' | 'gradients' | 'first' | 'second') {
+  private flat(kind: Kind): PlanTensor {
+    return new PlanTensor(this.persistent(kind), [this.flatBytes / 4])
+  }
+
+  private persistent(kind: Kind) {
     this.buffers[kind] ??= this.create(kind)
     return { kind: 'persistent', buffer: this.buffers[kind]! } as const
   }
@@ -139,9 +150,7 @@ export class ParameterStorage implements ParameterSet {
     }
   }
 
-  private async readFrom(
-    kind: 'values' | 'gradients' | 'first' | 'second',
-  ): Promise<Map<string, Float32Array>> {
+  private async readFrom(kind: Kind): Promise<Map<string, Float32Array>> {
     const flat = await this.readBuffer(this.persistent(kind).buffer, this.flatBytes)
     const result = new Map<string, Float32Array>()
     for (const [name, { offsetBytes, elements }] of this.offsets) {

@@ -1,5 +1,5 @@
 /** The ops of a recording: each op's `plan.ts`, over one recorder. */
-import { planAdamw } from '../ops/adamw/plan.ts'
+import { planAccumulate, planAdamw } from '../ops/adamw/plan.ts'
 import { planAdd } from '../ops/add/plan.ts'
 import { planAttention } from '../ops/attention/plan.ts'
 import { planEmbedding } from '../ops/embedding/plan.ts'
@@ -24,6 +24,7 @@ export function planOps(recorder: Recorder): Ops {
     add: planAdd(recorder),
     lastRowLogits: planLastRowLogits(recorder),
     adamw: planAdamw(recorder),
+    accumulate: planAccumulate(recorder),
     // Lifetimes come from the recording: a scope only names what happens in it.
     scope: (name, body) => recorder.scope(name, body),
   }

@@ -83,6 +83,16 @@ describe('reference gradients agree with difference quotients', () => {
     expectGradient(v, (at) => reference.attention(q, k, at, shape).out, dOut, dv)
   })
 
+  it('attention over several documents in a window', () => {
+    const shape = { batch: 2, tokens: 4, heads: 2, kvHeads: 1, headDim: 2, causal: true }
+    const segments = [0, 0, 2, 2, 0, 1, 1, 3]
+    const [q, k, v, dOut] = [f64(32, 1), f64(16, 2), f64(16, 3), f64(32, 4)]
+    const { dq, dk, dv } = reference.attentionBackward(dOut, q, k, v, shape, segments)
+    expectGradient(q, (at) => reference.attention(at, k, v, shape, segments).out, dOut, dq)
+    expectGradient(k, (at) => reference.attention(q, at, v, shape, segments).out, dOut, dk)
+    expectGradient(v, (at) => reference.attention(q, k, at, shape, segments).out, dOut, dv)
+  })
+
   it('swiglu', () => {
     const [gate, up, dy] = [f64(9, 1), f64(9, 2), f64(9, 3)]
     const { dGate, dUp } = reference.swigluBackward(dy, gate, up)

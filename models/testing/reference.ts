@@ -166,14 +166,24 @@ export function rotaryTable(positions: number, headDim: number, theta: number): 
   return table
 }
 
-/** Softmax over the keys that query `t` may see, of q_t · k / sqrt(headDim). */
-function attentionRow(q: Numbers, k: Numbers, shape: AttentionShape, b: number, t: number, h: number) {
+/** Softmax over the keys that query `t` may see, of q_t · k / sqrt(headDim); 0 before its segment. */
+function attentionRow(
+  q: Numbers,
+  k: Numbers,
+  shape: AttentionShape,
+  b: number,
+  t: number,
+  h: number,
+  segments?: Numbers,
+) {
   const { tokens, heads, kvHeads, headDim, causal } = shape
   const kv = Math.floor(h / (heads / kvHeads))
   const qAt = ((b * tokens + t) * heads + h) * headDim
   const seen = causal ? t + 1 : tokens
   const keyAt = (s: number) => ((b * tokens + s) * kvHeads + kv) * headDim
+  const first = segments?.[b * tokens + t] ?? 0
   const scores = Float64Array.from({ length: seen }, (_, s) => {
+    if (s < first) return Number.NEGATIVE_INFINITY
     let dot = 0
     for (let i = 0; i < headDim; i++) dot += q[qAt + i] * k[keyAt(s) + i]
     return dot / Math.sqrt(headDim)
@@ -183,14 +193,14 @@ function attentionRow(q: Numbers, k: Numbers, shape: AttentionShape, b: number, 
   return { qAt, keyAt, probabilities: scores.map((score) => Math.exp(score - logSumExp)), logSumExp }
 }
 
-export function attention(q: Numbers, k: Numbers, v: Numbers, shape: AttentionShape) {
+export function attention(q: Numbers, k: Numbers, v: Numbers, shape: AttentionShape, segments?: Numbers) {
   const { batch, tokens, heads, headDim } = shape
   const out = new Float64Array(batch * tokens * heads * headDim)
   const logSumExp = new Float64Array(batch * tokens * heads)
   for (let b = 0; b < batch; b++) {
     for (let t = 0; t < tokens; t++) {
       for (let h = 0; h < heads; h++) {
-        const row = attentionRow(q, k, shape, b, t, h)
+        const row = attentionRow(q, k, shape, b, t, h, segments)
         logSumExp[(b * tokens + t) * heads + h] = row.logSumExp
         row.probabilities.forEach((p, s) => {
           for (let i = 0; i < headDim; i++) out[row.qAt + i] += p * v[row.keyAt(s) + i]
@@ -201,7 +211,14 @@ export function attention(q: Numbers, k: Numbers, v: Numbers, shape: AttentionSh
   return { out, logSumExp }
 }
 
-export function attentionBackward(dOut: Numbers, q: Numbers, k: Numbers, v: Numbers, shape: AttentionShape) {
+export function attentionBackward(
+  dOut: Numbers,
+  q: Numbers,
+  k: Numbers,
+  v: Numbers,
+  shape: AttentionShape,
+  segments?: Numbers,
+) {
   const { batch, tokens, heads, headDim } = shape
   const dq = new Float64Array(q.length)
   const dk = new Float64Array(k.length)
@@ -209,7 +226,7 @@ export function attentionBackward(dOut: Numbers, q: Numbers, k: Numbers, v: Numb
   for (let b = 0; b < batch; b++) {
     for (let t = 0; t < tokens; t++) {
       for (let h = 0; h < heads; h++) {
-        const { qAt, keyAt, probabilities } = attentionRow(q, k, shape, b, t, h)
+        const { qAt, keyAt, probabilities } = attentionRow(q, k, shape, b, t, h, segments)
         const dProbabilities = probabilities.map((_, s) => {
           let dot = 0
           for (let i = 0; i < headDim; i++) dot += dOut[qAt + i] * v[keyAt(s) + i]

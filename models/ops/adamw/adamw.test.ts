@@ -6,7 +6,7 @@ import { normals } from '../../testing/normals.ts'
 import { onEveryEngine } from '../../testing/on-every-engine.ts'
 import * as reference from '../../testing/reference.ts'
 import { runOps } from '../../testing/run-ops.ts'
-import { HYPER, type ParameterSet } from '../ops.ts'
+import { HYPER, type ParameterSet, type Tensor } from '../ops.ts'
 
 const base = { learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1, maxNorm: 1 }
 
@@ -118,6 +118,55 @@ onEveryEngine('adamw', (engine) => {
     expect(await after.readMoments()).toEqual(await straight.readMoments())
     straight.dispose()
     after.dispose()
+  })
+
+  it('steps from gradients summed over parts as from those of the whole batch', async () => {
+    const shares = [0.5, 0.2, 0.3]
+    const layer = (set: ParameterSet, constant: Tensor) => ({
+      weight: constant,
+      lora: { a: set.parameters.get('a')!, b: set.parameters.get('b')!, scale: 2 },
+    })
+    const constant = engine().constant(weight, [OUT, IN])
+    const set = newSet()
+    const values = Float64Array.of(...start.a, ...start.b)
+    const first = new Float64Array(values.length)
+    const second = new Float64Array(values.length)
+    // The second batch finds what the first has left behind.
+    for (const at of [1, 2]) {
+      const total = new Float64Array(values.length)
+      for (const [part, share] of shares.entries()) {
+        const inputs = {
+          x: { values: normals(ROWS * IN, 100 * at + part), shape: [ROWS, IN] },
+          dy: { values: normals(ROWS * OUT, 200 * at + part), shape: [ROWS, OUT] },
+          factors: { values: Float32Array.of(part === 0 ? 0 : 1, share), shape: [2] },
+        }
+        await runOps(engine(), inputs, ['x'], (ops, { x, dy, factors }) => {
+          ops.linear.backward(dy, x, layer(set, constant), { needInput: false })
+          ops.accumulate(set, factors)
+          return { x: ops.add(x, x) }
+        })
+        const { da, db } = reference.linearBackward(inputs.dy.values, inputs.x.values, {
+          rows: ROWS,
+          inFeatures: IN,
+          outFeatures: OUT,
+          weight,
+          lora: { rank: RANK, a: values.subarray(0, RANK * IN), b: values.subarray(RANK * IN), scale: 2 },
+        })
+        Float64Array.of(...da!, ...db!).forEach((gradient, i) => {
+          total[i] += share * gradient
+        })
+      }
+      const hyper = { values: hyperVector(base, at), shape: [8] }
+      const { norm } = await runOps(engine(), { hyper }, ['norm'], (ops, given) => ({
+        norm: ops.adamw(set, given.hyper, { accumulated: true }),
+      }))
+      expect(norm[0] / reference.adamw(values, first, second, total, at, base)).toBeCloseTo(1, 5)
+    }
+    const read = await set.read()
+    const joined = [...read.get('a')!, ...read.get('b')!]
+    expectWithin(joined, values, 1e-3 * base.learningRate, 'values')
+    set.dispose()
+    engine().free(constant)
   })
 
   it('refuses unknown names and wrong lengths', () => {

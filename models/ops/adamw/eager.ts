@@ -10,18 +10,17 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { native, tidy, wrap } from '../eager-context.ts'
 import { EagerParameterSet, FLAT_ROW } from '../eager-parameters.ts'
-import type { Ops } from '../ops.ts'
+import type { Ops, ParameterSet } from '../ops.ts'
 
-export const eagerAdamW: Ops['adamw'] = (parameters, hyper) => {
-  if (!(parameters instanceof EagerParameterSet))
-    throw new TypeError('These parameters belong to another executor.')
+export const eagerAdamW: Ops['adamw'] = (set, hyper, options) => {
+  const parameters = own(set)
   return tidy(() => {
     // In HYPER's order, each [1].
     const [lr, beta1, beta2, epsilon, weightDecay, correction1, correction2, maxNorm] = tf.split(
       native(hyper),
       8,
     )
-    const raw = parameters.flatGradient() // [padded length]
+    const raw = options?.accumulated ? parameters.accumulated() : parameters.flatGradient() // [padded length]
     // Summed by rows first: one long float32 sum would lose digits over millions of entries.
     const squares = tf.sum(tf.reshape(tf.square(raw), [-1, FLAT_ROW]), 1)
     const norm = tf.reshape(tf.sqrt(tf.sum(squares)), [1])
@@ -39,4 +38,20 @@ export const eagerAdamW: Ops['adamw'] = (parameters, hyper) => {
     parameters.replace(values as tf.Tensor1D, first as tf.Tensor1D, second as tf.Tensor1D)
     return wrap(norm)
   })
+}
+
+export const eagerAccumulate: Ops['accumulate'] = (set, factors) => {
+  const parameters = own(set)
+  tidy(() => {
+    const [keep, share] = tf.split(native(factors), 2) // [1] each
+    const kept = tf.mul(parameters.accumulated(), keep)
+    parameters.setAccumulated(tf.add<tf.Tensor1D>(kept, tf.mul(parameters.flatGradient(), share)))
+    return []
+  })
+}
+
+function own(parameters: ParameterSet): EagerParameterSet {
+  if (!(parameters instanceof EagerParameterSet))
+    throw new TypeError('These parameters belong to another executor.')
+  return parameters
 }

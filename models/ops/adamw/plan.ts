@@ -5,15 +5,15 @@
 import { ParameterStorage } from '../../plan/parameters.ts'
 import { asPlanTensor } from '../../plan/plan-tensor.ts'
 import { lineKernel, type Recorder } from '../../plan/recorder.ts'
-import { HYPER, type Ops } from '../ops.ts'
+import { HYPER, type Ops, type ParameterSet } from '../ops.ts'
 
 /** Sums of squares before the last one: enough to keep a GPU busy, few enough for one workgroup. */
 const PARTIALS = 1024
 
 export function planAdamw(recorder: Recorder): Ops['adamw'] {
-  return (set, hyperTensor) => {
-    if (!(set instanceof ParameterStorage)) throw new TypeError('a parameter set of another engine')
-    const { values, gradients, first, second } = set.moments()
+  return (set, hyperTensor, options) => {
+    const { values, first, second, ...own } = storageOf(set).moments()
+    const gradients = options?.accumulated ? storageOf(set).sums() : own.gradients
     const hyper = asPlanTensor(hyperTensor)
     const count = values.elements
     const partials = recorder.tensor([PARTIALS])
@@ -69,4 +69,25 @@ export function planAdamw(recorder: Recorder): Ops['adamw'] {
     recorder.forget()
     return norm
   }
+}
+
+/** One dispatch over the whole set. */
+export function planAccumulate(recorder: Recorder): Ops['accumulate'] {
+  return (set, factorsTensor) => {
+    const { gradients } = storageOf(set).moments()
+    const sums = storageOf(set).sums()
+    recorder.dispatch({
+      name: 'adamw.accumulate',
+      reads: { gradients, factors: asPlanTensor(factorsTensor) },
+      updates: { sums },
+      writes: {},
+      ...lineKernel(sums.elements, '  sums[i] = factors[0] * sums[i] + factors[1] * gradients[i];'),
+      flops: 3 * sums.elements,
+    })
+  }
+}
+
+function storageOf(set: ParameterSet): ParameterStorage {
+  if (!(set instanceof ParameterStorage)) throw new TypeError('a parameter set of another engine')
+  return set
 }

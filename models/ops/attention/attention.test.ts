@@ -62,6 +62,45 @@ onEveryEngine('attention', (engine) => {
   })
 
   it.each([
+    [{ batch: 2, tokens: 17, heads: 4, kvHeads: 2, headDim: 8, causal: true }, [[5, 6, 17], [17]]],
+    [{ batch: 1, tokens: 70, heads: 3, kvHeads: 1, headDim: 12, causal: true }, [[33, 34, 66, 70]]],
+    [
+      { batch: 3, tokens: 40, heads: 2, kvHeads: 2, headDim: 64, causal: true },
+      [
+        [1, 40],
+        [20, 40],
+        [39, 40],
+      ],
+    ],
+  ])('%j, documents ending at %j: none sees another', async (shape, ends) => {
+    const { batch, tokens, heads, kvHeads, headDim } = shape
+    const segments = Int32Array.from(
+      ends.flatMap((own) =>
+        own.flatMap((end, i) => new Array<number>(end - (own[i - 1] ?? 0)).fill(own[i - 1] ?? 0)),
+      ),
+    )
+    const inputs = {
+      q: matrix(batch * tokens, heads * headDim, 1, 2),
+      k: matrix(batch * tokens, kvHeads * headDim, 2, 2),
+      v: matrix(batch * tokens, kvHeads * headDim, 3),
+      dOut: matrix(batch * tokens, heads * headDim, 4),
+      segments: { values: segments, shape: [batch * tokens] },
+    }
+    const found = await runOps(engine(), inputs, ['out', 'dq', 'dk', 'dv'], (ops, given) => {
+      const { q, k, v } = given
+      const { out, logSumExp } = ops.attention.forward(q, k, v, shape, given.segments)
+      const gradients = ops.attention.backward(given.dOut, q, k, v, out, logSumExp, shape, given.segments)
+      return { out, ...gradients }
+    })
+    const [q, k, v] = [inputs.q.values, inputs.k.values, inputs.v.values]
+    expectNear(found.out, reference.attention(q, k, v, shape, segments).out, TOLERANCE, 'out')
+    const expected = reference.attentionBackward(inputs.dOut.values, q, k, v, shape, segments)
+    expectNear(found.dq, expected.dq, TOLERANCE, 'dq')
+    expectNear(found.dk, expected.dk, TOLERANCE, 'dk')
+    expectNear(found.dv, expected.dv, TOLERANCE, 'dv')
+  })
+
+  it.each([
     [4, 2, 8, 17],
     [3, 3, 12, 9],
     [6, 1, 4, 40],

@@ -21,8 +21,15 @@ export class EagerAttention implements AttentionOp {
     this.context = context
   }
 
-  forward(q: Tensor, k: Tensor, v: Tensor, shape: AttentionShape): { out: Tensor; logSumExp: Tensor } {
+  forward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    shape: AttentionShape,
+    segments?: Tensor,
+  ): { out: Tensor; logSumExp: Tensor } {
     return tidy(() => {
+      const mask = this.mask(shape, segments)
       const { batch, tokens, heads, headDim } = shape
       const queries = this.context.pieces(this.queries(q, shape)) // each [n, group * tokens, headDim]
       const keysT = this.context.pieces(columns(k, shape)) // each [n, headDim, tokens]
@@ -31,7 +38,7 @@ export class EagerAttention implements AttentionOp {
       const sums: tf.Tensor[] = []
       queries.forEach((query, i) => {
         const [out, logSumExp] = tidy(() => {
-          const scores = this.scores(query, keysT[i], shape) // [n, group * tokens, tokens]
+          const scores = this.scores(query, keysT[i], mask(i)) // [n, group * tokens, tokens]
           const probabilities = tf.softmax(scores)
           // The largest probability is exp(largest score - logSumExp), and never tiny.
           const logSumExp = tf.sub(tf.max(scores, 2), tf.log(tf.max(probabilities, 2)))
@@ -55,8 +62,10 @@ export class EagerAttention implements AttentionOp {
     out: Tensor,
     _logSumExp: Tensor,
     shape: AttentionShape,
+    segments?: Tensor,
   ): { dq: Tensor; dk: Tensor; dv: Tensor } {
     return tidy(() => {
+      const mask = this.mask(shape, segments)
       const { batch, tokens, heads, kvHeads, headDim } = shape
       const pieces = (x: tf.Tensor3D) => this.context.pieces(x)
       const queries = pieces(this.queries(q, shape)) // each [n, group * tokens, headDim], scaled
@@ -77,7 +86,7 @@ export class EagerAttention implements AttentionOp {
       const dvs: tf.Tensor3D[] = []
       queries.forEach((query, i) => {
         const [dq, dk, dv] = tidy(() => {
-          const probabilities = tf.softmax(this.scores(query, keysT[i], shape)) // [n, group * tokens, tokens]
+          const probabilities = tf.softmax(this.scores(query, keysT[i], mask(i))) // [n, group * tokens, tokens]
           const dv = this.context.transposedTimes(probabilities, dOuts[i]) // [n, tokens, headDim]
           const dProbabilities = tf.matMul(dOuts[i], valuesT[i]) // [n, group * tokens, tokens]
           const dScores = tf.mul<tf.Tensor3D>(probabilities, tf.sub(dProbabilities, overlaps[i]))
@@ -135,9 +144,26 @@ export class EagerAttention implements AttentionOp {
   }
 
   /** [n, group * tokens, headDim], [n, headDim, tokens] -> masked scores [n, group * tokens, tokens]. */
-  private scores(query: tf.Tensor3D, keyT: tf.Tensor3D, shape: AttentionShape): tf.Tensor3D {
+  private scores(query: tf.Tensor3D, keyT: tf.Tensor3D, mask: tf.Tensor | null): tf.Tensor3D {
     const scores = tf.matMul<tf.Tensor3D>(query, keyT)
-    return shape.causal ? tf.add<tf.Tensor3D>(scores, this.causalMask(shape)) : scores
+    return mask ? tf.add<tf.Tensor3D>(scores, mask) : scores
+  }
+
+  /** What is added to the scores of piece i: 0 where a key is seen, HIDDEN elsewhere. */
+  private mask(shape: AttentionShape, segments: Tensor | undefined): (piece: number) => tf.Tensor | null {
+    const causal = shape.causal ? this.causalMask(shape) : null
+    if (!segments) return () => causal
+    const { batch, tokens, heads, kvHeads } = shape
+    const group = heads / kvHeads
+    const starts = native(segments)
+    const whole = this.context.oncePerRun(`segments ${group} x ${tokens}`, starts, () => {
+      const earlier = tf.less(tf.range(0, tokens, 1, 'int32'), tf.reshape(starts, [batch, 1, tokens, 1]))
+      const hidden = tf.mul(tf.cast(earlier, 'float32'), HIDDEN) // [batch, 1, tokens, tokens]
+      const byHead = tf.tile(hidden, [1, kvHeads * group, 1, 1])
+      return tf.add(tf.reshape(byHead, [batch * kvHeads, group * tokens, tokens]), causal ?? 0)
+    }) as tf.Tensor3D
+    const pieces = this.context.pieces(whole)
+    return (piece) => pieces[piece]
   }
 
   /** [1, group * tokens, tokens]: 0 where the key is not after the query, HIDDEN elsewhere. */

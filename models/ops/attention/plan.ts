@@ -7,7 +7,7 @@
  */
 import { asPlanTensor } from '../../plan/plan-tensor.ts'
 import { type Binding, lineKernel, type Recorder } from '../../plan/recorder.ts'
-import type { AttentionOp, AttentionShape } from '../ops.ts'
+import type { AttentionOp, AttentionShape, Tensor } from '../ops.ts'
 
 interface Vectors {
   readonly size: 1 | 2 | 4
@@ -32,7 +32,7 @@ function vectors(headDim: number): Vectors {
 
 export function planAttention(recorder: Recorder): AttentionOp {
   return {
-    forward(qTensor, kTensor, vTensor, shape) {
+    forward(qTensor, kTensor, vTensor, shape, segments) {
       const { batch, tokens, heads, kvHeads, headDim, causal } = shape
       const vec = vectors(headDim)
       const rows = batch * tokens
@@ -44,7 +44,7 @@ export function planAttention(recorder: Recorder): AttentionOp {
       })
       recorder.dispatch({
         name: 'attention.forward',
-        reads: { q: as(qTensor), k: as(kTensor), v: as(vTensor) },
+        reads: { q: as(qTensor), k: as(kTensor), v: as(vTensor), ...starts(segments) },
         writes: { y: as(out), logSumExp },
         ...lineKernel(
           rows * heads,
@@ -52,6 +52,7 @@ export function planAttention(recorder: Recorder): AttentionOp {
 ${attendOverKeys(vec, {
   keys: 'k',
   values: 'v',
+  start: segments && 'u32(segments[row])',
   end: causal ? 't + 1u' : `${tokens}u`,
   keyAt: `kvStart + j * ${kvHeads * vec.count}u`,
 })}
@@ -66,7 +67,7 @@ ${attendOverKeys(vec, {
      * With p = exp(scale q·k - logSumExp) and delta = dOut·out by row and head:
      * ds = p (dOut·v - delta); dq = scale Σ ds k; dk = scale Σ ds q; dv = Σ p dOut.
      */
-    backward(dOutTensor, qTensor, kTensor, vTensor, outTensor, logSumExpTensor, shape) {
+    backward(dOutTensor, qTensor, kTensor, vTensor, outTensor, logSumExpTensor, shape, segments) {
       const { batch, tokens, heads, kvHeads, headDim, causal } = shape
       const vec = vectors(headDim)
       const rows = batch * tokens
@@ -94,7 +95,15 @@ ${attendOverKeys(vec, {
       const dq = recorder.tensor([rows, heads * headDim])
       recorder.dispatch({
         name: 'attention.dq',
-        reads: { dOut: as(dOutTensor), q: as(qTensor), k: as(kTensor), v: as(vTensor), logSumExp, delta },
+        reads: {
+          dOut: as(dOutTensor),
+          q: as(qTensor),
+          k: as(kTensor),
+          v: as(vTensor),
+          logSumExp,
+          delta,
+          ...starts(segments),
+        },
         writes: { dq: as(dq) },
         ...lineKernel(
           rows * heads,
@@ -110,7 +119,7 @@ ${attendOverKeys(vec, {
   let lse = logSumExp[row * ${heads}u + head];
   let rowDelta = delta[row * ${heads}u + head];
   let end = ${causal ? 't + 1u' : `${tokens}u`};
-  for (var j = 0u; j < end; j++) {
+  for (var j = ${segments ? 'u32(segments[row])' : '0u'}; j < end; j++) {
     let at = kvStart + j * ${kvHeads * vec.count}u;
     var score = 0.0f;
     var dp = 0.0f;
@@ -131,7 +140,15 @@ ${attendOverKeys(vec, {
       const group = heads / kvHeads
       recorder.dispatch({
         name: 'attention.dkv',
-        reads: { dOut: as(dOutTensor), q: as(qTensor), k: as(kTensor), v: as(vTensor), logSumExp, delta },
+        reads: {
+          dOut: as(dOutTensor),
+          q: as(qTensor),
+          k: as(kTensor),
+          v: as(vTensor),
+          logSumExp,
+          delta,
+          ...starts(segments),
+        },
         writes: { dk: as(dk), dv: as(dv) },
         ...lineKernel(
           rows * kvHeads,
@@ -153,6 +170,7 @@ ${attendOverKeys(vec, {
     let head = kvHead * ${group}u + g;
     for (var t = ${causal ? 'j' : '0u'}; t < ${tokens}u; t++) {
       let row = firstRow + t;
+${segments ? '      if (u32(segments[row]) > j) { break; } // the next document' : ''}
       let qAt = row * ${heads * vec.count}u + head * ${vec.count}u;
       var score = 0.0f;
       var dp = 0.0f;
@@ -226,13 +244,22 @@ ${attendOverKeys(vec, {
   }
 }
 
+const starts = (segments: Tensor | undefined): Record<string, Binding> =>
+  segments ? { segments: asPlanTensor(segments) } : {}
+
 /**
- * One query's row of the result, at `qAt`: a walk over keys 0..`end` with a running maximum `top` and sum `total`,
+ * One query's row of the result, at `qAt`: a walk over keys `start`..`end` with a running maximum `top` and sum `total`,
  * which stay in scope. `keyAt` is where key `j` starts.
  */
 function attendOverKeys(
   vec: Vectors,
-  { keys, values, end, keyAt }: { keys: string; values: string; end: string; keyAt: string },
+  {
+    keys,
+    values,
+    start = '0u',
+    end,
+    keyAt,
+  }: { keys: string; values: string; start?: string | undefined; end: string; keyAt: string },
 ): string {
   const scale = `${1 / Math.sqrt(vec.size * vec.count)}f`
   return `  var query: array<${vec.type}, ${vec.count}>;
@@ -241,7 +268,7 @@ function attendOverKeys(
   var top = -3.0e38f;
   var total = 0.0f;
   let end = ${end};
-  for (var j = 0u; j < end; j++) {
+  for (var j = ${start}; j < end; j++) {
     let at = ${keyAt};
     var score = 0.0f;
     for (var c = 0u; c < ${vec.count}u; c++) { score += ${vec.dot('query[c]', `${keys}[at + c]`)}; }
