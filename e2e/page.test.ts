@@ -2,8 +2,10 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { gzipSync } from 'node:zlib'
 import type { Browser } from 'playwright'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { CONTENT_SECURITY_POLICY } from '../relay/server/headers.ts'
 import { ForeignServer } from './support/foreign.ts'
 import { RelayProcess } from './support/relay-process.ts'
 import { launchChromium, Tab } from './support/tab.ts'
@@ -38,6 +40,27 @@ afterEach(async () => {
     await expect.poll(() => remove.count()).toBe(before - 1)
   }
 })
+
+/** The invitation on a village's mobile network: half a second at 100 kB/s. */
+const FIRST_SCRIPT_BYTES = 45_000
+
+/** The scripts that index.html names, and all that these import before they run. */
+function firstScripts(): string[] {
+  const html = fs.readFileSync(path.join(PAGE_DIR, 'index.html'), 'utf8')
+  const found = new Set<string>()
+  const follow = (file: string) => {
+    if (found.has(file)) return
+    found.add(file)
+    // `import x from"./y.js"`, `import"./y.js"`; what is imported later reads `import(`.
+    for (const [, next] of fs.readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*"(\.[^"]+\.js)"/g)) {
+      follow(path.resolve(path.dirname(file), next))
+    }
+  }
+  for (const [, address] of html.matchAll(/<(?:script|link)[^>]*(?:src|href)="(\/assets\/[^"]*\.js)"/g)) {
+    follow(path.join(PAGE_DIR, address))
+  }
+  return [...found]
+}
 
 const file = (name: string, content: string | Uint8Array, mimeType = 'text/plain') => ({
   name,
@@ -110,7 +133,64 @@ describe('the page', () => {
   })
 })
 
+describe('the log of everything sent and received', () => {
+  it('shows every message with its contents, and the policy as the relay sends it', async () => {
+    await tab.at('wire-open').click()
+    const list = tab.at('wire-entry')
+    await list.first().waitFor()
+    const events = await list.evaluateAll((entries) =>
+      entries.map((entry) => entry.getAttribute('data-event')),
+    )
+    expect(events.length).toBe((await tab.diagnostics()).wire.length)
+    expect(events).toEqual(expect.arrayContaining(['join', 'ack']))
+    expect(events.some((event) => event?.endsWith('/manifest'))).toBe(true)
+    const join = tab.page.locator('[data-testid=wire-entry][data-event=join]')
+    await join.locator('summary').click()
+    const contents = (await join.getByTestId('wire-contents').textContent()) ?? ''
+    expect(contents).toContain('"join"')
+    expect(contents).toContain(`"room":"${relay.answer.room}"`)
+    await expect.poll(() => tab.at('wire-policy').textContent()).toBe(CONTENT_SECURITY_POLICY)
+    // Over the screen, and gone by one key, which gives the focus back.
+    await tab.page.keyboard.press('Escape')
+    await expect.poll(() => tab.at('wire-panel').count()).toBe(0)
+    expect(await tab.page.evaluate(() => document.activeElement?.getAttribute('data-testid'))).toBe(
+      'wire-open',
+    )
+  })
+})
+
 describe('the built page', () => {
+  it('needs less than 45 kB of packed script for its first view, and no model code', () => {
+    const files = firstScripts()
+    const packed = files.reduce((sum, file) => sum + gzipSync(fs.readFileSync(file), { level: 9 }).length, 0)
+    console.log(`first view: ${files.length} scripts, ${packed} bytes packed`)
+    expect(packed).toBeGreaterThan(10_000)
+    expect(packed).toBeLessThan(FIRST_SCRIPT_BYTES)
+    for (const file of files) {
+      expect(path.basename(file)).not.toMatch(/tfjs|worker/)
+      expect(fs.readFileSync(file, 'utf8')).not.toMatch(/tensorflow|createComputePipeline|socket\.io-parser/)
+    }
+  })
+
+  it('can be used before any worker or model code has been asked for', async () => {
+    const context = await browser.newContext()
+    try {
+      const page = await context.newPage()
+      // Everything but the document and the scripts of the first view is held back for good.
+      const first = new Set(firstScripts().map((file) => path.basename(file)))
+      await page.route('**/*.js', async (route) => {
+        const name = path.basename(new URL(route.request().url()).pathname)
+        if (first.has(name)) await route.continue()
+      })
+      await page.goto(relay.answer.joinUrl)
+      await page.getByTestId('join-start').click({ timeout: 15_000 })
+      expect(await page.getByTestId('page').getAttribute('data-at')).toBe('loading')
+      expect(page.workers()).toEqual([])
+    } finally {
+      await context.close()
+    }
+  })
+
   const html = () => fs.readFileSync(path.join(PAGE_DIR, 'index.html'), 'utf8')
 
   it('has no inline script, style or handler, and names nothing elsewhere', () => {

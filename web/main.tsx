@@ -1,4 +1,4 @@
-/** Starts the page. The first script holds the screens and the relay's client; models come with the worker. */
+/** Starts the page. The first script holds the invitation alone; screens, sockets and models come later. */
 import { render } from 'preact'
 import { App } from './app.tsx'
 import { exposeDiagnostics } from './state/diagnostics.ts'
@@ -8,6 +8,7 @@ import './styles/base.css'
 import './styles/layout.css'
 import './styles/controls.css'
 import './styles/screens.css'
+import './styles/panel.css'
 import './styles/motion.css'
 
 exposeDiagnostics()

@@ -1,7 +1,7 @@
 /** What will run the model here, as measured: the device in words and what that means for the wait. */
 import { capitalised } from '../format.ts'
 import { address, device, deviceProblem } from '../state/store.ts'
-import { join as text } from '../strings.ts'
+import { join as text } from '../strings/join.ts'
 
 export function DeviceStatus() {
   const found = device.value

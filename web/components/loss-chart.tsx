@@ -9,7 +9,7 @@ import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 import { loss } from '../format.ts'
 import { type CurvePoint, curve, plannedSteps } from '../state/store.ts'
-import { train as text } from '../strings.ts'
+import { train as text } from '../strings/train.ts'
 
 const HEIGHT_PIXELS = 272
 

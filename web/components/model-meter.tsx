@@ -1,6 +1,7 @@
 /** The base model on its way to the device: bytes, speed, time left, and what came from this browser. */
 import { modelProgress } from '../state/store.ts'
-import { join, download as text } from '../strings.ts'
+import { download as text } from '../strings/download.ts'
+import { join } from '../strings/join.ts'
 import { Meter } from './meter.tsx'
 
 export function ModelMeter() {

@@ -1,7 +1,7 @@
 /** A failure in one sentence, with a way on; it takes nothing away from the screen below. */
 import { roundState } from '../state/machine.ts'
 import { problem, relayOnline } from '../state/store.ts'
-import { problems } from '../strings.ts'
+import { problems } from '../strings/problems.ts'
 
 export function ProblemBanner() {
   const current = problem.value

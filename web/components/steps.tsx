@@ -1,6 +1,6 @@
 /** The six steps and where the person is; on a phone the bars stay and the current name stands below. */
 import { type Step, steps } from '../state/machine.ts'
-import { steps as text } from '../strings.ts'
+import { steps as text } from '../strings/shell.ts'
 
 export function Steps({ current }: { readonly current: Step }) {
   const position = steps.indexOf(current)

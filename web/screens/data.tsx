@@ -14,7 +14,8 @@ import {
 } from '../state/reading.ts'
 import { samples } from '../state/samples.ts'
 import { dataReport, files, modelReport, reading, storageWorks } from '../state/store.ts'
-import { download, data as text } from '../strings.ts'
+import { data as text } from '../strings/data.ts'
+import { download } from '../strings/download.ts'
 import type { FileReport } from '../worker/api.ts'
 
 const ACCEPT = '.txt,.md,.markdown,.jsonl,.csv,text/plain,text/markdown,text/csv'

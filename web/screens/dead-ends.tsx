@@ -1,10 +1,10 @@
-/** The three places without a step: the device is gone, the person left, the round could not be opened. */
+/** Two places without a step: the device is gone, the person left. */
 import { Screen } from '../components/screen.tsx'
 import type { Problem } from '../state/machine.ts'
 import { openAgain } from '../state/opening.ts'
 import { resumeFromCheckpoint } from '../state/restoring.ts'
 import { checkpointStep } from '../state/store.ts'
-import { left, lost, problems } from '../strings.ts'
+import { left, lost } from '../strings/dead-ends.ts'
 
 export function LostScreen({ problem }: { readonly problem: Problem }) {
   const kept = checkpointStep.value !== null
@@ -33,26 +33,6 @@ export function LeftScreen() {
       <div class="actions">
         <button type="button" class="button" data-testid="start-again" onClick={() => void openAgain()}>
           {left.again}
-        </button>
-      </div>
-    </Screen>
-  )
-}
-
-export function FailedScreen({ problem }: { readonly problem: Problem }) {
-  return (
-    <Screen title={problems.title}>
-      <p class="notice notice-warm" role="alert" data-testid="error" data-code={problem.code}>
-        {problem.message}
-      </p>
-      <div class="actions">
-        <button
-          type="button"
-          class="button button-primary"
-          data-testid="try-again"
-          onClick={() => void openAgain()}
-        >
-          {problems.again}
         </button>
       </div>
     </Screen>

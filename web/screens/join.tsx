@@ -15,7 +15,7 @@ import {
   roomStatus,
   secureContext,
 } from '../state/store.ts'
-import { join as text } from '../strings.ts'
+import { join as text } from '../strings/join.ts'
 
 export function JoinScreen() {
   const room = manifest.value

@@ -1,7 +1,10 @@
-/** The moment before a room is known, and the list where a relay has several. */
+/** The moment before a room is known, the list where a relay has several, and a room that could not be opened. */
 import { Screen } from '../components/screen.tsx'
+import type { Problem } from '../state/machine.ts'
+import { openAgain } from '../state/opening.ts'
 import { address, rooms } from '../state/store.ts'
-import { opening, rooms as text } from '../strings.ts'
+import { opening, rooms as text } from '../strings/opening.ts'
+import { problems } from '../strings/problems.ts'
 
 export function OpeningScreen() {
   return (
@@ -30,6 +33,26 @@ export function RoomsScreen() {
           </li>
         ))}
       </ul>
+    </Screen>
+  )
+}
+
+export function FailedScreen({ problem }: { readonly problem: Problem }) {
+  return (
+    <Screen title={problems.title}>
+      <p class="notice notice-warm" role="alert" data-testid="error" data-code={problem.code}>
+        {problem.message}
+      </p>
+      <div class="actions">
+        <button
+          type="button"
+          class="button button-primary"
+          data-testid="try-again"
+          onClick={() => void openAgain()}
+        >
+          {problems.again}
+        </button>
+      </div>
     </Screen>
   )
 }

@@ -18,7 +18,7 @@ import {
   writings,
   writtenPrompt,
 } from '../state/store.ts'
-import { result as text } from '../strings.ts'
+import { result as text } from '../strings/result.ts'
 import type { Which } from '../worker/api.ts'
 
 const order: readonly Which[] = ['base', 'own', 'merged']

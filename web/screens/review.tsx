@@ -7,7 +7,7 @@ import { bytes } from '../format.ts'
 import { leaveRound, setIncludeExamples } from '../state/reviewing.ts'
 import { sendUpdate } from '../state/sending.ts'
 import { includeExamples, manifest, manifestDigest, outcome, update } from '../state/store.ts'
-import { review as text } from '../strings.ts'
+import { review as text } from '../strings/review.ts'
 
 export function ReviewScreen() {
   const room = manifest.value

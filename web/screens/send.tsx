@@ -14,7 +14,7 @@ import {
   update,
   versionHasOwn,
 } from '../state/store.ts'
-import { send as text } from '../strings.ts'
+import { send as text } from '../strings/send.ts'
 
 export function SendScreen() {
   const stored = receipt.value

@@ -19,7 +19,8 @@ import {
   trainReport,
 } from '../state/store.ts'
 import { backToData, pauseTraining, resumeTraining, startTraining, stopTraining } from '../state/training.ts'
-import { join, train as text } from '../strings.ts'
+import { join } from '../strings/join.ts'
+import { train as text } from '../strings/train.ts'
 
 export function TrainScreen() {
   const at = roundState.value.at

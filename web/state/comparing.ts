@@ -5,11 +5,12 @@
 import { effect } from '@preact/signals'
 import type { Version } from '../../relay/protocol/messages.ts'
 import type { Which } from '../worker/api.ts'
-import { refreshCounters } from './diagnostics.ts'
+import { refreshCounters } from './counters.ts'
 import { move, roundState } from './machine.ts'
 import { measure } from './measuring.ts'
 import { toProblem } from './problems.ts'
 import { fetchVersion } from './relay.ts'
+import { saveFile } from './save-file.ts'
 import { forgetThisSession, keepSession } from './session.ts'
 import {
   forgotten,
@@ -106,13 +107,7 @@ export async function downloadAdapter(which: 'own' | 'merged'): Promise<void> {
       : `${room.room}-merged-v${loadedVersion.peek()?.version}.zip`
   await inTurn(async () => {
     const zip = await inWorker((api) => api.adapterZip(which, room.base.id))
-    const address = URL.createObjectURL(new Blob([zip as BlobPart], { type: 'application/zip' }))
-    const link = document.createElement('a')
-    link.href = address
-    link.download = name
-    link.click()
-    // The browser reads the blob after the click has returned.
-    setTimeout(() => URL.revokeObjectURL(address), 60_000)
+    saveFile(name, zip, 'application/zip')
   })
 }
 

@@ -5,26 +5,9 @@
 import { signal } from '@preact/signals'
 import type { Counters } from '../worker/api.ts'
 import { device, measured, outcome, trainReport } from './store.ts'
-import { inWorker } from './worker-client.ts'
+import { wireEntries } from './wire.ts'
 
-export interface WireEntry {
-  readonly direction: 'out' | 'in'
-  readonly event: string
-  readonly bytes: number
-  /** Milliseconds since the page was opened. */
-  readonly at: number
-}
-
-const wireEntries: WireEntry[] = []
 export const counters = signal<Counters>({ planDispatches: 0, tfjsOps: 0 })
-
-export function recordWire(entry: Omit<WireEntry, 'at'>): void {
-  wireEntries.push({ ...entry, at: Math.round(performance.now()) })
-}
-
-export async function refreshCounters(): Promise<void> {
-  counters.value = await inWorker((api) => api.counters())
-}
 
 const readOnly = {
   get backend() {
@@ -46,10 +29,17 @@ const readOnly = {
     return counters.peek().tfjsOps
   },
   get wire() {
-    return wireEntries.map((entry) => ({ ...entry }))
+    return wireEntries()
+      .filter((entry) => !entry.earlier)
+      .map(({ direction, event, bytes, time }) => ({
+        direction,
+        event,
+        bytes,
+        at: Math.round(time - performance.timeOrigin),
+      }))
   },
   get bytesSent() {
-    return wireEntries.reduce((sum, entry) => sum + (entry.direction === 'out' ? entry.bytes : 0), 0)
+    return this.wire.reduce((sum, entry) => sum + (entry.direction === 'out' ? entry.bytes : 0), 0)
   },
   get tokensPerSecond() {
     return outcome.peek()?.tokensPerSecond ?? trainReport.peek()?.tokensPerSecond ?? null

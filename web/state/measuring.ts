@@ -1,6 +1,6 @@
 /** The loss of one of the three models on the person's held-out text. */
 import type { Which } from '../worker/api.ts'
-import { refreshCounters } from './diagnostics.ts'
+import { refreshCounters } from './counters.ts'
 import { manifest, measured } from './store.ts'
 import { callback, inWorker } from './worker-client.ts'
 

@@ -1,25 +1,16 @@
-/** From the address to a room's invitation, and from the invitation into the room. */
-import { problems } from '../strings.ts'
+/**
+ * From the address to a room's invitation. What comes after it (the worker, the sockets, the other steps) is
+ * fetched once the invitation stands, so that the first view waits for none of it.
+ */
+import { problems } from '../strings/problems.ts'
 import { parseAddress } from './address.ts'
 import { move } from './machine.ts'
-import { openDevice, prepareModel } from './preparing.ts'
-import { toProblem } from './problems.ts'
-import { connect, fetchManifest, fetchRoomNews, fetchRooms } from './relay.ts'
-import { restore } from './restoring.ts'
-import { beginSession, keepSession } from './session.ts'
+import { PageError, toProblem } from './problems.ts'
+import { fetchManifest, fetchRoomNews, fetchRooms } from './relay-http.ts'
+import { beginSession } from './session.ts'
 import { loadSession, type SavedSession } from './storage.ts'
-import {
-  address,
-  manifest,
-  manifestDigest,
-  modelReport,
-  problem,
-  resetRound,
-  rooms,
-  secureContext,
-} from './store.ts'
+import { address, manifest, manifestDigest, problem, resetRound, rooms, secureContext } from './store.ts'
 import { tabId } from './tab.ts'
-import { isDeviceProblem, loseDevice } from './worker-client.ts'
 
 export async function open(): Promise<void> {
   address.value = parseAddress(location.pathname, location.search)
@@ -48,14 +39,41 @@ async function enter(room: string): Promise<void> {
   const saved = await savedSession(`${room}/${tab}`)
   beginSession(room, tab, saved)
   if (saved) {
-    if (move('opening', { at: 'loading', continuing: true })) await restore(saved)
+    if (!move('opening', { at: 'loading', continuing: true })) return
+    const { restore } = await laterParts()
+    await restore(saved)
     return
   }
   if (!move('opening', { at: 'welcome' })) return
   // Only for what the invitation says of the room; joining finds out for itself.
   fetchRoomNews(room).catch(() => {})
+  await firstPaint()
   // Shown beside the invitation; a failure stays there until the person joins and it is tried again.
-  openDevice().catch(() => {})
+  laterParts()
+    .then(({ openDevice }) => openDevice())
+    .catch(() => {})
+}
+
+/** The invitation stands on the screen and can be used: what comes later may be loaded now. */
+const firstPaint = () =>
+  new Promise<void>((resolve) => {
+    // A tab in the background paints nothing; the timer is for it.
+    const timer = setTimeout(resolve, 500)
+    requestAnimationFrame(() =>
+      setTimeout(() => {
+        clearTimeout(timer)
+        resolve()
+      }),
+    )
+  })
+
+/** The actions of all later steps. A relay with a newer page no longer has this page's files. */
+async function laterParts() {
+  try {
+    return await import('./later.ts')
+  } catch (cause) {
+    throw new PageError('page/part-missing', problems.partMissing, { cause })
+  }
 }
 
 /** A session of this tab in this very round; one of an earlier manifest is of no use, and the page says so. */
@@ -71,13 +89,10 @@ export async function joinRoom(): Promise<void> {
   if (!move('welcome', { at: 'loading', continuing: false })) return
   problem.value = null
   try {
-    await connect()
-    await prepareModel()
-    if (move('loading', { at: 'data' })) keepSession()
+    const { finishJoining } = await laterParts()
+    await finishJoining()
   } catch (error) {
-    const found = toProblem(error)
-    if (isDeviceProblem(found) && modelReport.peek()) return loseDevice(found)
-    problem.value = found
+    problem.value = toProblem(error)
     move('loading', { at: 'welcome' })
   }
 }

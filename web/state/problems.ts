@@ -1,5 +1,5 @@
 /** Turns anything thrown into one sentence for the person. Our own errors bring theirs along. */
-import { problems } from '../strings.ts'
+import { problems } from '../strings/problems.ts'
 import type { Problem } from './machine.ts'
 
 export class PageError extends Error {

@@ -1,6 +1,6 @@
 /** Files, pasted text and samples on their way to the worker, which reads them into examples. */
 import { computed } from '@preact/signals'
-import { data as text } from '../strings.ts'
+import { data as text } from '../strings/data.ts'
 import type { LocalFile } from '../worker/api.ts'
 import { move } from './machine.ts'
 import { PageError, toProblem } from './problems.ts'

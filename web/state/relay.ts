@@ -1,63 +1,19 @@
 /**
- * The relay, as the page uses it: one client of relay/client for this tab, and the two requests that come before
- * joining. What the client hears goes into signals.
+ * The relay once the room is joined: one client of relay/client for this tab. What the client hears goes into
+ * signals.
  */
-import * as v from 'valibot'
 import { RelayClient } from '../../relay/client/client.ts'
 import { downloadVersion } from '../../relay/client/download.ts'
 import type { WireListener } from '../../relay/client/wire-log.ts'
-import {
-  manifestDigest as digestOfManifest,
-  type Manifest,
-  parseManifest,
-} from '../../relay/protocol/manifest.ts'
-import { type Receipt, statusSchema, type Version, versionSchema } from '../../relay/protocol/messages.ts'
-import { problems } from '../strings.ts'
-import { recordWire } from './diagnostics.ts'
+import type { Receipt, Version } from '../../relay/protocol/messages.ts'
+import { problems } from '../strings/problems.ts'
 import { PageError, toProblem } from './problems.ts'
 import { keepMembership, savedMembership } from './session.ts'
-import {
-  latestVersion,
-  manifest,
-  manifestDigest,
-  problem,
-  type RoomEntry,
-  receipt,
-  relayOnline,
-  roomStatus,
-} from './store.ts'
+import { addVersion, manifest, manifestDigest, problem, receipt, relayOnline, roomStatus } from './store.ts'
+import { recordWire } from './wire.ts'
 
-/** Other fields may come with a newer relay; the page shows these. */
-const roomListSchema = v.object({ rooms: v.array(v.object({ room: v.string(), title: v.string() })) })
-const errorSchema = v.object({ error: v.object({ code: v.string(), message: v.string() }) })
-
-async function getJson(path: string): Promise<unknown> {
-  let response: Response
-  try {
-    response = await fetch(path)
-  } catch (cause) {
-    throw new PageError('network/unreachable', problems.relayUnreachable, { cause })
-  }
-  const body: unknown = await response.json().catch(() => null)
-  if (response.ok) return body
-  const refusal = v.safeParse(errorSchema, body)
-  throw refusal.success
-    ? new PageError(refusal.output.error.code, refusal.output.error.message)
-    : new PageError('network/unreachable', problems.relayUnreachable)
-}
-
-export async function fetchRooms(): Promise<readonly RoomEntry[]> {
-  const list = v.safeParse(roomListSchema, await getJson('/api/rooms'))
-  if (!list.success) throw new PageError('network/unreachable', problems.relayUnreachable)
-  return list.output.rooms
-}
-
-export async function fetchManifest(room: string): Promise<{ manifest: Manifest; digest: string }> {
-  const found = parseManifest(await getJson(`/api/rooms/${encodeURIComponent(room)}/manifest`))
-  return { manifest: found, digest: digestOfManifest(found) }
-}
-
-const onWire: WireListener = ({ direction, name, bytes }) => recordWire({ direction, event: name, bytes })
+const onWire: WireListener = ({ direction, name, bytes, payload }) =>
+  recordWire({ direction, event: name, bytes, payload })
 
 let client: RelayClient | null = null
 
@@ -93,7 +49,7 @@ async function joinAs(
   fresh.on('status', (status) => {
     roomStatus.value = status
   })
-  fresh.on('published', setVersion)
+  fresh.on('published', addVersion)
   fresh.on('state', (state) => {
     if (state.phase !== 'failed') return
     // The relay has ended it: nothing is tried again, so the banner must not say so.
@@ -119,24 +75,6 @@ export async function fetchVersion(version: Version): Promise<{ config: Uint8Arr
   const weights = folder.get('adapter_model.safetensors')
   if (!config || !weights) throw new PageError('network/download', problems.relayUnreachable)
   return { config, weights }
-}
-
-/**
- * What the relay says of the room over HTTP: its newest version and whether it is closed. For the invitation,
- * and for whoever has sent and cannot join any more.
- */
-export async function fetchRoomNews(room: string): Promise<void> {
-  const path = `/api/rooms/${encodeURIComponent(room)}`
-  const [status, list] = await Promise.all([getJson(`${path}/status`), getJson(`${path}/versions`)])
-  const parsedStatus = v.safeParse(statusSchema, status)
-  if (parsedStatus.success) roomStatus.value = parsedStatus.output
-  const parsedList = v.safeParse(v.object({ versions: v.array(versionSchema) }), list)
-  const last = parsedList.success ? parsedList.output.versions.at(-1) : undefined
-  if (last) setVersion(last)
-}
-
-function setVersion(version: Version): void {
-  if ((latestVersion.peek()?.version ?? 0) < version.version) latestVersion.value = version
 }
 
 export function leaveRelay(): void {

@@ -2,16 +2,20 @@
  * Writes down where this tab is, so that a reload goes on. A browser that refuses (private window, full disk)
  * costs the person that comfort and nothing else, and the page says so.
  */
+import { effect } from '@preact/signals'
 import { roundState } from './machine.ts'
 import {
   forgetOldSessions,
   forgetSession,
+  loadWire,
   type SavedSession,
   type Stage,
   saveFiles,
   saveSession,
+  saveWire,
 } from './storage.ts'
 import { curve, files, forgotten, includeExamples, manifestDigest, receipt, storageWorks } from './store.ts'
+import { restoreWire, wireRevision, wireToSave } from './wire.ts'
 
 let key = ''
 let membership: SavedSession['membership'] = null
@@ -22,7 +26,27 @@ export function beginSession(room: string, tab: string, saved: SavedSession | nu
   key = `${room}/${tab}`
   membership = saved?.membership ?? null
   tryToKeep(forgetOldSessions(key, Date.now()))
+  if (saved) tryToKeep(restoreWireLog())
 }
+
+async function restoreWireLog(): Promise<void> {
+  const kept = await loadWire(key)
+  if (kept) restoreWire(kept)
+}
+
+/** An upload makes hundreds of entries a second; a second's worth is lost to a crash at most. */
+const WIRE_SAVE_INTERVAL_MS = 1000
+let wireTimer: ReturnType<typeof setTimeout> | null = null
+
+// The log is kept with the session, and from when there is one: before it, nothing has been sent.
+effect(() => {
+  wireRevision.value
+  if (stageNow() === null || wireTimer !== null) return
+  wireTimer = setTimeout(() => {
+    wireTimer = null
+    if (stageNow() !== null && !forgotten.peek()) tryToKeep(saveWire(key, wireToSave()))
+  }, WIRE_SAVE_INTERVAL_MS)
+})
 
 export const savedMembership = () => membership
 

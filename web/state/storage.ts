@@ -7,6 +7,7 @@ import { createStore, del, delMany, get, keys, set, type UseStore } from 'idb-ke
 import type { Receipt } from '../../relay/protocol/messages.ts'
 import type { LocalFile } from '../worker/api.ts'
 import type { CurvePoint } from './store.ts'
+import type { WireEntry } from './wire.ts'
 
 /** Long enough for "I'll look at the merged model tomorrow morning", short enough for a shared computer. */
 export const KEEP_SESSIONS_MS = 24 * 60 * 60 * 1000
@@ -24,8 +25,8 @@ export interface SavedSession {
   readonly curve: readonly CurvePoint[]
 }
 
-type Part = 'session' | 'files' | 'checkpoint' | 'outcome'
-const parts: readonly Part[] = ['session', 'files', 'checkpoint', 'outcome']
+type Part = 'session' | 'files' | 'checkpoint' | 'outcome' | 'wire'
+const parts: readonly Part[] = ['session', 'files', 'checkpoint', 'outcome', 'wire']
 
 let opened: UseStore | undefined
 const store = () => {
@@ -42,6 +43,9 @@ export const saveFiles = (key: string, files: readonly LocalFile[]) => set(at(ke
 export const loadCheckpoint = (key: string) => get<Uint8Array>(at(key, 'checkpoint'), store())
 export const saveCheckpoint = (key: string, bytes: Uint8Array) => set(at(key, 'checkpoint'), bytes, store())
 export const deleteCheckpoint = (key: string) => del(at(key, 'checkpoint'), store())
+
+export const loadWire = (key: string) => get<readonly WireEntry[]>(at(key, 'wire'), store())
+export const saveWire = (key: string, entries: readonly WireEntry[]) => set(at(key, 'wire'), entries, store())
 
 /** The trained adapter in PEFT's two files, with what training reported. */
 export interface SavedOutcome<Report> {

@@ -82,7 +82,15 @@ export const update = signal<UpdateSummary | null>(null)
 export const sentBytes = signal(0)
 export const receipt = signal<Receipt | null>(null)
 
-export const latestVersion = signal<Version | null>(null)
+/** All published versions heard of, oldest first. */
+export const versions = signal<readonly Version[]>([])
+export const latestVersion = computed(() => versions.value.at(-1) ?? null)
+
+export function addVersion(version: Version): void {
+  if (versions.peek().some((known) => known.version === version.version)) return
+  versions.value = [...versions.peek(), version].sort((a, b) => a.version - b.version)
+}
+
 /** The version whose adapter the worker holds as `merged`. */
 export const loadedVersion = signal<Version | null>(null)
 /**

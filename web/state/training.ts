@@ -1,8 +1,8 @@
 /** Training as the page steers it: the worker trains and keeps checkpoints, this file follows and asks. */
-import { train as text } from '../strings.ts'
+import { train as text } from '../strings/train.ts'
 import type { TrainReport } from '../worker/api.ts'
+import { refreshCounters } from './counters.ts'
 import { appendPoint } from './curve.ts'
-import { refreshCounters } from './diagnostics.ts'
 import { move, roundState } from './machine.ts'
 import { measure } from './measuring.ts'
 import { toProblem } from './problems.ts'

@@ -1,6 +1,7 @@
 /** The page's end of the worker: started when first needed, replaced when its device is lost. */
 import { proxy, type Remote, wrap } from 'comlink'
-import { lost, problems } from '../strings.ts'
+import { lost } from '../strings/dead-ends.ts'
+import { problems } from '../strings/problems.ts'
 import type { ModelWorker } from '../worker/api.ts'
 import { move, originsOf, type Problem } from './machine.ts'
 import { PageError } from './problems.ts'

@@ -5,7 +5,7 @@
 import { sha256Hex } from '../../models/sha256.ts'
 import type { Manifest } from '../../relay/protocol/manifest.ts'
 import { PageError } from '../state/problems.ts'
-import { problems } from '../strings.ts'
+import { problems } from '../strings/problems.ts'
 import type { ModelProgress, ModelReport } from './api.ts'
 import { type FileCache, openFileCache } from './file-cache.ts'
 

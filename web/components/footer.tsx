@@ -1,0 +1,54 @@
+/** What stays true on every screen, and the way to the log of everything sent and received. */
+import { useSignal } from '@preact/signals'
+import { wireEntries, wireRevision } from '../state/wire.ts'
+import { shell } from '../strings/shell.ts'
+import { wire as text } from '../strings/wire-button.ts'
+import { Later } from './later.tsx'
+
+const loadPanel = async () => (await import('./wire-panel.tsx')).WirePanel
+
+export function Footer() {
+  const open = useSignal(false)
+  return (
+    <footer class="footer">
+      <p>{shell.footer}</p>
+      <p class="footer-wire">
+        <button
+          type="button"
+          class="link"
+          data-testid="wire-open"
+          aria-haspopup="dialog"
+          onClick={() => {
+            open.value = true
+          }}
+        >
+          {text.open}
+        </button>
+        <WireTotals />
+      </p>
+      {open.value && (
+        <Later
+          load={loadPanel}
+          props={{
+            onClose: () => {
+              open.value = false
+            },
+          }}
+        />
+      )}
+    </footer>
+  )
+}
+
+/** In a component of its own: it changes with every message. */
+function WireTotals() {
+  wireRevision.value
+  let sentBytes = 0
+  let receivedBytes = 0
+  const entries = wireEntries()
+  for (const { direction, bytes } of entries) {
+    if (direction === 'out') sentBytes += bytes
+    else receivedBytes += bytes
+  }
+  return <span data-testid="wire-totals">{text.openFacts(entries.length, sentBytes, receivedBytes)}</span>
+}

@@ -1,0 +1,22 @@
+/** From the invitation into the room: the relay's word, then device and base model. */
+import { move } from './machine.ts'
+import { prepareModel } from './preparing.ts'
+import { toProblem } from './problems.ts'
+import { connect } from './relay.ts'
+import { keepSession } from './session.ts'
+import { modelReport, problem } from './store.ts'
+import { isDeviceProblem, loseDevice } from './worker-client.ts'
+
+/** The round must be at 'loading'. */
+export async function finishJoining(): Promise<void> {
+  try {
+    await connect()
+    await prepareModel()
+    if (move('loading', { at: 'data' })) keepSession()
+  } catch (error) {
+    const found = toProblem(error)
+    if (isDeviceProblem(found) && modelReport.peek()) return loseDevice(found)
+    problem.value = found
+    move('loading', { at: 'welcome' })
+  }
+}

@@ -1,0 +1,16 @@
+/** Where the way ends: the device is gone, or the person left. */
+export const lost = {
+  title: 'The device stopped',
+  workerStopped:
+    'The tab ran out of memory or its worker was stopped; your text and the last checkpoint are kept.',
+  lead: 'Your text is still here, and so is the last checkpoint.',
+  leadEarly: 'Nothing that you chose is lost.',
+  resume: 'Resume from the last checkpoint',
+  again: 'Open the device again',
+}
+
+export const left = {
+  title: 'You left without sending',
+  lead: 'Nothing was sent. Your text and the adapter were deleted from this browser’s storage.',
+  again: 'Start again',
+}

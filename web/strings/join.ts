@@ -1,0 +1,53 @@
+/** The invitation. */
+import { bytes, count, counted, parameters } from '../format.ts'
+
+export const join = {
+  eyebrow: 'You are invited to train together',
+  lead: 'This tab fine-tunes a model on text of yours. The text stays on this device. One small update leaves it, and only after you have reviewed it.',
+  model: 'Base model',
+  modelFacts: (size: number, licence: string, numbers?: number) =>
+    [numbers && `${parameters(numbers)} parameters`, bytes(size), `licence ${licence}`]
+      .filter(Boolean)
+      .join(' · '),
+  training: 'Training',
+  trainingFacts: (steps: number, batch: number, tokens: number) =>
+    `${counted(steps, 'step')} of ${counted(batch, 'example')}, up to ${count(tokens)} tokens each`,
+  publishing: 'Publishing',
+  publishingFacts: (every: number) =>
+    every === 1
+      ? 'The relay publishes a new version after every single update.'
+      : `The relay publishes a new version after every ${count(every)} updates, the rest when the host closes the room.`,
+  publishingWarning:
+    'Whoever compares two versions can then work out what one person sent. Ask the host to publish in batches if that matters to you.',
+  closed:
+    'The host has closed this room, so nothing more is accepted; what it has published can still be downloaded.',
+  publishedTitle: 'Published so far',
+  publishedFacts: (version: number, contributions: number) =>
+    `Version ${count(version)}, merged from ${counted(contributions, 'update')}. A PEFT adapter is these files in one folder.`,
+  publishedFile: (name: string, size: number) => `${name} (${bytes(size)})`,
+  device: 'This device',
+  deviceChecking: 'Measuring what runs fastest here…',
+  deviceUnknown: 'Not measured yet.',
+  deviceFacts: (device: string) => device,
+  deviceSpeed: {
+    webgpu: 'The graphics processor trains. Keep this tab open and visible until you have sent.',
+    software: 'WebGPU is emulated by the processor here. It works, but slowly.',
+    other: 'The processor trains. That is slower than a graphics processor, but gives the same result.',
+  },
+  deviceForced: (backend: string) => `The address of this page asks for ${backend}.`,
+  insecure:
+    'This page came over plain HTTP, so the browser withholds the graphics processor and threads: training works, but slowly; ask the host for an https:// address.',
+  fewerSteps: (steps: number, planned: number) =>
+    `The address of this page asks for ${counted(steps, 'step')} instead of the room’s ${count(planned)}.`,
+  stepsTitle: 'What will happen',
+  whatHappens: [
+    ['Load the model', 'It is downloaded once, checked and kept in this browser.'],
+    ['Choose your text', 'It is read in this tab and goes nowhere else.'],
+    ['Train', 'An adapter, a small add-on to the model, learns from your text.'],
+    ['Review and send', 'You see what leaves this device before it does. Then you may close the tab.'],
+  ] as const,
+  start: 'Join',
+  starting: 'Opening the device…',
+  continuing: 'Continuing where you left off',
+  continuingLead: 'This browser kept your text and your progress. The model is loaded again, then you go on.',
+}

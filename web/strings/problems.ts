@@ -1,0 +1,25 @@
+/** What can go wrong: one sentence each, with the next step. */
+export const problems = {
+  title: 'This did not work',
+  dismiss: 'Dismiss',
+  again: 'Try again',
+  roomNotFound: (room: string) =>
+    `This relay has no room “${room}”; check the address, or ask the host for a new invitation.`,
+  relayUnreachable: 'The relay cannot be reached; check the connection, then try again.',
+  relayOffline:
+    'The connection to the relay is interrupted. It is tried again by itself; what runs on this device goes on.',
+  modelFile: (name: string, status: number) =>
+    `The relay did not deliver the model’s file “${name}” (HTTP ${status}); try again, or tell the host.`,
+  modelInterrupted: (name: string) =>
+    `The download of “${name}” was interrupted; try again, what has arrived whole is kept.`,
+  modelDigest: (name: string) =>
+    `The model’s file “${name}” is not the one this room names (its SHA-256 differs), so it was deleted; try again, or tell the host.`,
+  modelSize: (name: string) =>
+    `The model’s file “${name}” does not have the length this room names, so it was not used; tell the host.`,
+  partMissing:
+    'A part of this page could not be loaded; check the connection and reload. What is trained is kept.',
+  workerMissing: 'The part of the page that runs the model could not be started; reload the page.',
+  otherRound:
+    'This room has changed since your last visit, so the adapter kept from then does not fit; start again with your text.',
+  unknown: (message: string) => `Something unexpected happened: ${message}`,
+}

@@ -1,0 +1,21 @@
+/** What stands around every screen. */
+export const shell = {
+  name: 'oneround',
+  skip: 'Skip to the step',
+  footer: 'Your text stays on this device. One update leaves it, and only after you have reviewed it.',
+  loading: 'Loading…',
+}
+
+export const steps = {
+  label: 'Steps',
+  names: {
+    join: 'Join',
+    data: 'Your data',
+    train: 'Train',
+    review: 'Review',
+    send: 'Send',
+    result: 'Result',
+  },
+  position: (position: number, total: number, name: string) => `Step ${position} of ${total}: ${name}`,
+  done: 'done',
+}

@@ -1,0 +1,44 @@
+/** Training. */
+import { count, counted, duration, percent } from '../format.ts'
+
+export const train = {
+  title: { ready: 'Ready to train', running: 'Training', paused: 'Paused' },
+  leadReady:
+    'An adapter now learns from your text, in this tab. You can pause, stop early or reload at any time.',
+  planTitle: 'The plan',
+  planSteps: 'Steps',
+  planText: 'Your text',
+  planTextFacts: (train: number, heldOut: number) =>
+    `${counted(train, 'example')} to learn from, ${count(heldOut)} held out to measure`,
+  planDevice: 'Device',
+  planAdapter: 'Adapter',
+  planAdapterFacts: (numbers: number, rank: number) => `${count(numbers)} numbers (LoRA of rank ${rank})`,
+  start: 'Start training',
+  back: 'Change the text',
+  lead: 'The loss is how surprised the model is by the next token of your text. Lower is better.',
+  leadPaused: 'Nothing is lost. Resume when you like.',
+  step: 'Step',
+  of: 'of',
+  loss: 'Training loss',
+  heldOutLoss: 'Held-out loss',
+  speed: 'Speed',
+  speedUnit: 'tokens/s',
+  timeLeftFacts: (seconds: number) => `${duration(seconds)} left`,
+  preparing: 'Preparing the first step…',
+  chartLabel: (latest: string) => `Loss over training steps. ${latest}`,
+  chartTrain: 'training',
+  chartHeldOut: 'held-out',
+  chartUnits: 'loss in nats a token, by step',
+  chartEmpty: 'The curve appears with the first step.',
+  progressLabel: 'Training progress',
+  pause: 'Pause',
+  resume: 'Resume',
+  stop: 'Stop and keep the best',
+  stopping: 'Finishing the step at hand…',
+  checkpoint: (step: number) =>
+    `Checkpoint of step ${count(step)} kept in this browser. A reload goes on from there.`,
+  noCheckpoint: 'A checkpoint is kept in this browser every few seconds, so that a reload can go on.',
+  checkpointFailed: 'This browser cannot keep checkpoints, so do not reload before you have sent.',
+  announce: (fraction: number, secondsLeft: number) =>
+    `${percent(fraction)} of training done, ${duration(secondsLeft)} left.`,
+}

@@ -1,0 +1,61 @@
+/** The log of everything sent and received, and how to check it without believing this page. */
+import { bytes, count, counted } from '../format.ts'
+
+export const wire = {
+  title: 'Everything sent and received',
+  lead: 'Every message between this page and the relay, as it travelled. Open one to see what was in it.',
+  close: 'Close',
+  empty: 'Nothing has been sent or received yet.',
+  sent: 'sent',
+  received: 'received',
+  sentMark: '↑',
+  receivedMark: '↓',
+  earlier: 'before the reload',
+  /** What the messages are for, by their name on the wire. */
+  meanings: {
+    open: 'the connection is opened',
+    connect: 'the connection is opened',
+    'connect error': 'the connection was refused',
+    disconnect: 'the connection is closed',
+    close: 'the connection is closed',
+    ping: 'the relay asks whether this tab is still there',
+    pong: 'this tab says that it is still there',
+    join: 'asks to take part in the room',
+    begin: 'announces the update: its digest and its size',
+    chunk: 'announces a part of the update',
+    'chunk data': 'a part of the update',
+    commit: 'says that the update is complete',
+    withdraw: 'asks the relay to take the update back',
+    progress: 'how far this tab is, in steps',
+    ack: 'the answer to the message before',
+    status: 'how many take part and how many updates there are',
+    published: 'a new version can be downloaded',
+    refused: 'the relay refused a message',
+  } as Readonly<Record<string, string>>,
+  request: 'a request without a body, and its answer',
+  summary: (direction: string, event: string, size: number) => `${direction} ${event}, ${bytes(size)}`,
+  showEarlier: (number: number) => `Show ${count(number)} earlier`,
+  noContents: 'Empty.',
+  contentsNotKept: 'Only the size of this message is kept.',
+  binaryFacts: (shown: number, total: number) =>
+    shown < total ? `The first ${bytes(shown)} of ${bytes(total)}, byte by byte.` : 'Byte by byte.',
+  save: 'Save the whole message as a file',
+  saveName: (event: string, number: number) => `${number}-${event.replace(/[^a-z0-9]+/gi, '-')}.bin`,
+  filesTitle: 'The page’s own files',
+  filesLead: (files: number, size: number) =>
+    `${counted(files, 'file')}, ${bytes(size)} over the network; what the browser had kept counts nothing.`,
+  checkTitle: 'Check it without believing this page',
+  checkLead:
+    'The browser itself enforces which addresses this page may talk to, by a policy that came with it. You can read the policy and watch the traffic in the browser’s own tools.',
+  checkSteps: [
+    'Open the developer tools: F12, or Ctrl + Shift + I; on a Mac Command + Option + I.',
+    'Choose “Network” and reload the page. Every request of the page and of its workers is listed there; all of them go to this relay.',
+    'Select the first line, then “Headers”. Under the response stands Content-Security-Policy; “connect-src self” means that the browser lets this page connect to its own relay and to nobody else.',
+    'Select the line “socket.io” and then “Messages” to see each message that this log shows.',
+    'Choose “Console” and enter fetch("https://example.com"): the browser refuses and names the policy.',
+  ],
+  policyTitle: 'The policy this page came with',
+  policyReading: 'Asking the relay for it…',
+  policyMissing: 'The relay cannot be reached, so the policy cannot be shown now.',
+  policyNone: 'The relay sent no policy with this page. Tell the host: it should.',
+}
