@@ -22,3 +22,6 @@ export class MismatchError extends ModelsError {}
 
 /** The device cannot do what was asked: missing backend, lost device, too little memory. */
 export class DeviceError extends ModelsError {}
+
+/** A file behind an address could not be had: nothing there, a broken connection, another file than expected. */
+export class DownloadError extends ModelsError {}

@@ -19,7 +19,9 @@ import {
 const read = (path: string) => new Uint8Array(readFileSync(new URL(path, import.meta.url)))
 const json = (path: string) => JSON.parse(new TextDecoder().decode(read(path)))
 
-describe.each(catalog.map((entry) => [entry.id, entry] as const))('the model %s', (id, entry) => {
+const embedded = catalog.filter(({ origin }) => origin === null)
+
+describe.each(embedded.map((entry) => [entry.id, entry] as const))('the embedded model %s', (id, entry) => {
   const files = new Map(MODEL_FILE_NAMES.map((name) => [name, read(`${id}/${name}`)]))
 
   it('has the files the catalog lists', () => {
@@ -44,6 +46,16 @@ describe.each(catalog.map((entry) => [entry.id, entry] as const))('the model %s'
     expect(tokenizer.vocabularySize).toBe(config.vocabularySize)
     expect(tokenizer.eosId).toBe(config.eosId)
   })
+})
+
+it.each(catalog)('names $id by its files, a licence and where they come from', (entry) => {
+  expect(entry.digest).toBe(baseDigest(entry.files))
+  expect(entry.license).toMatch(/^[A-Za-z0-9.-]+$/)
+  expect(entry.origin).not.toBe('')
+  for (const { bytes, sha256 } of entry.files) {
+    expect(bytes).toBeGreaterThan(0)
+    expect(sha256).toMatch(/^[0-9a-f]{64}$/)
+  }
 })
 
 it('knows its default model and no other name', () => {

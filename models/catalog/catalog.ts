@@ -26,6 +26,8 @@ export interface CatalogEntry {
   readonly files: readonly ModelFile[]
   /** `baseDigest(files)` */
   readonly digest: string
+  /** Null: its files are in the folder of its id beside this one. Else where they come from, in words. */
+  readonly origin: string | null
 }
 
 export interface Sample {

@@ -14,6 +14,23 @@ export const wholeFile = (file: Uint8Array): ByteSource => ({
   read: async (offset, length) => file.subarray(offset, offset + length),
 })
 
+/** A file that a person picked in a browser, or one in its storage. Throws FormatError `file/changed` from `read`. */
+export const blobSource = (blob: Blob): ByteSource => ({
+  bytes: blob.size,
+  async read(offset, length) {
+    try {
+      return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer())
+    } catch (error) {
+      // Browsers refuse to read a picked file once it was written, moved or deleted.
+      throw new FormatError(
+        'file/changed',
+        'The file can no longer be read; it was changed or moved, so pick it again.',
+        { cause: error },
+      )
+    }
+  },
+})
+
 /**
  * @throws FormatError `file/changed` when fewer bytes come back than the file had when it was opened.
  */

@@ -1,6 +1,6 @@
 /**
  * What `--model` names: an entry of the catalog, a folder in Hugging Face's layout (one safetensors file or several
- * with an index), or a GGUF file. Describes it by digest for a manifest without loading it, and opens its files for
+ * with an index), or a GGUF file, either also behind an address. Describes it by digest for a manifest without loading it, and opens its files for
  * those who run it: a model may be larger than what one buffer can hold.
  */
 import { createHash } from 'node:crypto'
@@ -10,6 +10,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import {
   baseDigest,
+  type CatalogEntry,
   catalog,
   DEFAULT_MODEL_ID,
   findModel,
@@ -21,6 +22,9 @@ import { INDEX_FILE, parseShardIndex, SINGLE_FILE } from '../../models/formats/s
 import type { LlamaConfig } from '../../models/llama/config.ts'
 import { CliError, fileError } from './errors.ts'
 import { readBytes } from './files.ts'
+import { bytes } from './format.ts'
+import { FolderCache, modelFolder } from './model-folder.ts'
+import { type DownloadPlace, isAddress, remoteModel } from './remote-model.ts'
 
 export interface BaseModel {
   readonly id: string
@@ -34,20 +38,24 @@ export interface BaseModel {
 export const MODEL_OPTION = {
   type: 'string',
   value: 'M',
-  help: `catalog id (${catalog.map(({ id }) => id).join(', ')}), .gguf file, or folder with config.json, model.safetensors and tokenizer.json; default ${DEFAULT_MODEL_ID}`,
+  help: `catalog id (${catalog.map(({ id }) => id).join(', ')}), .gguf file, or folder with config.json, model.safetensors and tokenizer.json; either may be an http(s) address; default ${DEFAULT_MODEL_ID}`,
 } as const
 
 /** A GGUF file is served and named by this, so that renaming it on the disk makes no other model of it. */
 const GGUF_NAME = 'model.gguf'
 
-/** Throws CliError `model/unknown`, `model/unsupported` or `model/missing-file`; FormatError for a bad index. */
-export async function findBaseModel(name: string = DEFAULT_MODEL_ID): Promise<BaseModel> {
+/**
+ * @param place where a download's progress is shown, and what ends it
+ * @throws CliError `model/unknown`, `model/unsupported`, `model/missing-file` or `model/not-here`; FormatError for a
+ * bad index; DownloadError
+ */
+export async function findBaseModel(
+  name: string = DEFAULT_MODEL_ID,
+  place: DownloadPlace = {},
+): Promise<BaseModel> {
+  if (isAddress(name)) return remoteModel(name, GGUF_NAME, place)
   const entry = findModel(name)
-  if (entry) {
-    const folder = fileURLToPath(new URL(`../../models/catalog/${entry.id}/`, import.meta.url))
-    const files = new Map(entry.files.map((file) => [file.name, path.join(folder, file.name)]))
-    return { id: entry.id, family: entry.family, license: entry.license, files }
-  }
+  if (entry) return catalogModel(entry)
   const found = await stat(name).catch(() => undefined)
   if (!found) {
     throw new CliError(
@@ -65,6 +73,28 @@ export async function findBaseModel(name: string = DEFAULT_MODEL_ID): Promise<Ba
     )
   }
   return { ...model, id: own.slice(0, -'.gguf'.length), files: new Map([[GGUF_NAME, name]]) }
+}
+
+async function catalogModel(entry: CatalogEntry): Promise<BaseModel> {
+  const { id, family, license } = entry
+  const files = new Map<string, string>()
+  if (entry.origin === null) {
+    const folder = fileURLToPath(new URL(`../../models/catalog/${id}/`, import.meta.url))
+    for (const { name } of entry.files) files.set(name, path.join(folder, name))
+    return { id, family, license, files }
+  }
+  const cache = new FolderCache()
+  for (const { name, bytes: fileBytes, sha256 } of entry.files) {
+    const found = await cache.find(sha256)
+    if (!found) {
+      throw new CliError(
+        'model/not-here',
+        `${entry.title} is not on this machine. It is ${entry.origin} (${bytes(fileBytes)}, sha256 ${sha256}): name the file with --model, or keep it as ${path.join(modelFolder(), sha256)}.`,
+      )
+    }
+    files.set(name, found.path)
+  }
+  return { id, family, license, files }
 }
 
 async function folderFiles(folder: string): Promise<Map<string, string>> {

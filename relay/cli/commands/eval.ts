@@ -31,7 +31,7 @@ export const command: Command = {
     const backend = backendOf(args)
     const folder = args.text('adapter')
     const adapter = folder === undefined ? null : await readAdapterFolder(folder)
-    const base = await findBaseModel(args.text('model'))
+    const base = await findBaseModel(args.text('model'), { console, signal })
     const length = windowLength(args, await readConfig(base))
     const running = await runModel(base, backend, console)
     try {

@@ -45,7 +45,7 @@ export const command: Command = {
     const backend = backendOf(args)
     const folder = args.text('adapter')
     const adapter = folder === undefined ? null : await readAdapterFolder(folder)
-    const base = await findBaseModel(args.text('model'))
+    const base = await findBaseModel(args.text('model'), { console, signal })
     const running = await runModel(base, backend, console)
     try {
       const { model, tokenizer } = running

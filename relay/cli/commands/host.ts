@@ -81,7 +81,7 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
   async run(args, console, signal) {
     args.noPositionals()
     const plan = readPlan(args)
-    const model = await findBaseModel(args.text('model'))
+    const model = await findBaseModel(args.text('model'), { console, signal })
     console.note(`oneround: checking ${model.id} …`)
     const described = await describeModel(model)
     const tls = await readTls(args, plan)

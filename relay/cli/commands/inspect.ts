@@ -1,19 +1,22 @@
 /** `inspect`: what a gguf or safetensors file holds, without loading a model. */
 import { type FileHandle, open } from 'node:fs/promises'
+import { HttpFile } from '../../../models/formats/http-file.ts'
 import { type Inspection, inspectFile, type MetadataValue } from '../../../models/formats/inspect.ts'
 import { fileSource } from '../base-model.ts'
 import type { Command } from '../command.ts'
 import { fileError, UsageError } from '../errors.ts'
 import { bytes as inBytes, table } from '../format.ts'
+import { isAddress } from '../remote-model.ts'
 
 export const command: Command = {
-  usage: 'FILE',
-  about: 'Says what a gguf or safetensors file holds: metadata, tensors, number types, sizes.',
+  usage: 'FILE|URL',
+  about:
+    'Says what a gguf or safetensors file holds: metadata, tensors, number types, sizes. Of a file behind an\naddress only the first part is fetched.',
   options: {},
-  async run(args, console) {
+  async run(args, console, signal) {
     const [file, ...more] = args.positionals
     if (file === undefined || more.length > 0) throw new UsageError('Name one file.')
-    const inspection = await inspect(file)
+    const inspection = await (isAddress(file) ? inspectAddress(file, signal) : inspect(file))
     console.result({ file, ...inspection })
     console.print(describe(file, inspection))
   },
@@ -31,6 +34,15 @@ async function inspect(file: string): Promise<Inspection> {
     throw fileError('read', file, error)
   } finally {
     await handle?.close()
+  }
+}
+
+async function inspectAddress(address: string, signal: AbortSignal): Promise<Inspection> {
+  const file = await HttpFile.open(address, { signal })
+  try {
+    return await inspectFile(file)
+  } finally {
+    await file.close()
   }
 }
 

@@ -89,7 +89,7 @@ async function measureScales(
   console: Console,
   signal: AbortSignal,
 ): Promise<Measured[]> {
-  const base = await findBaseModel(args.text('model'))
+  const base = await findBaseModel(args.text('model'), { console, signal })
   const tokens = windowLength(args, await readConfig(base))
   const running = await runModel(base, backendOf(args), console)
   try {
