@@ -3,8 +3,9 @@
  * module at a time, its factors in doubles. The delta of a module is scale B A [out, in]; nobody forms it but a
  * strategy that works entry by entry, and then row by row (dense-delta.ts).
  */
-import { type Adapter, type AdapterModule, loraA, loraB } from '../../models/adapters/adapter.ts'
+import { type Adapter, type AdapterModule, loraA, loraB, loraR } from '../../models/adapters/adapter.ts'
 import type { Contribution } from './contribution.ts'
+import type { RoundStart } from './round-start.ts'
 
 export interface Factors {
   readonly rank: number
@@ -26,16 +27,21 @@ export interface Client {
 }
 
 /** `updates` sorted by digest, as contributionSet gives them; so are the clients. */
-export function clientsOfUpdates(initial: Adapter, updates: readonly Contribution[]): Client[] {
+export function clientsOfUpdates({ adapter, form }: RoundStart, updates: readonly Contribution[]): Client[] {
   const examples = updates.reduce((sum, update) => sum + update.examples, 0)
   return updates.map((update) => ({
     digest: update.digest,
     weight: update.examples / examples,
     factors({ name }) {
-      const start = initial.modules.get(name)!
-      const a = Float64Array.from(update.change.get(loraA(name))!, (change, i) => start.a[i]! + change)
-      const b = Float64Array.from(update.change.get(loraB(name))!, (change, i) => start.b[i]! + change)
-      return { rank: start.rank, scale: start.alpha / start.rank, a, b }
+      const { rank, alpha, outFeatures, a, b, r } = adapter.modules.get(name)!
+      const trained = (start: Float32Array, tensor: string) =>
+        Float64Array.from(update.change.get(tensor)!, (change, i) => start[i]! + change)
+      return {
+        rank,
+        scale: alpha / rank,
+        a: form === 'lora' ? trained(a, loraA(name)) : Float64Array.from(a),
+        b: r ? product(b, trained(r, loraR(name)), outFeatures, rank) : trained(b, loraB(name)),
+      }
     },
   }))
 }
@@ -54,4 +60,16 @@ export function clientsOfAdapters(
       return { rank, scale: alpha / rank, a: Float64Array.from(a), b: Float64Array.from(b) }
     },
   }))
+}
+
+/** B R [outFeatures, rank] */
+function product(b: Float32Array, r: Float64Array, outFeatures: number, rank: number): Float64Array {
+  const out = new Float64Array(outFeatures * rank)
+  for (let o = 0; o < outFeatures; o++) {
+    for (let q = 0; q < rank; q++) {
+      const factor = b[o * rank + q]!
+      for (let p = 0; p < rank; p++) out[o * rank + p]! += factor * r[q * rank + p]!
+    }
+  }
+  return out
 }

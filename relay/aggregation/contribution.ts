@@ -3,16 +3,25 @@
  * are removed here, once, before any strategy sees the updates: sorted by digest, each digest once. Every
  * limit that keeps the linear strategies' sums exact is checked here too.
  */
-import { type Adapter, loraA, loraB } from '../../models/adapters/adapter.ts'
 import { MergeError } from './errors.ts'
+import type { RoundStart } from './round-start.ts'
 
 export interface Contribution {
   /** SHA-256 of the update's bytes, hex: its identity. */
   readonly digest: string
   /** Training examples behind it: its weight. The count is the client's own claim, hence capped. */
   readonly examples: number
-  /** A - A0 and B - B0 by PEFT tensor name, in the room's own shapes. */
-  readonly change: ReadonlyMap<string, Float32Array>
+  /** A - A0 and B - B0 by PEFT tensor name, in the room's own shapes; of other forms what these train. */
+  readonly change: Change
+}
+
+/**
+ * A change's tensors by name: a Map, or a reader that decodes a tensor each time it is asked for, so that no more of
+ * an update than that is in memory.
+ */
+export interface Change {
+  readonly size: number
+  get(tensor: string): Float32Array | undefined
 }
 
 /** Caps a self-reported weight, and keeps round(x * 2^24) * examples below 2^37. */
@@ -25,7 +34,7 @@ export const MAX_CONTRIBUTIONS = 1_024
 export const MAX_CHANGE = 8
 
 /** Sorted by digest, duplicates dropped, every limit and every shape checked. Throws MergeError. */
-export function contributionSet(initial: Adapter, updates: readonly Contribution[]): Contribution[] {
+export function contributionSet(start: RoundStart, updates: readonly Contribution[]): Contribution[] {
   const byDigest = new Map<string, Contribution>()
   for (const update of updates) byDigest.set(update.digest, update)
   if (byDigest.size === 0) {
@@ -33,7 +42,7 @@ export function contributionSet(initial: Adapter, updates: readonly Contribution
   }
   checkCount(byDigest.size)
   const set = [...byDigest.values()].sort((x, y) => (x.digest < y.digest ? -1 : 1))
-  for (const update of set) checkContribution(initial, update)
+  for (const update of set) checkContribution(start, update)
   return set
 }
 
@@ -46,7 +55,7 @@ export function checkCount(contributions: number): void {
   }
 }
 
-export function checkContribution(initial: Adapter, update: Contribution): void {
+export function checkContribution({ trained }: RoundStart, update: Contribution): void {
   const { examples, change, digest } = update
   const name = `update ${digest.slice(0, 12)}`
   if (!Number.isInteger(examples) || examples < 1 || examples > MAX_EXAMPLES) {
@@ -55,26 +64,16 @@ export function checkContribution(initial: Adapter, update: Contribution): void 
       `The ${name} claims ${examples} examples; a whole number from 1 to ${MAX_EXAMPLES} is needed.`,
     )
   }
-  let expected = 0
-  for (const [module, { a, b }] of initial.modules) {
-    checkTensor(change, loraA(module), a.length, name)
-    checkTensor(change, loraB(module), b.length, name)
-    expected += 2
-  }
-  if (change.size !== expected) {
+  for (const [tensor, { length }] of trained) checkTensor(change, tensor, length, name)
+  if (change.size !== trained.size) {
     throw new MergeError(
       'merge/shape',
-      `The ${name} holds ${change.size} tensors where this room's adapter has ${expected}.`,
+      `The ${name} holds ${change.size} tensors where this room's adapter has ${trained.size}.`,
     )
   }
 }
 
-function checkTensor(
-  change: ReadonlyMap<string, Float32Array>,
-  name: string,
-  length: number,
-  update: string,
-) {
+function checkTensor(change: Change, name: string, length: number, update: string) {
   const values = change.get(name)
   if (!values) throw new MergeError('merge/shape', `The ${update} lacks the tensor ${name}.`)
   if (values.length !== length) {

@@ -9,6 +9,7 @@ export type MergeErrorCode =
   | 'merge/shape'
   | 'merge/strategy'
   | 'merge/weights'
+  | 'merge/privacy'
   | 'merge/unknown-contribution'
   | 'merge/no-convergence'
 

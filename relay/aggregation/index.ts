@@ -2,13 +2,20 @@
  * From the set of accepted updates to one merged adapter: a pure function, the same to the bit whatever the
  * order of arrival, duplicates without effect, a withdrawn update gone as if never sent.
  */
-import { type Adapter, type LoraFactors, loraB } from '../../models/adapters/adapter.ts'
+import {
+  type Adapter,
+  type AdapterForm,
+  type LoraFactors,
+  loraB,
+  loraR,
+} from '../../models/adapters/adapter.ts'
 import { clientsOfAdapters, clientsOfUpdates } from './client.ts'
 import { type Clip, clipFactors } from './clip.ts'
 import { type Contribution, contributionSet } from './contribution.ts'
 import { adapterDigest, mergedDigest } from './digest.ts'
 import { MergeError } from './errors.ts'
 import { publish } from './publish.ts'
+import { type RoundStart, roundStart } from './round-start.ts'
 import { type Strategy, type StrategyChoice, strategies } from './strategies.ts'
 
 export interface MergedUpdates {
@@ -17,18 +24,24 @@ export interface MergedUpdates {
   readonly digest: string
 }
 
-/** `initial` is what every client started from (the manifest's seed gives it). Throws MergeError. */
+/**
+ * `initial` is what every client started from (the manifest's seed or start file gives it), `form` what they trained
+ * of it, `lora` where it is left out. Updates are read module by module, so their changes may be decoded as they are
+ * asked for. Throws MergeError.
+ */
 export function mergeUpdates(round: {
   strategy: StrategyChoice
   initial: Adapter
+  form?: AdapterForm | undefined
   manifestDigest: string
   updates: readonly Contribution[]
 }): MergedUpdates {
   const { strategy: choice, initial } = round
-  const set = contributionSet(initial, round.updates)
+  const start = roundStart(initial, round.form)
+  const set = contributionSet(start, round.updates)
   const digests = set.map(({ digest }) => digest)
   const strategy = strategies[choice.id] as Strategy<StrategyChoice>
-  const merge = strategy.overUpdates(choice, initial, clippedUpdates(initial, set, choice.clip))
+  const merge = strategy.overUpdates(choice, start, clippedUpdates(start, set, choice.clip))
   const adapter = publish(choice, initial.modules.values(), merge)
   return { adapter, digest: mergedDigest(round.manifestDigest, digests, adapter) }
 }
@@ -76,24 +89,32 @@ export function mergeAdapters(merge: {
 }
 
 function clippedUpdates(
-  initial: Adapter,
+  start: RoundStart,
   updates: readonly Contribution[],
   clip: Clip | undefined,
 ): readonly Contribution[] {
   if (clip === undefined) return updates
-  const factors = clipFactors([...initial.modules.values()], clientsOfUpdates(initial, updates), clip)
+  const modules = [...start.adapter.modules.values()]
+  const factors = clipFactors(modules, clientsOfUpdates(start, updates), clip)
+  /** What a delta is linear in, so that scaling it scales the delta. */
+  const linear = new Map<string, Float32Array>(
+    modules.map(({ name, b, r }) => (r ? [loraR(name), r] : [loraB(name), b])),
+  )
   return updates.map((update, k) => {
     const factor = factors[k]!
     if (factor === 1) return update
-    const change = new Map(update.change)
-    for (const { name, b } of initial.modules.values()) {
-      const values = update.change.get(loraB(name))!
-      change.set(
-        loraB(name),
-        values.map((value, i) => factor * (b[i]! + value) - b[i]!),
-      )
+    const { change } = update
+    return {
+      ...update,
+      change: {
+        size: change.size,
+        get(tensor) {
+          const values = change.get(tensor)
+          const from = linear.get(tensor)
+          return from && values ? values.map((value, i) => factor * (from[i]! + value) - from[i]!) : values
+        },
+      },
     }
-    return { ...update, change }
   })
 }
 
@@ -126,13 +147,17 @@ function checkSameModules(first: Adapter, adapter: Adapter, k: number) {
 }
 
 export {
+  type Change,
   type Contribution,
   MAX_CHANGE,
   MAX_CONTRIBUTIONS,
   MAX_EXAMPLES,
 } from './contribution.ts'
 export { MergeError, type MergeErrorCode } from './errors.ts'
-export { FedItAccumulator } from './fedit.ts'
+export { FactorSum } from './factor-sum.ts'
 export { DEFAULT_TAU } from './florist.ts'
+export { gaussianSigma, type PrivacyBudget } from './gaussian.ts'
+export { noisyMean, type PrivateRound } from './noisy-mean.ts'
 export { scaledAdapter } from './publish.ts'
+export { type RoundStart, roundStart } from './round-start.ts'
 export type { StrategyChoice, StrategyId } from './strategies.ts'

@@ -4,9 +4,10 @@ import { describe, expect, it } from 'vitest'
 import { type Adapter, type LoraFactors, loraA, loraB } from '../../models/adapters/adapter.ts'
 import {
   type Contribution,
-  FedItAccumulator,
+  FactorSum,
   mergeAdapters,
   mergeUpdates,
+  roundStart,
   type StrategyChoice,
 } from './index.ts'
 
@@ -32,7 +33,9 @@ const initial: Adapter = {
 const numbers = (length: number) =>
   fc.float32Array({ min: -8, max: 8, noNaN: true, minLength: length, maxLength: length })
 
-const update: fc.Arbitrary<Contribution> = fc.record({
+type Update = Contribution & { readonly change: ReadonlyMap<string, Float32Array> }
+
+const update: fc.Arbitrary<Update> = fc.record({
   digest: fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: 64, maxLength: 64 }),
   examples: fc.integer({ min: 1, max: 1000 }),
   change: fc.tuple(numbers(RANK * 9), numbers(4 * RANK), numbers(RANK * 3), numbers(7 * RANK)).map(
@@ -56,7 +59,7 @@ const rounds = fc
     }),
   )
 
-const merge = (strategy: StrategyChoice, updates: Contribution[]) =>
+const merge = (strategy: StrategyChoice, updates: Update[]) =>
   mergeUpdates({
     strategy,
     initial,
@@ -64,7 +67,7 @@ const merge = (strategy: StrategyChoice, updates: Contribution[]) =>
     updates: strategy.id === 'ffa' ? updates.map(withFrozenA) : updates,
   })
 
-const withFrozenA = (update: Contribution): Contribution => ({
+const withFrozenA = (update: Update): Update => ({
   ...update,
   change: new Map(
     [...update.change].map(([name, values]) => [
@@ -141,7 +144,7 @@ describe.each(choices)('%o', (strategy) => {
 it('finished adapters give the same bits in any order', () => {
   fc.assert(
     fc.property(rounds, fc.constantFrom(...ON_ADAPTERS), ({ updates, shuffled }, strategy) => {
-      const asAdapters = (list: Contribution[]) =>
+      const asAdapters = (list: Update[]) =>
         mergeAdapters({
           strategy,
           weights: list.map(({ examples }) => examples / 7),
@@ -164,7 +167,7 @@ it('a withdrawn update is gone as if never sent', () => {
   fc.assert(
     fc.property(rounds, ({ updates, shuffled, repeated }) => {
       fc.pre(repeated.length < updates.length)
-      const sum = new FedItAccumulator(initial)
+      const sum = new FactorSum(roundStart(initial))
       for (const one of shuffled) expect(sum.add(one)).toBe(true)
       for (const one of repeated) expect(sum.add(one)).toBe(false)
       for (const one of repeated) sum.remove(one)
@@ -177,7 +180,7 @@ it('a withdrawn update is gone as if never sent', () => {
 })
 
 describe('limits', () => {
-  const good: Contribution = {
+  const good: Update = {
     digest: 'a'.repeat(64),
     examples: 3,
     change: new Map(
@@ -191,7 +194,7 @@ describe('limits', () => {
     ...good,
     change: new Map([...good.change, [name, values]]),
   })
-  const cases: [string, Contribution, string][] = [
+  const cases: [string, Update, string][] = [
     ['no examples', { ...good, examples: 0 }, 'merge/examples'],
     ['half an example', { ...good, examples: 1.5 }, 'merge/examples'],
     ['too many examples', { ...good, examples: 1001 }, 'merge/examples'],
@@ -206,7 +209,7 @@ describe('limits', () => {
     for (const strategy of [{ id: 'florist', tau: 0.999 }, { id: 'fedit' }, { id: 'median' }] as const) {
       expect(() => merge(strategy, [bad])).toThrow(expect.objectContaining({ code }))
     }
-    const sum = new FedItAccumulator(initial)
+    const sum = new FactorSum(roundStart(initial))
     sum.add(good)
     const before = bits(sum.result())
     expect(() => sum.add({ ...bad, digest: 'b'.repeat(64) })).toThrow(expect.objectContaining({ code }))
@@ -214,7 +217,7 @@ describe('limits', () => {
   })
 
   it('the largest round allowed is still exact, one more contribution is refused', () => {
-    const sum = new FedItAccumulator(initial)
+    const sum = new FactorSum(roundStart(initial))
     const at = (i: number) => i.toString(16).padStart(64, '0')
     const extreme = new Map([...good.change].map(([name, values]) => [name, values.map(() => -8)]))
     for (let i = 0; i < 1024; i++) sum.add({ digest: at(i), examples: 1000, change: extreme })
@@ -229,7 +232,7 @@ describe('limits', () => {
   })
 
   it('what was never added cannot be removed, and nothing cannot be merged', () => {
-    const sum = new FedItAccumulator(initial)
+    const sum = new FactorSum(roundStart(initial))
     expect(() => sum.remove(good)).toThrow(expect.objectContaining({ code: 'merge/unknown-contribution' }))
     expect(() => sum.result()).toThrow(expect.objectContaining({ code: 'merge/nothing' }))
     expect(() => merge({ id: 'fedit' }, [])).toThrow(expect.objectContaining({ code: 'merge/nothing' }))

@@ -6,7 +6,7 @@
  *
  * On deltas, never on factors: B A of medians is the median of nothing. Unweighted, since a claimed example count
  * must not buy a majority. Ranks may differ. K clients of rank r: out in K (r + log K) a module, one merged matrix
- * [out, in] at a time in memory (dense-delta.ts).
+ * [out, in] at a time in memory (dense-delta.ts). Where factors are frozen, on FFA's B or LoRA-SB's R (frozen-form.ts).
  */
 import type { AdapterModule } from '../../models/adapters/adapter.ts'
 import type { Client } from './client.ts'

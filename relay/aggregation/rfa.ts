@@ -32,11 +32,16 @@ export function rfa(
   modules: readonly AdapterModule[],
   clients: readonly Client[],
 ): (module: AdapterModule) => FactorStack {
-  const weights = geometricMedian(
+  const weights = rfaWeights(modules, clients)
+  return (module) => weightedStack(module, clients, weights)
+}
+
+/** The geometric median's weights in the clients' mean. */
+export function rfaWeights(modules: readonly AdapterModule[], clients: readonly Client[]): number[] {
+  return geometricMedian(
     gramMatrix(modules, clients),
     clients.map(({ weight }) => weight),
   )
-  return (module) => weightedStack(module, clients, weights)
 }
 
 /** Weights of the geometric median as a mean of the points whose inner products are `gram` [K, K]. */

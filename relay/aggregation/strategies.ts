@@ -4,34 +4,24 @@ import type { Strategy as RoomStrategy } from '../protocol/strategy.ts'
 import { AveragedFactors } from './averaged-factors.ts'
 import type { Client } from './client.ts'
 import { clientsOfAdapters, clientsOfUpdates } from './client.ts'
-import type { Clip } from './clip.ts'
 import type { Contribution } from './contribution.ts'
 import { dare } from './dare.ts'
 import { fedit, feditAdapters } from './fedit.ts'
 import { ffa, ffaAdapters } from './ffa.ts'
 import { flexLora } from './flexlora.ts'
 import { florist } from './florist.ts'
-import { median } from './median.ts'
+import { mergeTrainedEntries } from './frozen-form.ts'
+import { loraSb } from './lora-sb.ts'
+import { median, medianOf } from './median.ts'
 import type { MergedDelta } from './merged-delta.ts'
-import { rfa } from './rfa.ts'
+import { rfa, rfaWeights } from './rfa.ts'
+import type { RoundStart } from './round-start.ts'
 import { stack } from './stack.ts'
 import { taskArithmetic } from './task.ts'
 import { ties } from './ties.ts'
-import { trimmedMean } from './trimmed-mean.ts'
+import { trimmedMean, trimmedMeanOf } from './trimmed-mean.ts'
 
-/**
- * Those a room may choose, and `ffa`, which needs clients that keep A frozen: a room's manifest has no term for
- * that, so ffa merges adapters trained elsewhere.
- */
-export type StrategyChoice =
-  | RoomStrategy
-  | {
-      readonly id: 'ffa'
-      readonly lambda?: number | undefined
-      readonly clip?: Clip | undefined
-      readonly rank?: number | undefined
-      readonly tau?: number | undefined
-    }
+export type StrategyChoice = RoomStrategy
 export type StrategyId = StrategyChoice['id']
 
 /** What a strategy makes of one module; asked for one at a time, so that only one is held. */
@@ -39,7 +29,7 @@ export type ModuleMerge = (module: AdapterModule) => MergedDelta
 
 export interface Strategy<Choice extends StrategyChoice> {
   /** Over a room's updates: all of one shape, sorted by digest, checked. */
-  overUpdates(choice: Choice, initial: Adapter, updates: readonly Contribution[]): ModuleMerge
+  overUpdates(choice: Choice, start: RoundStart, updates: readonly Contribution[]): ModuleMerge
   /** Over finished adapters of the same modules, sorted by digest; `weights` sum to 1. */
   overAdapters(
     choice: Choice,
@@ -54,8 +44,8 @@ function onDeltas<Choice extends StrategyChoice>(
   merge: (choice: Choice, modules: readonly LoraFactors[], clients: readonly Client[]) => ModuleMerge,
 ): Strategy<Choice> {
   return {
-    overUpdates: (choice, initial, updates) =>
-      merge(choice, [...initial.modules.values()], clientsOfUpdates(initial, updates)),
+    overUpdates: (choice, start, updates) =>
+      merge(choice, [...start.adapter.modules.values()], clientsOfUpdates(start, updates)),
     overAdapters: (choice, adapters, weights, digests) =>
       merge(choice, [...adapters[0]!.modules.values()], clientsOfAdapters(adapters, weights, digests)),
   }
@@ -63,16 +53,33 @@ function onDeltas<Choice extends StrategyChoice>(
 
 /** A strategy on factors, which merges them to one adapter of the same shape. */
 function onFactors<Choice extends StrategyChoice>(
-  updates: (initial: Adapter, updates: readonly Contribution[]) => Adapter,
+  updates: (start: RoundStart, updates: readonly Contribution[]) => ModuleMerge,
   adapters: (adapters: readonly Adapter[], weights: readonly number[]) => Adapter,
 ): Strategy<Choice> {
-  const byModule =
-    (merged: Adapter): ModuleMerge =>
-    ({ name }) =>
-      new AveragedFactors(merged.modules.get(name)!)
   return {
-    overUpdates: (_, initial, contributions) => byModule(updates(initial, contributions)),
-    overAdapters: (_, list, weights) => byModule(adapters(list, weights)),
+    overUpdates: (_, start, contributions) => updates(start, contributions),
+    overAdapters: (_, list, weights) => {
+      const { modules } = adapters(list, weights)
+      return ({ name }) => new AveragedFactors(modules.get(name)!)
+    },
+  }
+}
+
+/** A robust strategy on deltas, which in a room with frozen factors works on the numbers that are trained. */
+function onTrained<Choice extends StrategyChoice>(
+  deltas: Strategy<Choice>,
+  rule: (
+    choice: Choice,
+    start: RoundStart,
+    updates: readonly Contribution[],
+  ) => (changes: Float64Array) => number,
+): Strategy<Choice> {
+  return {
+    overAdapters: deltas.overAdapters,
+    overUpdates: (choice, start, updates) =>
+      start.form === 'lora'
+        ? deltas.overUpdates(choice, start, updates)
+        : mergeTrainedEntries(start, updates, rule(choice, start, updates)),
   }
 }
 
@@ -84,14 +91,30 @@ export const strategies: { readonly [Id in StrategyId]: StrategyOf<Id> } = {
   stack: onDeltas((_, _modules, clients) => (module) => stack(module, clients)),
   svd: onDeltas((_, _modules, clients) => (module) => flexLora(module, clients)),
   ffa: onFactors(ffa, ffaAdapters),
+  'lora-sb': onFactors(loraSb, ffaAdapters),
   task: onDeltas((_, _modules, clients) => (module) => taskArithmetic(module, clients)),
   ties: onDeltas((choice, modules, clients) => ties(modules, clients, choice)),
   dare: onDeltas((choice, _modules, clients) => (module) => dare(module, clients, choice)),
-  median: onDeltas((_, _modules, clients) => (module) => median(module, clients)),
-  'trimmed-mean': onDeltas(
-    ({ trim }, _modules, clients) =>
-      (module) =>
-        trimmedMean(module, clients, trim),
+  median: onTrained(
+    onDeltas((_, _modules, clients) => (module) => median(module, clients)),
+    () => (changes) => medianOf(changes.sort()),
   ),
-  rfa: onDeltas((_, modules, clients) => rfa(modules, clients)),
+  'trimmed-mean': onTrained(
+    onDeltas(
+      ({ trim }, _modules, clients) =>
+        (module) =>
+          trimmedMean(module, clients, trim),
+    ),
+    ({ trim }, _, updates) => {
+      const mean = trimmedMeanOf(trim, updates.length)
+      return (changes) => mean(changes.sort())
+    },
+  ),
+  rfa: onTrained(
+    onDeltas((_, modules, clients) => rfa(modules, clients)),
+    (_, start, updates) => {
+      const weights = rfaWeights([...start.adapter.modules.values()], clientsOfUpdates(start, updates))
+      return (changes) => changes.reduce((sum, change, k) => sum + weights[k]! * change, 0)
+    },
+  ),
 }

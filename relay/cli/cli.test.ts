@@ -65,7 +65,7 @@ describe('wrong usage is exit 2 and one sentence', () => {
     [
       'a strategy that is not there',
       ['merge', '--strategy', 'best', '--out', 'x', 'y'],
-      /florist, fedit, stack, .*, ffa, not "best"/,
+      /florist, fedit, stack, .*, ffa, lora-sb, not "best"/,
     ],
     [
       'an option of another strategy',

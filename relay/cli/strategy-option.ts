@@ -9,7 +9,7 @@ const DEFAULT_DENSITY = 0.2
 /** Withstands a tenth of the clients at either end. */
 const DEFAULT_TRIM = 0.1
 
-/** What `host` may ask for: ffa needs clients that keep A frozen, and a room cannot ask for that. */
+/** What `host` may ask for whatever its clients train; the others go with a form of the same name. */
 const ROOM_STRATEGIES = [
   'florist',
   'fedit',
@@ -83,7 +83,7 @@ export const roomStrategyOf = (args: Arguments, names: OptionNames): Strategy =>
 
 /** For `merge`. Throws UsageError. */
 export const strategyOf = (args: Arguments, names: OptionNames): StrategyChoice =>
-  read(args, names, args.choice('strategy', [...ROOM_STRATEGIES, 'ffa']) ?? 'florist')
+  read(args, names, args.choice('strategy', [...ROOM_STRATEGIES, 'ffa', 'lora-sb']) ?? 'florist')
 
 function read(args: Arguments, names: OptionNames, id: StrategyId): StrategyChoice {
   for (const [option, owners] of Object.entries(OWNERS)) {

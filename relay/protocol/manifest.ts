@@ -79,7 +79,7 @@ export const privacySchema = v.strictObject({
   clip: finiteNumber(Number.MIN_VALUE, 1e6),
 })
 
-export const manifestSchema = v.strictObject({
+const termsSchema = v.strictObject({
   formatVersion: v.literal(1),
   room: roomName,
   title: shownText(120),
@@ -138,6 +138,18 @@ export const manifestSchema = v.strictObject({
     changeNorm: finiteNumber(Number.MIN_VALUE, 1e9),
   }),
 })
+
+export const manifestSchema = v.pipe(
+  termsSchema,
+  v.forward(
+    v.partialCheck(
+      [['strategy'], ['adapter']],
+      ({ strategy: { id }, adapter }) => !(id === 'ffa' || id === 'lora-sb') || adapter.form === id,
+      'ffa and lora-sb merge updates of the form of the same name',
+    ),
+    ['strategy', 'id'],
+  ),
+)
 
 export type Manifest = v.InferOutput<typeof manifestSchema>
 export type Recipe = v.InferOutput<typeof recipeSchema>

@@ -29,6 +29,10 @@ export const strategySchema = v.variant('id', [
   v.strictObject({ ...common, id: v.literal('florist'), tau: finiteNumber(0, 1) }),
   /** Weighted mean of the factors, as the paper's code does. */
   v.strictObject({ ...common, id: v.literal('fedit') }),
+  /** Mean of B, where clients train B alone. */
+  v.strictObject({ ...common, id: v.literal('ffa') }),
+  /** Mean of the cores R, where clients train these alone. */
+  v.strictObject({ ...common, id: v.literal('lora-sb') }),
   /** Exact weighted mean of the deltas: all factors, stacked. */
   v.strictObject({ ...common, id: v.literal('stack') }),
   /** Best approximation of the exact weighted mean by this rank. */

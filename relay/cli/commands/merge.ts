@@ -19,7 +19,7 @@ const NAMES = { rank: 'rank', seed: 'seed' }
 
 export const command: Command = {
   usage: '[--strategy S] --out DIR [--weights n1,n2,…] [--evaluate FILE] [--model M] ADAPTER_DIR…',
-  about: `Merges PEFT adapters of one base model into one.\n${STRATEGIES_IN_WORDS}\nffa, only here, averages B of adapters that share A.`,
+  about: `Merges PEFT adapters of one base model into one.\n${STRATEGIES_IN_WORDS}\nffa and lora-sb average B of adapters that share A.`,
   options: {
     ...strategyOptions(NAMES),
     out: { type: 'string', value: 'DIR', help: 'folder to write the merged adapter to' },
