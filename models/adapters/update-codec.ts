@@ -1,6 +1,7 @@
 /**
- * What a client sends: the change of its adapter, A - A0 and B - B0, in one safetensors file. The change and
- * not A itself, because quantising A would drown it: an error of 7-26 % of the change against 1 %.
+ * What a client sends: the change of what it trained, in one safetensors file: A - A0 and B - B0; of FFA B - B0 alone,
+ * of LoRA-SB R - R0 alone. The change and not A itself, because quantising A would drown it: an error of 7-26 % of
+ * the change against 1 %.
  *
  * i8: tensor NAME in its own shape as I8, and NAME.scale F32 [ceil(n / 64)], one scale a block of 64 entries
  * in row-major order; an entry is code * scale, codes -127 to 127. Rounding is stochastic, so that the mean
@@ -23,14 +24,23 @@ import {
   writeSafetensors,
 } from '../formats/safetensors.ts'
 import { SHA256_HEX } from '../sha256.ts'
-import { type Adapter, type AdapterShape, type LoraFactors, loraA, loraB } from './adapter.ts'
+import {
+  type Adapter,
+  type AdapterForm,
+  type AdapterShape,
+  factorSpecs,
+  factorsOf,
+  formOf,
+  type LoraFactors,
+  type NamedFactor,
+} from './adapter.ts'
 import { philox4x32, seedKey } from './random.ts'
 
 export type UpdateEncoding = 'i8' | 'f16' | 'f32'
 
 export const UPDATE_ENCODINGS: readonly UpdateEncoding[] = ['i8', 'f16', 'f32']
 
-/** By PEFT tensor name; A's in [rank, inFeatures], B's in [outFeatures, rank]. */
+/** By PEFT tensor name; A's in [rank, inFeatures], B's in [outFeatures, rank], R's in [rank, rank]. */
 export type AdapterChange = ReadonlyMap<string, Float32Array>
 
 export type UpdateErrorCode =
@@ -67,20 +77,12 @@ const MAX_CODE = 127
 /** 127 times the scale must stay a float32; only changes beyond 3.3e38 meet this. */
 const MAX_SCALE = 2 ** 121
 
-interface TensorSpec {
-  readonly name: string
-  readonly shape: readonly [number, number]
+/** The tensors an update of this shape holds: what its form trains, in the order A, B, R, module by module. */
+function tensorSpecs({ modules, rank, form = 'lora' }: AdapterShape): NamedFactor[] {
+  return modules.flatMap((module) => factorSpecs(module, rank, form).filter(({ trained }) => trained))
 }
 
-/** The tensors an update of this shape holds: A then B, module by module. */
-function tensorSpecs(shape: AdapterShape): TensorSpec[] {
-  return shape.modules.flatMap(({ name, inFeatures, outFeatures }): TensorSpec[] => [
-    { name: loraA(name), shape: [shape.rank, inFeatures] },
-    { name: loraB(name), shape: [outFeatures, shape.rank] },
-  ])
-}
-
-const elements = ({ shape }: TensorSpec) => shape[0] * shape[1]
+const elements = ({ shape }: NamedFactor) => shape[0] * shape[1]
 const scaleName = (tensor: string) => `${tensor}.scale`
 const DTYPES = { i8: 'I8', f16: 'F16', f32: 'F32' } as const
 
@@ -254,7 +256,7 @@ function readMetadata({ metadata }: SafetensorsFile): { examples: number; manife
 }
 
 /** The encoding the first of the room's tensors is in; every other one is then held to it. */
-function encodingOf({ tensors }: SafetensorsFile, specs: readonly TensorSpec[]): UpdateEncoding {
+function encodingOf({ tensors }: SafetensorsFile, specs: readonly NamedFactor[]): UpdateEncoding {
   for (const { name } of specs) {
     const tensor = tensors.get(name)
     if (!tensor) continue
@@ -375,31 +377,44 @@ function parseUpdateFile(bytes: Uint8Array): SafetensorsFile {
   }
 }
 
-/** @throws UpdateError `update/wrong-shape` when the two adapters are not of one shape. */
-export function adapterChange(adapter: Adapter, initial: Adapter): Map<string, Float32Array> {
+/**
+ * What training changed, of the tensors that the form trains. Without a form the adapter's own: FFA must be named.
+ *
+ * @throws UpdateError `update/wrong-shape` when the two adapters are not of one shape.
+ */
+export function adapterChange(
+  adapter: Adapter,
+  initial: Adapter,
+  form: AdapterForm = formOf(initial),
+): Map<string, Float32Array> {
   const change = new Map<string, Float32Array>()
   if (adapter.modules.size !== initial.modules.size) throw differentShapes('the number of modules')
   for (const start of initial.modules.values()) {
     const end = adapter.modules.get(start.name)
-    if (!end) throw differentShapes(start.name)
-    change.set(loraA(start.name), combine(end.a, start.a, -1, loraA(start.name)))
-    change.set(loraB(start.name), combine(end.b, start.b, -1, loraB(start.name)))
+    if (!end || (end.r === undefined) !== (start.r === undefined)) throw differentShapes(start.name)
+    const after = factorsOf(end, form)
+    factorsOf(start, form).forEach(({ name, trained, values }, i) => {
+      if (trained) change.set(name, combine(after[i].values, values, -1, name))
+    })
   }
   return change
 }
 
-/** initial + change, in float32. */
-export function applyChange(initial: Adapter, change: AdapterChange): Adapter {
+/** initial + change, in float32; what the form does not train stays as it is. */
+export function applyChange(
+  initial: Adapter,
+  change: AdapterChange,
+  form: AdapterForm = formOf(initial),
+): Adapter {
   const modules = new Map<string, LoraFactors>()
   for (const start of initial.modules.values()) {
-    const a = change.get(loraA(start.name))
-    const b = change.get(loraB(start.name))
-    if (!a || !b) throw differentShapes(start.name)
-    modules.set(start.name, {
-      ...start,
-      a: combine(start.a, a, 1, loraA(start.name)),
-      b: combine(start.b, b, 1, loraB(start.name)),
+    const [a, b, r] = factorsOf(start, form).map(({ name, trained, values }) => {
+      if (!trained) return values
+      const own = change.get(name)
+      if (!own) throw differentShapes(start.name)
+      return combine(values, own, 1, name)
     })
+    modules.set(start.name, { ...start, a, b, ...(r && { r }) })
   }
   return { modules }
 }

@@ -3,7 +3,7 @@
  * of Hugging Face's peft reads and writes them. Tensors are `NAME.lora_A.weight` [rank, in] and
  * `NAME.lora_B.weight` [out, rank] with NAME beginning `base_model.model.`.
  */
-import { type Adapter, type LoraFactors, loraA, loraB } from '../adapters/adapter.ts'
+import { type Adapter, type LoraFactors, loraA, loraB, withoutCores } from '../adapters/adapter.ts'
 import { FormatError } from '../errors.ts'
 import { parsePeftConfig } from './peft-config.ts'
 import {
@@ -90,13 +90,13 @@ function mostCommon(values: readonly number[]): number {
 
 /**
  * The same adapter gives the same bytes. Modules of rank 0 change nothing and PEFT has no form for them: they
- * are left out.
+ * are left out. A LoRA-SB adapter's core is folded into B: PEFT knows plain LoRA.
  *
  * @param baseModelName what PEFT calls `base_model_name_or_path`.
  * @throws FormatError `peft/empty` when no module is left.
  */
 export function writePeftAdapter(adapter: Adapter, baseModelName: string): PeftFolder {
-  const modules = [...adapter.modules.values()].filter((factors) => factors.rank > 0)
+  const modules = [...withoutCores(adapter).modules.values()].filter((factors) => factors.rank > 0)
   if (modules.length === 0) {
     throw new FormatError(
       'peft/empty',

@@ -11,12 +11,16 @@ import type { Engine, InputSpec } from '../backend/engine.ts'
 import type { AttentionShape, KvCache, Linear, Ops, Tensor } from '../ops/ops.ts'
 import { loraPath } from '../training/engine-adapter.ts'
 import type { Batch, BatchShape, EngineAdapter, Model } from '../training/model.ts'
+import { pack } from '../training/packing.ts'
 import type { TextExample } from '../training/windows.ts'
 import type { LlamaConfig } from './config.ts'
 import { llamaModules } from './modules.ts'
 import { type FrozenLinear, type LlamaWeights, placeWeights, type TensorSource } from './weights.ts'
 
 type Inputs = Readonly<Record<string, Tensor>>
+
+/** How many rows each takes. */
+const predictionsOf = (examples: readonly TextExample[]) => examples.map(({ ids }) => ids.length - 1)
 
 interface BlockLinears {
   readonly q: Linear
@@ -52,28 +56,46 @@ export class LlamaModel implements Model<TextExample> {
     return [
       { name: 'ids', shape: [rows], dtype: 'int32' },
       { name: 'positions', shape: [rows], dtype: 'int32' },
+      { name: 'segments', shape: [rows], dtype: 'int32' },
       { name: 'targets', shape: [rows], dtype: 'int32' },
       { name: 'rowWeights', shape: [rows], dtype: 'float32' },
     ]
   }
 
+  fits(examples: readonly TextExample[], shape: BatchShape): boolean {
+    return pack(predictionsOf(examples), shape) !== null
+  }
+
+  /** Short windows share one of the shape's; each begins at position 0, and none attends to another. */
   collate(examples: readonly TextExample[], shape: BatchShape): Batch {
     const rows = shape.batch * shape.tokens
     const ids = new Int32Array(rows)
     const positions = new Int32Array(rows)
+    const segments = new Int32Array(rows)
     const targets = new Int32Array(rows)
     const rowWeights = new Float32Array(rows)
     let counted = 0
     let processed = 0
-    if (examples.length > shape.batch)
-      throw new RangeError(`${examples.length} examples in a batch of ${shape.batch}`)
-    for (let row = 0; row < rows; row++) positions[row] = row % shape.tokens
+    const lengths = predictionsOf(examples)
+    const places = pack(lengths, shape)
+    if (!places) {
+      throw new RangeError(
+        `${examples.length} windows of up to ${Math.max(...lengths)} in ${shape.batch} x ${shape.tokens} tokens`,
+      )
+    }
+    const used = new Int32Array(shape.batch)
+    const begin = (window: number, at: number, length: number) => {
+      for (let t = 0; t < length; t++) {
+        positions[window * shape.tokens + at + t] = t
+        segments[window * shape.tokens + at + t] = at
+      }
+      used[window] = Math.max(used[window], at + length)
+    }
     examples.forEach((example, index) => {
-      const predictions = example.ids.length - 1
-      if (predictions > shape.tokens)
-        throw new RangeError(`a window of ${predictions} in ${shape.tokens} tokens`)
-      for (let t = 0; t < predictions; t++) {
-        const row = index * shape.tokens + t
+      const { window, at } = places[index]
+      begin(window, at, lengths[index])
+      for (let t = 0; t < lengths[index]; t++) {
+        const row = window * shape.tokens + at + t
         ids[row] = example.ids[t]
         targets[row] = example.ids[t + 1]
         if (example.counts[t]) {
@@ -81,10 +103,13 @@ export class LlamaModel implements Model<TextExample> {
           counted++
         }
       }
-      processed += predictions
+      processed += lengths[index]
     })
+    // What is left of a window is a document of padding.
+    for (let window = 0; window < shape.batch; window++)
+      begin(window, used[window], shape.tokens - used[window])
     if (counted > 0) for (let row = 0; row < rows; row++) rowWeights[row] /= counted
-    return { inputs: { ids, positions, targets, rowWeights }, counted, processed }
+    return { inputs: { ids, positions, segments, targets, rowWeights }, counted, processed }
   }
 
   loss(ops: Ops, inputs: Inputs, shape: BatchShape, adapter: EngineAdapter | null): Tensor {
@@ -108,7 +133,7 @@ export class LlamaModel implements Model<TextExample> {
       )
       let gradient: Tensor | null = ops.rmsNorm.backward(dx, last, weights.finalNorm, config.rmsNormEps)
       for (let layer = config.layers - 1; layer >= 0; layer--) {
-        gradient = this.blockBackward(ops, gradient!, states[layer], layer, inputs.positions, shape, adapter)
+        gradient = this.blockBackward(ops, gradient!, states[layer], layer, inputs, shape, adapter)
       }
       return nll
     })
@@ -159,7 +184,7 @@ export class LlamaModel implements Model<TextExample> {
   private residuals(ops: Ops, inputs: Inputs, shape: BatchShape, adapter: EngineAdapter | null): Tensor[] {
     const states = [ops.embedding(inputs.ids, this.weights.embedding)] // [rows, hidden]
     for (let layer = 0; layer < this.config.layers; layer++) {
-      states.push(this.block(ops, states[layer], layer, inputs.positions, shape, adapter))
+      states.push(this.block(ops, states[layer], layer, inputs, shape, adapter))
     }
     return states
   }
@@ -168,12 +193,12 @@ export class LlamaModel implements Model<TextExample> {
     ops: Ops,
     x: Tensor,
     layer: number,
-    positions: Tensor,
+    inputs: Inputs,
     shape: BatchShape,
     adapter: EngineAdapter | null,
   ): Tensor {
     return ops.scope(`layer${layer}`, () => {
-      const kept = this.blockForward(ops, x, layer, positions, shape, adapter)
+      const kept = this.blockForward(ops, x, layer, inputs, shape, adapter)
       return ops.linear.forward(kept.activated, kept.linears.down, { residual: kept.middle })
     })
   }
@@ -183,15 +208,15 @@ export class LlamaModel implements Model<TextExample> {
     ops: Ops,
     x: Tensor,
     layer: number,
-    positions: Tensor,
+    inputs: Inputs,
     shape: BatchShape,
     adapter: EngineAdapter | null,
   ) {
-    const inputs = this.attentionInputs(ops, x, layer, positions, adapter)
-    const { linears, q, k, v } = inputs
-    const attention = ops.attention.forward(q, k, v, this.attentionShape(shape))
+    const own = this.attentionInputs(ops, x, layer, inputs.positions, adapter)
+    const { linears, q, k, v } = own
+    const attention = ops.attention.forward(q, k, v, this.attentionShape(shape), inputs.segments)
     const middle = ops.linear.forward(attention.out, linears.o, { residual: x })
-    return { ...inputs, attention, middle, ...this.feedForward(ops, middle, layer, linears) }
+    return { ...own, attention, middle, ...this.feedForward(ops, middle, layer, linears) }
   }
 
   /** The block's normed input and its queries, keys and values, turned to their positions. */
@@ -232,14 +257,14 @@ export class LlamaModel implements Model<TextExample> {
     dy: Tensor,
     x: Tensor,
     layer: number,
-    positions: Tensor,
+    inputs: Inputs,
     shape: BatchShape,
     adapter: EngineAdapter,
   ): Tensor | null {
     return ops.scope(`layer${layer}.backward`, () => {
       const { config } = this
       const weights = this.weights.layers[layer]
-      const kept = this.blockForward(ops, x, layer, positions, shape, adapter)
+      const kept = this.blockForward(ops, x, layer, inputs, shape, adapter)
       const { linears } = kept
 
       const dActivated = ops.linear.backward(dy, kept.activated, linears.down)
@@ -259,9 +284,10 @@ export class LlamaModel implements Model<TextExample> {
         kept.attention.out,
         kept.attention.logSumExp,
         this.attentionShape(shape),
+        inputs.segments,
       )
       const beforeTurn = (dy: Tensor, x: Tensor, norm: Tensor | undefined) => {
-        const dTurned = ops.rotary.backward(dy, this.weights.rotary, positions, config.headDim)
+        const dTurned = ops.rotary.backward(dy, this.weights.rotary, inputs.positions, config.headDim)
         return norm ? ops.rmsNorm.backward(dTurned, x, norm, config.rmsNormEps) : dTurned
       }
       const dQuery = beforeTurn(dq, kept.rawQ, weights.qNorm)

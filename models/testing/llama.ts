@@ -42,6 +42,7 @@ export async function states(
     {
       ids: Int32Array.from(ids),
       positions: Int32Array.from({ length: rows }, (_, row) => row % shape.tokens),
+      segments: new Int32Array(rows),
       targets: new Int32Array(rows),
       rowWeights: new Float32Array(rows),
     },

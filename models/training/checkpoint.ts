@@ -3,10 +3,16 @@
  * far and how far the run is. A safetensors file; resuming on the same backend gives the same bits as never
  * having stopped. The order of examples depends on seed and step alone (example-order.ts), so it needs no state.
  *
- * Tensors, each under PEFT's name: `value/NAME`, `first/NAME`, `second/NAME`, and `best/NAME` where there is a
- * best. Metadata: format, version, `state` (JSON).
+ * Tensors, each under PEFT's name: `value/NAME`; of what the form trains also `first/NAME`, `second/NAME`, and
+ * `best/NAME` where there is a best. Metadata: format, version, `state` (JSON).
  */
-import { type Adapter, type LoraFactors, loraA, loraB } from '../adapters/adapter.ts'
+import {
+  type Adapter,
+  type AdapterForm,
+  factorSpecs,
+  factorsOf,
+  type LoraFactors,
+} from '../adapters/adapter.ts'
 import { FormatError, MismatchError } from '../errors.ts'
 import {
   bytesOf,
@@ -18,12 +24,15 @@ import {
 import type { Recipe } from './recipe.ts'
 
 const FORMAT = 'oneround-checkpoint'
-const VERSION = '1'
+const VERSION = '2'
+
+const FORMS: readonly AdapterForm[] = ['lora', 'ffa', 'lora-sb']
 
 /** What makes two runs the same run. */
 export interface RunIdentity {
   readonly recipe: Recipe
   readonly seed: string
+  readonly form: AdapterForm
   readonly examples: number
   /** Targets that count, over all examples: changes when the data do. */
   readonly counted: number
@@ -47,7 +56,10 @@ export interface Checkpoint {
   readonly adapter: Adapter
   readonly first: ReadonlyMap<string, Float32Array>
   readonly second: ReadonlyMap<string, Float32Array>
+  /** The lowest held-out loss so far; the start's, measured before the first step, is the first. */
   readonly best: BestAdapter | null
+  /** Held-out loss of where training started; null without held-out examples. */
+  readonly startLoss: number | null
 }
 
 interface State {
@@ -58,10 +70,11 @@ interface State {
   readonly heldOutLoss: number | null
   readonly modules: readonly { name: string; in: number; out: number; rank: number; alpha: number }[]
   readonly best: { readonly step: number; readonly heldOutLoss: number } | null
+  readonly startLoss: number | null
 }
 
 export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
-  const { run, step, tokens, seconds, heldOutLoss, adapter, best } = checkpoint
+  const { run, step, tokens, seconds, heldOutLoss, startLoss, adapter, best } = checkpoint
   const modules = [...adapter.modules.values()]
   const state: State = {
     run,
@@ -69,6 +82,7 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
     tokens,
     seconds,
     heldOutLoss,
+    startLoss,
     modules: modules.map(({ name, inFeatures, outFeatures, rank, alpha }) => ({
       name,
       in: inFeatures,
@@ -80,18 +94,18 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
   }
   const tensors: SafetensorsInput[] = []
   for (const module of modules) {
-    for (const [name, shape, value] of factors(module)) {
-      const bestModule = best?.adapter.modules.get(module.name)
-      const parts: [string, Float32Array | undefined][] = [
-        ['value', value],
-        ['first', checkpoint.first.get(name)],
-        ['second', checkpoint.second.get(name)],
-      ]
-      if (bestModule) parts.push(['best', name === loraA(module.name) ? bestModule.a : bestModule.b])
-      for (const [part, values] of parts) {
-        if (!values)
+    const bestModule = best?.adapter.modules.get(module.name)
+    const bestFactors = bestModule && factorsOf(bestModule, run.form)
+    for (const [i, { name, shape, trained, values }] of factorsOf(module, run.form).entries()) {
+      const parts: [string, Float32Array | undefined][] = [['value', values]]
+      if (trained) {
+        parts.push(['first', checkpoint.first.get(name)], ['second', checkpoint.second.get(name)])
+        if (bestFactors) parts.push(['best', bestFactors[i].values])
+      }
+      for (const [part, numbers] of parts) {
+        if (!numbers)
           throw new MismatchError('checkpoint/incomplete', `The checkpoint has no ${part} of ${name}.`)
-        tensors.push({ name: `${part}/${name}`, dtype: 'F32', shape, bytes: bytesOf(values) })
+        tensors.push({ name: `${part}/${name}`, dtype: 'F32', shape, bytes: bytesOf(numbers) })
       }
     }
   }
@@ -113,37 +127,36 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
       throw malformed(`${part}/${name} has ${values.length} entries, not ${length}`)
     return values
   }
-  const adapterOf = (part: string): Adapter => ({
-    modules: new Map(
-      state.modules.map((module) => [
-        module.name,
-        {
-          name: module.name,
-          inFeatures: module.in,
-          outFeatures: module.out,
-          rank: module.rank,
-          alpha: module.alpha,
-          a: read(part, loraA(module.name), module.rank * module.in),
-          b: read(part, loraB(module.name), module.out * module.rank),
-        },
-      ]),
-    ),
-  })
-  const adapter = adapterOf('value')
+  const { run, step, tokens, seconds, heldOutLoss, startLoss, best } = state
+  const specsOf = ({ name, in: inFeatures, out: outFeatures, rank }: State['modules'][number]) =>
+    factorSpecs({ name, inFeatures, outFeatures }, rank, run.form)
+  /** `part` of what is trained, and the value of what is not. */
+  const adapterOf = (part: string): Adapter => {
+    const modules = new Map<string, LoraFactors>()
+    for (const module of state.modules) {
+      const { name, in: inFeatures, out: outFeatures, rank, alpha } = module
+      const [a, b, r] = specsOf(module).map((spec) =>
+        read(spec.trained ? part : 'value', spec.name, spec.shape[0] * spec.shape[1]),
+      )
+      modules.set(name, { name, inFeatures, outFeatures, rank, alpha, a, b, ...(r && { r }) })
+    }
+    return { modules }
+  }
   const momentsOf = (part: string) =>
     new Map(
-      [...adapter.modules.values()]
-        .flatMap(factors)
-        .map(([name, , values]) => [name, read(part, name, values.length)] as const),
+      state.modules
+        .flatMap(specsOf)
+        .filter(({ trained }) => trained)
+        .map(({ name, shape }) => [name, read(part, name, shape[0] * shape[1])] as const),
     )
-  const { run, step, tokens, seconds, heldOutLoss, best } = state
   return {
     run,
     step,
     tokens,
     seconds,
     heldOutLoss,
-    adapter,
+    startLoss,
+    adapter: adapterOf('value'),
     first: momentsOf('first'),
     second: momentsOf('second'),
     best: best && { ...best, adapter: adapterOf('best') },
@@ -156,21 +169,19 @@ export function checkSameRun(checkpoint: Checkpoint, run: RunIdentity): void {
   const sameRecipe = (Object.keys(run.recipe) as (keyof Recipe)[]).every(
     (name) => run.recipe[name] === checkpoint.run.recipe[name],
   )
-  const { seed, examples, counted } = checkpoint.run
-  if (!sameRecipe || seed !== run.seed || examples !== run.examples || counted !== run.counted) {
+  const { seed, form, examples, counted } = checkpoint.run
+  if (
+    !sameRecipe ||
+    seed !== run.seed ||
+    form !== run.form ||
+    examples !== run.examples ||
+    counted !== run.counted
+  ) {
     throw new MismatchError(
       'checkpoint/other-run',
       'The saved progress belongs to other data or another recipe; start training anew.',
     )
   }
-}
-
-function factors(module: LoraFactors): [name: string, shape: [number, number], values: Float32Array][] {
-  const { name, inFeatures, outFeatures, rank, a, b } = module
-  return [
-    [loraA(name), [rank, inFeatures], a],
-    [loraB(name), [outFeatures, rank], b],
-  ]
 }
 
 function parseState(json: string): State {
@@ -185,9 +196,10 @@ function parseState(json: string): State {
     wholeNumbers.every((number) => Number.isSafeInteger(number) && number! >= 0) &&
     typeof state.seconds === 'number' &&
     typeof state.run?.seed === 'string' &&
+    FORMS.includes(state.run.form) &&
     typeof state.run.recipe === 'object' &&
     state.run.recipe !== null &&
-    (state.heldOutLoss === null || typeof state.heldOutLoss === 'number') &&
+    [state.heldOutLoss, state.startLoss].every((loss) => loss === null || typeof loss === 'number') &&
     (state.best === null ||
       (Number.isSafeInteger(state.best?.step) && typeof state.best?.heldOutLoss === 'number')) &&
     Array.isArray(state.modules) &&

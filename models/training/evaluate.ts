@@ -4,6 +4,7 @@ import type { Program } from '../backend/engine.ts'
 import { DataError } from '../errors.ts'
 import { checkAdapterFits, placeAdapter } from './engine-adapter.ts'
 import type { BatchShape, EngineAdapter, Example, Model } from './model.ts'
+import { cutToFit } from './shapes.ts'
 
 export interface Evaluation {
   /** Mean negative log-likelihood a counted token, in nats, over all examples. */
@@ -44,12 +45,14 @@ export class Evaluator<E extends Example> {
     }
     let sum = 0
     let counted = 0
-    for (let start = 0; start < examples.length; start += this.shape.batch) {
-      const batch = this.model.collate(examples.slice(start, start + this.shape.batch), this.shape)
+    let done = 0
+    for (const part of cutToFit(this.model, examples, this.shape)) {
+      const batch = this.model.collate(part, this.shape)
       const { nll } = await this.program.run(batch.inputs, ['nll'])
       for (const entry of nll) sum += entry
       counted += batch.counted
-      onProgress?.(Math.min(1, (start + this.shape.batch) / examples.length))
+      done += part.length
+      onProgress?.(done / examples.length)
     }
     return { loss: sum / counted, counted }
   }

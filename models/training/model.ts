@@ -43,6 +43,11 @@ export interface Model<E extends Example = Example> {
   /** Every linear layer an adapter can sit on, in the model's order. */
   readonly modules: readonly AdapterModule[]
   inputs(shape: BatchShape): readonly InputSpec[]
+  /**
+   * Whether `collate` can lay these examples out in this shape; a family that packs short examples together fits more
+   * than shape.batch of them. Left out: one example a place, and every example needs shape.tokens.
+   */
+  fits?(examples: readonly E[], shape: BatchShape): boolean
   /** Lays examples out; fewer than shape.batch leaves rows of weight 0. Weights are 1 / counted: a mean loss. */
   collate(examples: readonly E[], shape: BatchShape): Batch
   /** Loss of each row [rows], 0 where nothing counts. */

@@ -98,7 +98,10 @@ describe('training on wasm', () => {
       expect(secondsLeft).toBeGreaterThanOrEqual(0)
       expect(steps).toBe(30)
     }
-    expect(progress.map(({ heldOutLoss }) => heldOutLoss).slice(0, 9)).toEqual(new Array(9).fill(null))
+    expect(result.startLoss).toBeCloseTo(before.loss, 5)
+    expect(progress.map(({ heldOutLoss }) => heldOutLoss).slice(0, 9)).toEqual(
+      new Array(9).fill(result.startLoss),
+    )
     expect(progress.at(-1)!.secondsLeft).toBe(0)
     expect(result.stopped).toBe(false)
     expect(result.steps).toBe(30)

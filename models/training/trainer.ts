@@ -7,8 +7,9 @@
  * later run goes on to the same bits. What is trained depends on the arguments alone; two runs, in either order
  * or in different tabs, do not touch each other.
  */
-import type { Adapter } from '../adapters/adapter.ts'
+import { type Adapter, type AdapterForm, formOf } from '../adapters/adapter.ts'
 import { DataError, ModelsError } from '../errors.ts'
+import { BatchSteps } from './batch-steps.ts'
 import { type BestAdapter, type Checkpoint, checkSameRun, type RunIdentity } from './checkpoint.ts'
 import { TrainControl } from './control.ts'
 import { checkAdapterFits, placeAdapter, readAdapter } from './engine-adapter.ts'
@@ -17,7 +18,7 @@ import { ExampleOrder } from './example-order.ts'
 import type { Example, Model } from './model.ts'
 import { checkRecipe, type Recipe } from './recipe.ts'
 import { hyperParameters, learningRateAt } from './schedule.ts'
-import { TrainingStep } from './step.ts'
+import { chooseShapes } from './shapes.ts'
 
 export { TrainControl } from './control.ts'
 export { type Evaluation, evaluate } from './evaluate.ts'
@@ -27,6 +28,10 @@ export interface TrainOptions<E extends Example> {
   readonly model: Model<E>
   /** Where training starts; not changed. */
   readonly initial: Adapter
+  /** What of it is trained; left out: A and B, or the cores where it has some. */
+  readonly form?: AdapterForm | undefined
+  /** Windows that pass through the device at once, at most; left out: as many of the batch as its memory takes. */
+  readonly microBatch?: number | undefined
   readonly examples: readonly E[]
   /** Measured on, never trained on; may be empty. */
   readonly heldOut: readonly E[]
@@ -56,10 +61,12 @@ export interface TrainProgress {
 }
 
 export interface TrainResult {
-  /** The one with the lowest held-out loss; without held-out examples the last. */
+  /** The one with the lowest held-out loss, which may be the start itself; without held-out examples the last. */
   readonly adapter: Adapter
-  /** Which step `adapter` is of. `heldOutLoss` is null without held-out examples. */
+  /** Which step `adapter` is of, 0 if training never beat the start. `heldOutLoss`: null without held-out examples. */
   readonly best: { readonly step: number; readonly heldOutLoss: number | null }
+  /** Held-out loss of the start, before the first step. */
+  readonly startLoss: number | null
   /** Steps done. */
   readonly steps: number
   /** Examples that training drew from: a client's weight in the merge. */
@@ -75,6 +82,9 @@ const READ_INTERVAL_MS = 250
 /** Steps queued on a device at most before it is waited for. */
 const MAX_STEPS_AHEAD = 8
 
+/** Program shapes are chosen by the batches of so many steps: later ones are drawn from the same examples. */
+const STEPS_LOOKED_AT = 256
+
 /**
  * Throws ModelsError `recipe/invalid` or `training/diverged`, DataError `data/empty`, MismatchError for an
  * adapter of another base or a checkpoint of another run, DeviceError when the device is lost.
@@ -88,23 +98,26 @@ export async function* train<E extends Example>(
   checkAdapterFits(model, initial)
   if (examples.length === 0) throw new DataError('data/empty', 'There is nothing to train on; add more text.')
   const counted = examples.reduce((total, example) => total + example.counted, 0)
-  const run: RunIdentity = { recipe, seed, examples: examples.length, counted }
+  const form = options.form ?? formOf(initial)
+  const run: RunIdentity = { recipe, seed, form, examples: examples.length, counted }
   if (resume) {
     checkSameRun(resume, run)
     checkAdapterFits(model, resume.adapter)
   }
 
-  const shape = { batch: recipe.batch, tokens: recipe.tokens }
   const order = new ExampleOrder(examples.length, recipe.batch, seed)
-  const adapter = placeAdapter(model.engine, resume?.adapter ?? initial)
+  const batchOf = (step: number) => order.ofStep(step).map((index) => examples[index])
+  const steps = Array.from({ length: Math.min(recipe.steps, STEPS_LOOKED_AT) }, (_, i) => i + 1)
+  const shapes = chooseShapes(model, { batch: recipe.batch, tokens: recipe.tokens }, steps.map(batchOf))
+  const adapter = placeAdapter(model.engine, resume?.adapter ?? initial, form)
   const owned: { dispose(): void }[] = [adapter]
   try {
     if (resume) adapter.parameters.writeMoments(resume.first, resume.second)
-    const trainingStep = await TrainingStep.create(model, adapter, shape)
-    owned.push(trainingStep)
+    const batchSteps = await BatchSteps.create(model, adapter, shapes, options.microBatch)
+    owned.push(batchSteps)
     let evaluator: Evaluator<E> | null = null
     if (heldOut.length > 0) {
-      evaluator = await Evaluator.create(model, adapter, shape)
+      evaluator = await Evaluator.create(model, adapter, { batch: batchSteps.windows, tokens: recipe.tokens })
       owned.push(evaluator)
     }
 
@@ -112,6 +125,7 @@ export async function* train<E extends Example>(
     let tokens = resume?.tokens ?? 0
     let heldOutLoss = resume?.heldOutLoss ?? null
     let best: BestAdapter | null = resume?.best ?? null
+    let startLoss = resume?.startLoss ?? null
     const clock = new Clock(resume?.seconds ?? 0, resume?.tokens ?? 0)
     let lastRead = step
     let readAny = false
@@ -128,6 +142,7 @@ export async function* train<E extends Example>(
         tokens,
         seconds: clock.seconds,
         heldOutLoss,
+        startLoss,
         adapter: now,
         first,
         second,
@@ -147,6 +162,11 @@ export async function* train<E extends Example>(
       clock.measured(performance.now() - start)
     }
 
+    // Training has to beat where it starts, or the start is what is kept.
+    if (step === 0) {
+      await measure()
+      startLoss = heldOutLoss
+    }
     let waitingSince = performance.now()
     while (step < recipe.steps && !control.stopped) {
       if (control.paused) {
@@ -156,11 +176,6 @@ export async function* train<E extends Example>(
         continue
       }
       step++
-      const batch = model.collate(
-        order.ofStep(step).map((index) => examples[index]),
-        shape,
-      )
-      tokens += batch.processed
       const hyper = hyperParameters(recipe, step)
       const evaluates = step % recipe.evaluateEvery === 0 || step === recipe.steps
       const reads =
@@ -169,11 +184,10 @@ export async function* train<E extends Example>(
         !readAny ||
         model.engine.executor === 'eager' ||
         performance.now() - waitingSince >= READ_INTERVAL_MS
-      if (!reads) {
-        await trainingStep.run(batch, hyper)
-        continue
-      }
-      const { loss, gradientNorm } = await trainingStep.runAndRead(batch, hyper)
+      const { processed, reading } = await batchSteps.run(batchOf(step), hyper, reads)
+      tokens += processed
+      if (!reading) continue
+      const { loss, gradientNorm } = reading
       clock.trained(performance.now() - waitingSince, step - lastRead, tokens)
       lastRead = step
       readAny = true
@@ -199,6 +213,7 @@ export async function* train<E extends Example>(
     return {
       adapter: found?.adapter ?? (await readAdapter(adapter, initial)),
       best: { step: found?.step ?? step, heldOutLoss: found?.heldOutLoss ?? null },
+      startLoss,
       steps: step,
       examples: examples.length,
       tokens,
