@@ -91,20 +91,17 @@ export class BatchSteps<E extends Example> {
   private async inParts(parts: readonly E[][], hyper: Float32Array, read: boolean): Promise<StepOutcome> {
     const counted = parts.flat().reduce((total, example) => total + example.counted, 0)
     let processed = 0
-    const sums: Promise<number>[] = []
+    let loss = 0
     for (const [index, part] of parts.entries()) {
       const shape = this.shapeFor(part)
       const program = await this.part(shape)
       const batch = this.model.collate(part, shape)
       processed += batch.processed
-      sums.push(program.run(batch, counted, index === 0, read))
+      // In turn: a run that waits for its place on the device must not be overtaken by another program's.
+      loss += (await program.run(batch, counted, index === 0, read)) / Math.max(1, counted)
     }
     this.apply ??= await accumulatedStep(this.model.engine, this.adapter)
-    const [{ norm }, ...losses] = await Promise.all([
-      this.apply.run({ hyper }, read ? ['norm'] : []),
-      ...sums,
-    ])
-    const loss = losses.reduce((total, sum) => total + sum, 0) / Math.max(1, counted)
+    const { norm } = await this.apply.run({ hyper }, read ? ['norm'] : [])
     return { processed, reading: read ? { loss, gradientNorm: norm[0] } : null }
   }
 
