@@ -44,7 +44,7 @@ const TEXT_FILE_NAMES = ['config.json', 'tokenizer.json', 'tokenizer_config.json
 
 /** Configuration, tokenizer and tensors of files in memory. */
 export function describeModelFiles(files: ModelFiles): ModelDescription {
-  const gguf = ggufName(files.keys())
+  const gguf = ggufFileName(files.keys())
   if (gguf !== undefined) {
     const file = needFile(files, gguf)
     return describeGguf(gguf, parseGgufHeader(file, file.length))
@@ -59,7 +59,7 @@ export function describeModelFiles(files: ModelFiles): ModelDescription {
 
 /** The same of files elsewhere: reads the small ones and the headers of the others. */
 export async function describeModelSources(sources: ModelSources): Promise<ModelDescription> {
-  const gguf = ggufName(sources.keys())
+  const gguf = ggufFileName(sources.keys())
   if (gguf !== undefined) return describeGguf(gguf, await readGgufHeader(needFile(sources, gguf)))
   const texts = new Map<string, Uint8Array>()
   for (const name of TEXT_FILE_NAMES) {
@@ -75,7 +75,7 @@ export async function describeModelSources(sources: ModelSources): Promise<Model
 
 /** The configuration alone, from config.json or the GGUF file's header. */
 export async function readModelConfig(sources: ModelSources): Promise<LlamaConfig> {
-  const gguf = ggufName(sources.keys())
+  const gguf = ggufFileName(sources.keys())
   if (gguf !== undefined) return readGgufConfig(await readGgufHeader(needFile(sources, gguf)))
   const name = 'config.json'
   return parseLlamaConfig(parseJson(name, await readText(name, needFile(sources, name))))
@@ -98,7 +98,7 @@ export function needFile<T>(files: ReadonlyMap<string, T>, name: string): T {
 }
 
 /** The name of the GGUF file among the files; undefined for a folder in Hugging Face's layout. */
-function ggufName(names: Iterable<string>): string | undefined {
+export function ggufFileName(names: Iterable<string>): string | undefined {
   const found = [...names].filter((name) => name.toLowerCase().endsWith('.gguf'))
   if (found.length > 1) {
     throw new FormatError(

@@ -66,3 +66,16 @@ export function float32ToFloat16(values: Float32Array): Uint16Array {
   for (let i = 0; i < values.length; i++) halves[i] = float32ToFloat16Bits(values[i])
   return halves
 }
+
+/** The nearest bfloat16 of each float32, ties to even; NaN stays NaN. */
+export function float32ToBfloat16(values: Float32Array): Uint16Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length)
+  const halves = new Uint16Array(values.length)
+  for (let i = 0; i < bits.length; i++) {
+    const value = bits[i]
+    const notANumber = (value & 0x7fff_ffff) > 0x7f80_0000
+    // Half a step less one plus the kept lowest bit: a carry runs into the exponent.
+    halves[i] = notANumber ? (value >>> 16) | 0x40 : (value + 0x7fff + ((value >>> 16) & 1)) >>> 16
+  }
+  return halves
+}

@@ -267,8 +267,11 @@ export type SafetensorsEntry = Omit<SafetensorsInput, 'bytes'>
 export const bytesOf = (array: ArrayBufferView): Uint8Array =>
   new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
 
-/** Length field and header, padded by spaces so that the data begin at a multiple of 8. */
-function writeHeader(
+/**
+ * What comes before the data: length field and header, padded by spaces so that the data begin at a multiple of 8.
+ * With the tensors' bytes behind it, in the entries' order, it is the file.
+ */
+export function safetensorsHeader(
   entries: Iterable<SafetensorsEntry>,
   metadata?: Readonly<Record<string, string>>,
 ): { header: Uint8Array; dataBytes: number } {
@@ -297,7 +300,7 @@ export function safetensorsBytes(
   entries: Iterable<SafetensorsEntry>,
   metadata?: Readonly<Record<string, string>>,
 ): number {
-  const { header, dataBytes } = writeHeader(entries, metadata)
+  const { header, dataBytes } = safetensorsHeader(entries, metadata)
   return header.length + dataBytes
 }
 
@@ -317,7 +320,7 @@ export function writeSafetensors(
       throw new RangeError(`${quote(name)} of ${dtype} [${shape}] does not fill its ${bytes.length} bytes.`)
     }
   }
-  const { header, dataBytes } = writeHeader(list, metadata)
+  const { header, dataBytes } = safetensorsHeader(list, metadata)
   const file = new Uint8Array(header.length + dataBytes)
   file.set(header)
   let position = header.length

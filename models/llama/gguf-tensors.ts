@@ -56,6 +56,21 @@ export function huggingFaceName(ggufName: string): string | undefined {
   return name && `model.layers.${layer}.${name}.${kind}`
 }
 
+/** The inverse; undefined for a name that llama.cpp has none for. */
+export function ggufName(huggingFace: string): string | undefined {
+  const outer = keyOf(OUTER_NAMES, huggingFace)
+  if (outer) return outer
+  const match = /^model\.layers\.(0|[1-9]\d{0,3})\.(.+)\.(weight|bias)$/.exec(huggingFace)
+  if (!match) return undefined
+  const [, layer, module, kind] = match
+  const norm = kind === 'weight' ? keyOf(NORM_NAMES, module) : undefined
+  const part = norm ?? keyOf(ATTENTION_NAMES, module) ?? keyOf(MLP_NAMES, module)
+  return part && `blk.${layer}.${part}.${kind}`
+}
+
+const keyOf = (names: Readonly<Record<string, string>>, value: string): string | undefined =>
+  Object.keys(names).find((key) => names[key] === value)
+
 /**
  * @returns the file's tensors by Hugging Face's names
  * @throws FormatError `model/unsupported-tensor`, `gguf/type`
@@ -102,15 +117,28 @@ export function permutedHeads(name: string, config: LlamaConfig): number {
   return name.includes('.self_attn.k_proj.') ? kvHeads : 0
 }
 
-/** Row 2i + s of each head goes to row s * headDim / 2 + i, for s in {0, 1}. `rowBytes` a row, packed. */
-export function unpermuteRows(bytes: Uint8Array, heads: number, headDim: number): Uint8Array {
+/** Row 2i + s of each head goes to row s * headDim / 2 + i, for s in {0, 1}. */
+export const unpermuteRows = (bytes: Uint8Array, heads: number, headDim: number): Uint8Array =>
+  movedRows(bytes, heads, headDim, (row, from) => [from, row])
+
+/** The converter's own move: the inverse of `unpermuteRows`. */
+export const permuteRows = (bytes: Uint8Array, heads: number, headDim: number): Uint8Array =>
+  movedRows(bytes, heads, headDim, (row, from) => [row, from])
+
+/** `direction` gives the row to read and the row to write, of a row in Hugging Face's order and llama.cpp's. */
+function movedRows(
+  bytes: Uint8Array,
+  heads: number,
+  headDim: number,
+  direction: (huggingFace: number, llamaCpp: number) => readonly [number, number],
+): Uint8Array {
   const rowBytes = bytes.length / (heads * headDim)
   const half = headDim / 2
   const ordered = new Uint8Array(bytes.length)
   for (let row = 0; row < heads * headDim; row++) {
     const within = row % headDim
-    const from = row - within + 2 * (within % half) + (within < half ? 0 : 1)
-    ordered.set(bytes.subarray(from * rowBytes, (from + 1) * rowBytes), row * rowBytes)
+    const [from, to] = direction(row, row - within + 2 * (within % half) + (within < half ? 0 : 1))
+    ordered.set(bytes.subarray(from * rowBytes, (from + 1) * rowBytes), to * rowBytes)
   }
   return ordered
 }

@@ -166,8 +166,14 @@ function tokenizerConfig(metadata: GgufMetadata, tokens: readonly string[], addB
   }
 }
 
+/** The two files of Hugging Face's layout that say the same. */
+export interface TokenizerFiles {
+  readonly tokenizer: Json
+  readonly config: Json
+}
+
 /** @throws FormatError `tokenizer/unsupported`, `tokenizer/malformed` */
-export function ggufTokenizer(metadata: GgufMetadata): Tokenizer {
+export function ggufTokenizerFiles(metadata: GgufMetadata): TokenizerFiles {
   const { preTokenizer, normalizer, ignoreMerges, addBos } = preTokenization(metadata)
   const tokens = list(metadata, 'tokenizer.ggml.tokens', isString)
   const merges = list(metadata, 'tokenizer.ggml.merges', isString)
@@ -188,8 +194,14 @@ export function ggufTokenizer(metadata: GgufMetadata): Tokenizer {
       merges: merges.map(mergePair),
     },
   }
+  return { tokenizer, config: tokenizerConfig(metadata, tokens, addBos) }
+}
+
+/** @throws FormatError `tokenizer/unsupported`, `tokenizer/malformed` */
+export function ggufTokenizer(metadata: GgufMetadata): Tokenizer {
+  const { tokenizer, config } = ggufTokenizerFiles(metadata)
   try {
-    return createTokenizer(tokenizer, tokenizerConfig(metadata, tokens, addBos))
+    return createTokenizer(tokenizer, config)
   } catch (error) {
     if (!(error instanceof FormatError) || error.code !== 'tokenizer/malformed') throw error
     if (error.message.startsWith("This GGUF file's")) throw error

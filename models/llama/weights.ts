@@ -184,6 +184,10 @@ function* placing(engine: Engine, config: LlamaConfig, all: Tensor[]): Placing<L
   return { embedding, layers, finalNorm, head, rotary, all }
 }
 
+/** Of pair i of a head, in radians a position, before any scaling; rounded where transformers rounds. */
+export const plainFrequency = (theta: number, i: number, headDim: number): number =>
+  Math.fround(1 / Math.fround(theta ** Math.fround((2 * i) / headDim)))
+
 /**
  * [positions, headDim] cosines and sines of position * theta^(-2i/headDim), rounded to float32 where
  * transformers rounds, so that long positions agree with it. Su et al. 2021, https://arxiv.org/abs/2104.09864
@@ -198,7 +202,7 @@ export function rotaryTable(
   const half = config.headDim / 2
   const table = new Float32Array(config.maxPositions * config.headDim)
   for (let i = 0; i < half; i++) {
-    const plain = Math.fround(1 / Math.fround(config.ropeTheta ** Math.fround((2 * i) / config.headDim)))
+    const plain = plainFrequency(config.ropeTheta, i, config.headDim)
     const divisor =
       divisors?.[i] ?? (ropeScaling && ropeScaling !== 'in-file' ? llama3Divisor(plain, ropeScaling) : 1)
     const frequency = Math.fround(plain / divisor)

@@ -100,6 +100,13 @@ describe('wrong usage is exit 2 and one sentence', () => {
     ['no URL', ['join', '--data', 'x'], /URL to join is missing/],
     ['another URL', ['join', 'http://x/other/place', '--data', 'x'], /looks like http/],
     ['two files', ['inspect', 'x', 'y'], /Name one file/],
+    ['no format', ['export', '--out', 'x'], /--format is missing: peft, gguf, merged/],
+    ['no adapter to export', ['export', '--format', 'gguf', '--out', 'x'], /--adapter is missing/],
+    [
+      'a type where there is no choice',
+      ['export', '--format', 'peft', '--adapter', 'x', '--out', 'y', '--type', 'f16'],
+      /--type belongs to --format merged/,
+    ],
   ])('%s', async (_, argv, message) => {
     const { status, answer, stderr } = await runJson(...argv)
     expect(status).toBe(2)

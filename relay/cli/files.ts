@@ -1,8 +1,11 @@
 /** Adapter folders and other files of a command, with errors a person can act on. */
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { Adapter } from '../../models/adapters/adapter.ts'
+import { wholeFile } from '../../models/formats/byte-source.ts'
 import { readPeftAdapter, writePeftAdapter } from '../../models/formats/peft.ts'
+import { readGgufAdapter } from '../../models/llama/gguf-adapter.ts'
+import { type BaseModel, readConfig } from './base-model.ts'
 import { CliError, fileError } from './errors.ts'
 
 /** Node reads a file into one buffer; none we read whole is larger. */
@@ -30,6 +33,40 @@ const WEIGHTS = 'adapter_model.safetensors'
 export async function readAdapterFolder(folder: string): Promise<Adapter> {
   const config = await readBytes(path.join(folder, CONFIG))
   return readPeftAdapter(config, await readBytes(path.join(folder, WEIGHTS)))
+}
+
+/** Writes pieces as they come, beside the file first: what stands under its name is whole. Returns its size in bytes. */
+export async function writeChunks(
+  file: string,
+  chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  onBytes: (bytes: number) => void = () => {},
+): Promise<number> {
+  const partial = `${file}.partial`
+  let bytes = 0
+  try {
+    await mkdir(path.dirname(file), { recursive: true })
+    const handle = await open(partial, 'w')
+    try {
+      for await (const chunk of chunks) {
+        await handle.writeFile(chunk)
+        bytes += chunk.length
+        onBytes(bytes)
+      }
+    } finally {
+      await handle.close()
+    }
+    await rename(partial, file)
+  } catch (error) {
+    await rm(partial, { force: true })
+    throw fileError('write', file, error)
+  }
+  return bytes
+}
+
+/** A PEFT folder, or a GGUF file as llama.cpp loads it; `base` is the model that the adapter is for. */
+export async function readAdapter(name: string, base: BaseModel): Promise<Adapter> {
+  if (!name.toLowerCase().endsWith('.gguf')) return readAdapterFolder(name)
+  return readGgufAdapter(wholeFile(await readBytes(name)), await readConfig(base))
 }
 
 /** Creates the folder; an adapter already in it is replaced. Returns the files' sizes together, in bytes. */

@@ -17,6 +17,10 @@ const COMMANDS: Readonly<Record<string, { about: string; load: () => Promise<{ c
   eval: { about: 'measure a model, with or without an adapter', load: () => import('./commands/eval.ts') },
   generate: { about: 'continue a prompt', load: () => import('./commands/generate.ts') },
   merge: { about: 'merge adapters into one', load: () => import('./commands/merge.ts') },
+  export: {
+    about: 'write an adapter, or the model with it, for other programs',
+    load: () => import('./commands/export.ts'),
+  },
   inspect: { about: 'say what a model file holds', load: () => import('./commands/inspect.ts') },
 }
 

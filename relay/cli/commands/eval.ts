@@ -3,7 +3,7 @@ import { splitHeldOut } from '../../../models/training/holdout.ts'
 import { BACKEND_OPTION } from '../args.ts'
 import { findBaseModel, MODEL_OPTION, readConfig } from '../base-model.ts'
 import type { Command } from '../command.ts'
-import { readAdapterFolder } from '../files.ts'
+import { readAdapter } from '../files.ts'
 import { loss as showLoss } from '../format.ts'
 import { DATA_OPTION, dataFiles, readExamples } from '../local-data.ts'
 import { measure } from '../measure.ts'
@@ -19,7 +19,7 @@ export const command: Command = {
   options: {
     data: DATA_OPTION,
     model: MODEL_OPTION,
-    adapter: { type: 'string', value: 'DIR', help: 'PEFT adapter to measure' },
+    adapter: { type: 'string', value: 'DIR', help: 'adapter to measure: PEFT folder, or .gguf file' },
     length: TRAINING_OPTIONS.length,
     'held-out': { type: 'boolean', help: 'only the tenth of the windows that training holds out' },
     batch: { type: 'string', value: 'N', help: `windows at once, default ${DEFAULT_BATCH}` },
@@ -30,8 +30,8 @@ export const command: Command = {
     const batch = args.integer('batch', { least: 1, most: 1024 }) ?? DEFAULT_BATCH
     const backend = backendOf(args)
     const folder = args.text('adapter')
-    const adapter = folder === undefined ? null : await readAdapterFolder(folder)
     const base = await findBaseModel(args.text('model'), { console, signal })
+    const adapter = folder === undefined ? null : await readAdapter(folder, base)
     const length = windowLength(args, await readConfig(base))
     const running = await runModel(base, backend, console)
     try {

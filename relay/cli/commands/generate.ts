@@ -4,7 +4,7 @@ import { BACKEND_OPTION } from '../args.ts'
 import { findBaseModel, MODEL_OPTION } from '../base-model.ts'
 import type { Command } from '../command.ts'
 import { UsageError } from '../errors.ts'
-import { readAdapterFolder } from '../files.ts'
+import { readAdapter } from '../files.ts'
 import { rate } from '../format.ts'
 import { backendOf, checkFits, runModel } from '../running-model.ts'
 
@@ -18,7 +18,7 @@ export const command: Command = {
   options: {
     prompt: { type: 'string', value: 'P', help: 'text to continue, or with --chat what to say to the model' },
     model: MODEL_OPTION,
-    adapter: { type: 'string', value: 'DIR', help: 'PEFT adapter to use' },
+    adapter: { type: 'string', value: 'DIR', help: 'adapter to use: PEFT folder, or .gguf file' },
     chat: { type: 'boolean', help: "put the prompt into the model's chat template" },
     greedy: { type: 'boolean', help: 'always the likeliest token' },
     'max-tokens': { type: 'string', value: 'N', help: `default ${DEFAULT_TOKENS}` },
@@ -44,8 +44,8 @@ export const command: Command = {
     const seed = args.text('seed') ?? randomBytes(8).toString('hex')
     const backend = backendOf(args)
     const folder = args.text('adapter')
-    const adapter = folder === undefined ? null : await readAdapterFolder(folder)
     const base = await findBaseModel(args.text('model'), { console, signal })
+    const adapter = folder === undefined ? null : await readAdapter(folder, base)
     const running = await runModel(base, backend, console)
     try {
       const { model, tokenizer } = running
