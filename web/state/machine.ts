@@ -88,6 +88,7 @@ export function stepOf(at: At): Step | null {
     case 'choosing':
     case 'welcome':
     case 'loading':
+    case 'failed':
       return 'join'
     case 'data':
       return 'data'
@@ -104,7 +105,6 @@ export function stepOf(at: At): Step | null {
       return 'result'
     case 'lost':
     case 'left':
-    case 'failed':
       return null
     default: {
       const never: never = at

@@ -1,0 +1,147 @@
+/**
+ * Every screen in every form people meet it in: no finding of axe (WCAG 2.2 AA) in light and dark, nothing that
+ * has to be scrolled sideways from 320 px (which is 200 % zoom of a phone, or 400 % of a laptop) to 4K, no layout
+ * that shifts by itself. With ONEROUND_SCREENS=FOLDER pictures of each are written there; the test prints where.
+ */
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import axe from 'axe-core'
+import type { Browser, Page } from 'playwright'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { RelayProcess } from './support/relay-process.ts'
+import { launchChromium, Tab } from './support/tab.ts'
+import { WALK_HOST_OPTIONS, walkThrough } from './support/walk.ts'
+
+const DESKTOP = { width: 1280, height: 900 }
+const PHONE = { width: 360, height: 740 }
+const WIDTHS = [320, 360, 640, 1280, 3840]
+/** Above this a layout counts as unsteady: https://web.dev/articles/cls calls up to 0.1 good. */
+const MAX_LAYOUT_SHIFT = 0.02
+
+const AXE_OPTIONS = {
+  runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+}
+
+let folder: string
+let browser: Browser
+let relay: RelayProcess
+
+beforeAll(async () => {
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'oneround-screens-'))
+  relay = await RelayProcess.start({ dataDir: path.join(folder, 'relay'), args: WALK_HOST_OPTIONS })
+  browser = await launchChromium()
+})
+
+afterAll(async () => {
+  await browser?.close()
+  await relay?.stop()
+  fs.rmSync(folder, { recursive: true, force: true })
+})
+
+async function findings(page: Page): Promise<string[]> {
+  // By the debugger's way: the page's own policy lets no foreign script in.
+  await page.evaluate(axe.source)
+  const { violations } = await page.evaluate(
+    (options) => (window as unknown as { axe: typeof axe }).axe.run(document, options as axe.RunOptions),
+    AXE_OPTIONS,
+  )
+  return violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ html, any }) => `${id}: ${html.slice(0, 120)} ${any[0]?.message ?? ''}`),
+  )
+}
+
+/** What sticks out to the right of the window, where anything does. */
+const overflowing = (page: Page) =>
+  page.evaluate(() => {
+    const width = document.documentElement.clientWidth
+    if (document.documentElement.scrollWidth <= width) return []
+    return [...document.querySelectorAll('body *')]
+      .filter((element) => element.getBoundingClientRect().right > width + 1)
+      .map((element) => `${element.tagName}.${element.className}`)
+      .slice(0, 5)
+  })
+
+/** Long screens are pictured whole; the log of messages scrolls in itself. */
+async function picture(page: Page, name: string): Promise<void> {
+  const target = process.env.ONEROUND_SCREENS
+  if (!target) return
+  fs.mkdirSync(target, { recursive: true })
+  await page.screenshot({ path: path.join(target, `${name}.png`), fullPage: true })
+}
+
+async function settled(page: Page): Promise<void> {
+  await page.evaluate(async () => {
+    for (const animation of document.getAnimations()) {
+      if (animation.effect?.getComputedTiming().iterations !== Number.POSITIVE_INFINITY) animation.finish()
+    }
+    await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))
+  })
+}
+
+describe('every screen', () => {
+  it('is accessible in light and dark, fits every width, and does not shift', async () => {
+    const tab = await Tab.open(browser, 'about:blank')
+    const { page } = tab
+    const problems: string[] = []
+    await page.addInitScript(() => {
+      const shifts: { value: number; nodes: string[] }[] = []
+      Object.assign(window, { shifts })
+      new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) {
+          const { value, hadRecentInput, sources } = entry as unknown as {
+            value: number
+            hadRecentInput: boolean
+            sources: { node: Element | null }[]
+          }
+          if (!hadRecentInput) {
+            shifts.push({
+              value,
+              nodes: sources.map(({ node }) => `${node?.nodeName}.${node?.className ?? ''}`),
+            })
+          }
+        }
+      }).observe({ type: 'layout-shift', buffered: true })
+    })
+    await page.setViewportSize(DESKTOP)
+    try {
+      await walkThrough(tab, relay, async (screen) => {
+        // What shifted by itself on the way here; what this test's own resizing shifts is dropped below.
+        const shifts = await page.evaluate(
+          () => (window as unknown as { shifts: { value: number; nodes: string[] }[] }).shifts,
+        )
+        const total = shifts.reduce((sum, { value }) => sum + value, 0)
+        if (total > MAX_LAYOUT_SHIFT) {
+          problems.push(`${screen} shifts by ${total.toFixed(3)}: ${JSON.stringify(shifts)}`)
+        }
+        for (const scheme of ['light', 'dark'] as const) {
+          await page.emulateMedia({ colorScheme: scheme })
+          await settled(page)
+          for (const finding of await findings(page)) problems.push(`${screen} (${scheme}) ${finding}`)
+          await picture(page, `${screen}-${scheme}`)
+        }
+        await page.emulateMedia({ colorScheme: 'light' })
+        for (const width of WIDTHS) {
+          await page.setViewportSize({ ...PHONE, width })
+          await settled(page)
+          const out = await overflowing(page)
+          if (out.length > 0) problems.push(`${screen} is wider than ${width} px: ${out.join(', ')}`)
+          if (width === PHONE.width) await picture(page, `${screen}-phone`)
+        }
+        await page.setViewportSize(DESKTOP)
+        await settled(page)
+        await page.evaluate(() => {
+          const seen = (window as unknown as { shifts: unknown[] }).shifts
+          seen.length = 0
+        })
+      })
+      if (process.env.ONEROUND_SCREENS)
+        console.log(`pictures of every screen: ${process.env.ONEROUND_SCREENS}`)
+      expect(problems).toEqual([])
+      // The walk meets one broken address on purpose; the browser logs its 404.
+      expect(tab.errors.filter((error) => !error.includes('404'))).toEqual([])
+    } finally {
+      await tab.close()
+    }
+  })
+})
