@@ -46,6 +46,13 @@ export async function walkThrough(tab: Tab, relay: RelayProcess, visit: Visit): 
   await tab.join()
   await tab.at('model-report').waitFor()
   await visit('data-empty', page)
+  await tab.at('tab-write').click()
+  await tab.at('pair-question').first().fill('What is the big red building by the harbour?')
+  await tab.at('pair-answer').first().fill('The old rope factory; today it is the library.')
+  await tab.at('pair-question').nth(1).fill('When does the ferry leave?')
+  await tab.at('data-preview').waitFor()
+  await visit('data-write', page)
+  await tab.at('tab-files').click()
   await tab.addFiles(...FILES)
   await tab.at('data-preview').waitFor()
   await tab.at('data-error').waitFor()
@@ -60,6 +67,8 @@ export async function walkThrough(tab: Tab, relay: RelayProcess, visit: Visit): 
 
   await tab.at('data-continue').click()
   await tab.at('train-start').waitFor()
+  await tab.at('sample-write').click()
+  await page.locator('[data-testid=sample-before][data-active=false]').waitFor()
   await visit('ready', page)
   await tab.at('train-start').click()
   await page.waitForFunction(
@@ -69,6 +78,8 @@ export async function walkThrough(tab: Tab, relay: RelayProcess, visit: Visit): 
   )
   await tab.at('train-pause').click()
   await tab.at('train-resume').waitFor()
+  await tab.at('sample-write').click()
+  await expectText(tab, 'sample-now')
   await visit('training', page)
   await tab.at('train-resume').click()
   await page.waitForFunction(
@@ -84,4 +95,15 @@ export async function walkThrough(tab: Tab, relay: RelayProcess, visit: Visit): 
   await tab.at('generate').click()
   await tab.at('generate').waitFor({ timeout: 60_000 })
   await visit('result', page)
+}
+
+async function expectText(tab: Tab, testId: string): Promise<void> {
+  await tab.page.waitForFunction(
+    (id) => {
+      const element = document.querySelector(`[data-testid=${id}]`)
+      return element?.getAttribute('data-active') === 'false' && element.childElementCount > 0
+    },
+    testId,
+    { timeout: 30_000 },
+  )
 }

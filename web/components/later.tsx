@@ -1,6 +1,6 @@
-/** A part of the page that is fetched when it is first shown; its place stays as it is until then. */
+/** A part of the page that is fetched when it is first shown; until then its place is empty. */
 import { useSignal } from '@preact/signals'
-import type { ComponentChildren, ComponentType } from 'preact'
+import type { ComponentType } from 'preact'
 import { useEffect } from 'preact/hooks'
 import { problem } from '../state/store.ts'
 import { problems } from '../strings/problems.ts'
@@ -8,11 +8,9 @@ import { problems } from '../strings/problems.ts'
 interface LaterProps<P> {
   readonly load: () => Promise<ComponentType<P>>
   readonly props: P
-  /** Stands in its place meanwhile. */
-  readonly children?: ComponentChildren
 }
 
-export function Later<P extends object>({ load, props, children }: LaterProps<P>) {
+export function Later<P extends object>({ load, props }: LaterProps<P>) {
   const loaded = useSignal<ComponentType<P> | null>(null)
   useEffect(() => {
     load()
@@ -24,5 +22,5 @@ export function Later<P extends object>({ load, props, children }: LaterProps<P>
       })
   }, [load, loaded])
   const Loaded = loaded.value
-  return Loaded ? <Loaded {...props} /> : <>{children}</>
+  return Loaded ? <Loaded {...props} /> : null
 }

@@ -1,34 +1,43 @@
-/** Text in: dropped, picked, pasted or a sample; what became of it, and what was skipped and why. */
+/** Text in: files and folders, pairs written by hand, pasted text or a sample; and what became of it. */
 import { useSignal } from '@preact/signals'
-import { useEffect, useRef } from 'preact/hooks'
-import { BigNumber } from '../components/facts.tsx'
+import { DataPreview } from '../components/data-preview.tsx'
+import { DropZone } from '../components/drop-zone.tsx'
+import { PairsEditor } from '../components/pairs-editor.tsx'
 import { Screen } from '../components/screen.tsx'
-import { count } from '../format.ts'
-import {
-  addFiles,
-  addSample,
-  addText,
-  continueToTraining,
-  hasEnoughText,
-  removeFile,
-} from '../state/reading.ts'
+import { Tabs } from '../components/tabs.tsx'
+import { PAIRS_FILE_NAME } from '../state/pairs.ts'
+import { addSample, addText, continueToTraining, hasEnoughText } from '../state/reading.ts'
 import { samples } from '../state/samples.ts'
 import { dataReport, files, modelReport, reading, storageWorks } from '../state/store.ts'
 import { data as text } from '../strings/data.ts'
 import { download } from '../strings/download.ts'
-import type { FileReport } from '../worker/api.ts'
 
-const ACCEPT = '.txt,.md,.markdown,.jsonl,.csv,text/plain,text/markdown,text/csv'
-const SHOWN_SKIPPED_ROWS = 20
+const WAYS = ['files', 'write', 'paste', 'sample'] as const
+type Way = (typeof WAYS)[number]
 
 export function DataScreen() {
-  const busy = reading.value
+  const way = useSignal<Way | null>(null)
+  way.value ??= files.peek().some(({ name }) => name === PAIRS_FILE_NAME) ? 'write' : 'files'
+  const current = way.value
   return (
     <Screen title={text.title} lead={text.lead}>
-      <DropZone />
-      <Samples />
-      <Paste />
-      {dataReport.value && files.value.length > 0 && <Preview />}
+      <Tabs
+        label={text.waysLabel}
+        tabs={WAYS.map((id) => ({ id, name: text.ways[id] }))}
+        current={current}
+        onChange={(id) => {
+          way.value = id
+        }}
+      >
+        {/* Hidden, not gone: a file may be dropped by a program that knows nothing of tabs. */}
+        <div hidden={current !== 'files'}>
+          <DropZone />
+        </div>
+        {current === 'write' && <PairsEditor />}
+        {current === 'paste' && <Paste />}
+        {current === 'sample' && <Samples />}
+      </Tabs>
+      {dataReport.value && files.value.length > 0 && <DataPreview />}
       <p class="note" data-testid="data-stays">
         {text.stays}
         {!storageWorks.value && ` ${text.notKept}`}
@@ -44,17 +53,18 @@ export function DataScreen() {
           {text.continue}
         </button>
         <span class="note" role="status" data-testid="data-need">
-          {busy ??
-            (hasEnoughText.value
-              ? ''
-              : dataReport.value && files.value.length > 0
-                ? text.tooShort
-                : text.needMore)}
+          {needWords()}
         </span>
       </div>
       <ModelNote />
     </Screen>
   )
+}
+
+function needWords(): string {
+  if (reading.value) return reading.value
+  if (hasEnoughText.value) return ''
+  return dataReport.value && files.value.length > 0 ? text.tooShort : text.needMore
 }
 
 function ModelNote() {
@@ -70,68 +80,10 @@ function ModelNote() {
   )
 }
 
-function DropZone() {
-  const over = useSignal(false)
-  const input = useRef<HTMLInputElement>(null)
-  useEffect(() => {
-    // A file that misses the zone must not make the browser open it in place of this page.
-    const stay = (event: DragEvent) => event.preventDefault()
-    window.addEventListener('dragover', stay)
-    window.addEventListener('drop', stay)
-    return () => {
-      window.removeEventListener('dragover', stay)
-      window.removeEventListener('drop', stay)
-    }
-  }, [])
-  return (
-    // biome-ignore lint/a11y/noStaticElementInteractions: dropping is an extra; the button inside does the same
-    <div
-      class="drop"
-      data-over={over.value}
-      data-testid="data-drop"
-      onDragOver={(event) => {
-        event.preventDefault()
-        over.value = true
-      }}
-      onDragLeave={() => {
-        over.value = false
-      }}
-      onDrop={(event) => {
-        event.preventDefault()
-        over.value = false
-        void addFiles(Array.from(event.dataTransfer?.files ?? []))
-      }}
-    >
-      <span class="drop-title">{text.drop}</span>
-      <span class="note">{text.dropFormats}</span>
-      <input
-        ref={input}
-        class="visually-hidden"
-        type="file"
-        multiple
-        accept={ACCEPT}
-        tabIndex={-1}
-        aria-label={text.pick}
-        data-testid="data-file"
-        onChange={(event) => {
-          void addFiles(Array.from(event.currentTarget.files ?? []))
-          event.currentTarget.value = ''
-        }}
-      />
-      <button type="button" class="button" data-testid="data-pick" onClick={() => input.current?.click()}>
-        {text.pick}
-      </button>
-    </div>
-  )
-}
-
 function Samples() {
-  if (samples.length === 0) return null
   return (
-    <section class="field" aria-labelledby="sample-label">
-      <h2 class="field-label" id="sample-label">
-        {text.sampleLabel}
-      </h2>
+    <div class="field">
+      <p class="note">{text.sampleLead}</p>
       <div class="samples">
         {samples.map((sample) => (
           <button
@@ -146,7 +98,7 @@ function Samples() {
           </button>
         ))}
       </div>
-    </section>
+    </div>
   )
 }
 
@@ -154,7 +106,7 @@ function Paste() {
   const pasted = useSignal('')
   return (
     <div class="field">
-      <label class="field-label" for="paste">
+      <label class="note" for="paste">
         {text.pasteLabel}
       </label>
       <textarea
@@ -182,81 +134,5 @@ function Paste() {
         </button>
       </div>
     </div>
-  )
-}
-
-function Preview() {
-  const report = dataReport.value
-  if (!report) return null
-  return (
-    <section class="card" data-testid="data-preview" aria-labelledby="files-title">
-      <h2 id="files-title">{text.filesTitle}</h2>
-      <ul class="files">
-        {report.files.map((file, index) => (
-          <FileEntry key={`${index} ${file.name}`} file={file} index={index} />
-        ))}
-      </ul>
-      {report.documents > 0 && (
-        <>
-          <dl class="numbers">
-            <BigNumber name={text.documents} value={count(report.documents)} testId="data-documents" />
-            <BigNumber name={text.examples} value={count(report.trainExamples)} testId="data-examples" />
-            <BigNumber name={text.heldOut} value={count(report.heldOutExamples)} testId="data-held-out" />
-            <BigNumber name={text.tokens} value={count(report.tokens)} testId="data-tokens" />
-          </dl>
-          <p class="note">{text.explanation(report.windowTokens)}</p>
-          {report.excerpts.map((excerpt) => (
-            <figure key={excerpt} class="field">
-              <figcaption class="note">{text.excerpt}</figcaption>
-              {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling box must be reachable by keyboard */}
-              <blockquote class="excerpt" tabIndex={0} data-testid="data-excerpt">
-                {excerpt}
-              </blockquote>
-            </figure>
-          ))}
-        </>
-      )}
-    </section>
-  )
-}
-
-function FileEntry({ file, index }: { readonly file: FileReport; readonly index: number }) {
-  const { skipped, problem } = file
-  return (
-    <li class="file" data-testid="data-file-entry">
-      <div>
-        <div class="file-name">{file.name}</div>
-        <div class="file-facts">
-          {problem ? text.fileUnused : text.fileFacts(file.documents, file.fileBytes)}
-        </div>
-      </div>
-      <button
-        type="button"
-        class="button button-quiet button-small"
-        aria-label={text.remove(file.name)}
-        data-testid="data-remove"
-        onClick={() => void removeFile(index)}
-      >
-        {text.removeShort}
-      </button>
-      {problem && (
-        <p class="file-problem" role="alert" data-testid="data-error" data-code={problem.code}>
-          {problem.message}
-        </p>
-      )}
-      {skipped.length > 0 && (
-        <details class="skipped" data-testid="data-skipped">
-          <summary>{text.skippedTitle(skipped.length)}</summary>
-          <ul>
-            {skipped.slice(0, SHOWN_SKIPPED_ROWS).map((row, position) => (
-              <li key={position}>{text.skippedLine(row)}</li>
-            ))}
-            {skipped.length > SHOWN_SKIPPED_ROWS && (
-              <li>{text.skippedMore(skipped.length - SHOWN_SKIPPED_ROWS)}</li>
-            )}
-          </ul>
-        </details>
-      )}
-    </li>
   )
 }

@@ -4,21 +4,32 @@ import type { ComponentType } from 'preact'
 import { useEffect } from 'preact/hooks'
 import { BigNumber, Fact, Facts } from '../components/facts.tsx'
 import { Meter } from '../components/meter.tsx'
+import { SampleCard } from '../components/sample-card.tsx'
 import { Screen } from '../components/screen.tsx'
 import { capitalised, loss, rate } from '../format.ts'
+import { batteryLevel } from '../state/battery.ts'
 import { roundState } from '../state/machine.ts'
+import { lastAbsence } from '../state/staying-awake.ts'
 import {
   checkpointStep,
   curve,
   dataReport,
   device,
   manifest,
+  pace,
   plannedSteps,
   stopping,
   storageWorks,
   trainReport,
 } from '../state/store.ts'
-import { backToData, pauseTraining, resumeTraining, startTraining, stopTraining } from '../state/training.ts'
+import {
+  backToData,
+  pauseTraining,
+  resumeTraining,
+  setPace,
+  startTraining,
+  stopTraining,
+} from '../state/training.ts'
 import { join } from '../strings/join.ts'
 import { train as text } from '../strings/train.ts'
 
@@ -67,6 +78,14 @@ export function TrainScreen() {
           {stopping.value ? text.stopping : text.stop}
         </button>
       </div>
+      <Pace />
+      <SampleCard running />
+      <p class="note">{text.background}</p>
+      {lastAbsence.value && (
+        <p class="notice" role="status" data-testid="train-absence">
+          {text.absence(lastAbsence.value.seconds, lastAbsence.value.steps)}
+        </p>
+      )}
       <p class="note checkpoint" data-testid="train-checkpoint" data-step={checkpointStep.value ?? undefined}>
         {!storageWorks.value
           ? text.checkpointFailed
@@ -107,8 +126,30 @@ function Ready() {
           {text.back}
         </button>
       </div>
+      <Pace />
+      <SampleCard running={false} />
       <p class="note">{storageWorks.value ? text.noCheckpoint : text.checkpointFailed}</p>
     </Screen>
+  )
+}
+
+/** May be changed at any time, before the first step or in the middle. */
+function Pace() {
+  const level = batteryLevel.value
+  return (
+    <label class="check">
+      <input
+        type="checkbox"
+        data-testid="train-gentle"
+        checked={pace.value === 'gentle'}
+        onChange={(event) => setPace(event.currentTarget.checked ? 'gentle' : 'full')}
+      />
+      <span>{text.gentle}</span>
+      <span class="note">
+        {level !== null && `${text.onBattery(level)} `}
+        {text.gentleNote}
+      </span>
+    </label>
   )
 }
 

@@ -2,6 +2,7 @@
 import type { ModelProgress } from '../worker/api.ts'
 import { toProblem } from './problems.ts'
 import { address, device, deviceProblem, manifest, modelProgress, modelReport } from './store.ts'
+import { recordWire } from './wire.ts'
 import { callback, inWorker, loseDevice, stopWorker } from './worker-client.ts'
 
 let opening: Promise<void> | null = null
@@ -31,7 +32,11 @@ export async function prepareModel(): Promise<void> {
   const onProgress = callback((progress: ModelProgress) => {
     modelProgress.value = progress
   })
-  modelReport.value = await inWorker((api) => api.loadModel(room.base, onProgress))
+  const report = await inWorker((api) => api.loadModel(room.base, onProgress))
+  for (const { path, bytes } of report.requests) {
+    recordWire({ direction: 'in', event: `GET ${path}`, bytes, payload: null })
+  }
+  modelReport.value = report
 }
 
 /** After a lost device: the next call opens another. */

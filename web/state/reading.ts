@@ -2,11 +2,14 @@
 import { computed } from '@preact/signals'
 import { data as text } from '../strings/data.ts'
 import type { LocalFile } from '../worker/api.ts'
+import { MAX_FOLDER_FILES, type Picked } from './dropped.ts'
 import { move } from './machine.ts'
+import { PAIRS_FILE_NAME, type Pair, pairsFile } from './pairs.ts'
 import { PageError, toProblem } from './problems.ts'
 import type { Sample } from './samples.ts'
 import { keepFiles, keepSession } from './session.ts'
-import { dataReport, files, manifest, problem, reading } from './store.ts'
+import { dataReport, files, folderNote, manifest, problem, reading } from './store.ts'
+import { recordWire } from './wire.ts'
 import { inWorker, isDeviceProblem } from './worker-client.ts'
 
 /** Larger files are refused by the reader in the worker; this only spares the page from holding them. */
@@ -24,22 +27,30 @@ export const hasEnoughText = computed(
 /** Counts the readings, so that only the latest one's report is shown. */
 let readings = 0
 
-export async function addFiles(picked: readonly File[]): Promise<void> {
-  if (picked.length === 0) return
+export async function addFiles({ files: picked, leftOut, tooMany }: Picked): Promise<void> {
   problem.value = null
+  folderNote.value = tooMany
+    ? text.folderTooMany(MAX_FOLDER_FILES)
+    : leftOut > 0
+      ? text.folderLeftOut(leftOut)
+      : null
+  if (picked.length === 0) {
+    if (leftOut > 0) problem.value = { code: 'data/no-texts', message: text.folderNoTexts }
+    return
+  }
   reading.value = text.reading
   const added: LocalFile[] = []
-  for (const file of picked) {
+  for (const { name, file } of picked) {
     try {
       if (file.size > MAX_FILE_BYTES)
-        throw new PageError('data/too-large', text.fileTooLarge(file.name, MAX_FILE_BYTES))
-      added.push({ name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) })
+        throw new PageError('data/too-large', text.fileTooLarge(name, MAX_FILE_BYTES))
+      added.push({ name, bytes: new Uint8Array(await file.arrayBuffer()) })
     } catch (error) {
       // A browser's own errors here (a folder, a file moved since) say nothing that helps.
       problem.value =
         error instanceof PageError
           ? toProblem(error)
-          : { code: 'data/unreadable', message: text.fileUnreadable(file.name) }
+          : { code: 'data/unreadable', message: text.fileUnreadable(name) }
     }
   }
   files.value = [...files.peek(), ...added]
@@ -59,6 +70,21 @@ function nextPastedName(): string {
   return text.pasteName(number)
 }
 
+/** Replaces the file of pairs while they are written; reading waits for a pause in the writing. */
+export function setPairs(pairs: readonly Pair[]): void {
+  clearTimeout(pairsTimer)
+  // Nobody goes on with a pair that has not been read yet.
+  reading.value = text.reading
+  pairsTimer = setTimeout(() => {
+    const others = files.peek().filter(({ name }) => name !== PAIRS_FILE_NAME)
+    const file = pairsFile(pairs)
+    files.value = file ? [...others, file] : others
+    void readAll()
+  }, PAIRS_WAIT_MS)
+}
+const PAIRS_WAIT_MS = 500
+let pairsTimer: ReturnType<typeof setTimeout> | undefined
+
 export async function addSample(sample: Sample): Promise<void> {
   problem.value = null
   if (files.peek().some((file) => file.name === sample.fileName)) return
@@ -67,6 +93,7 @@ export async function addSample(sample: Sample): Promise<void> {
     const response = await fetch(sample.url)
     if (!response.ok) throw new PageError('data/sample', text.sampleFailed(sample.title))
     const bytes = new Uint8Array(await response.arrayBuffer())
+    recordWire({ direction: 'in', event: `GET ${sample.url}`, bytes: bytes.length, payload: bytes })
     files.value = [...files.peek(), { name: sample.fileName, bytes }]
   } catch {
     reading.value = null

@@ -16,6 +16,7 @@ import {
   manifest,
   manifestDigest,
   outcome,
+  pace,
   problem,
   receipt,
 } from './store.ts'
@@ -25,6 +26,7 @@ import { inWorker, isDeviceProblem, loseDevice } from './worker-client.ts'
 /** Goes on from `saved`. The round must be at 'loading'. */
 export async function restore(saved: SavedSession): Promise<void> {
   includeExamples.value = saved.includeExamples
+  pace.value = saved.pace
   receipt.value = saved.receipt
   try {
     await rejoin()

@@ -14,7 +14,16 @@ import {
   saveSession,
   saveWire,
 } from './storage.ts'
-import { curve, files, forgotten, includeExamples, manifestDigest, receipt, storageWorks } from './store.ts'
+import {
+  curve,
+  files,
+  forgotten,
+  includeExamples,
+  manifestDigest,
+  pace,
+  receipt,
+  storageWorks,
+} from './store.ts'
 import { restoreWire, wireRevision, wireToSave } from './wire.ts'
 
 let key = ''
@@ -86,6 +95,7 @@ export function keepSession(): void {
       savedAt: Date.now(),
       membership,
       includeExamples: includeExamples.peek(),
+      pace: pace.peek(),
       receipt: receipt.peek(),
       curve: curve.peek(),
     }),

@@ -6,6 +6,7 @@
 import { createStore, del, delMany, get, keys, set, type UseStore } from 'idb-keyval'
 import type { Receipt } from '../../relay/protocol/messages.ts'
 import type { LocalFile } from '../worker/api.ts'
+import type { Pace } from '../worker/pace.ts'
 import type { CurvePoint } from './store.ts'
 import type { WireEntry } from './wire.ts'
 
@@ -21,6 +22,7 @@ export interface SavedSession {
   /** What the relay knows this participant by, to continue an upload. */
   readonly membership: { readonly participant: string; readonly token: string } | null
   readonly includeExamples: boolean
+  readonly pace: Pace
   readonly receipt: Receipt | null
   readonly curve: readonly CurvePoint[]
 }

@@ -17,6 +17,7 @@ import type {
   TrainReport,
   Which,
 } from '../worker/api.ts'
+import type { Pace } from '../worker/pace.ts'
 import type { Problem } from './machine.ts'
 
 /** What the address asks for. */
@@ -52,6 +53,8 @@ export const modelReport = signal<ModelReport | null>(null)
 
 export const files = signal<readonly LocalFile[]>([])
 export const dataReport = signal<DataReport | null>(null)
+/** What of a folder was not taken, in words, or null. */
+export const folderNote = signal<string | null>(null)
 /** What is being read, in words, or null. */
 export const reading = signal<string | null>(null)
 /** False once this browser has refused to keep something. */
@@ -67,6 +70,8 @@ export const trainReport = signal<TrainReport | null>(null)
 export const curve = signal<readonly CurvePoint[]>([])
 export const checkpointStep = signal<number | null>(null)
 export const stopping = signal(false)
+/** Gentle: training rests as long as it works. */
+export const pace = signal<Pace>('full')
 export const outcome = signal<TrainOutcome | null>(null)
 
 /** The update as it will be sent; its bytes stay in actions, not in a signal. */
@@ -162,6 +167,7 @@ export function resetRound(): void {
   files.value = []
   dataReport.value = null
   reading.value = null
+  folderNote.value = null
   resetTraining()
   includeExamples.value = true
   receipt.value = null

@@ -1,12 +1,14 @@
 /** Training as the page steers it: the worker trains and keeps checkpoints, this file follows and asks. */
 import { train as text } from '../strings/train.ts'
 import type { TrainReport } from '../worker/api.ts'
+import type { Pace } from '../worker/pace.ts'
 import { refreshCounters } from './counters.ts'
 import { appendPoint } from './curve.ts'
 import { move, roundState } from './machine.ts'
 import { measure } from './measuring.ts'
 import { toProblem } from './problems.ts'
 import { packUpdate } from './reviewing.ts'
+import { sampleNow } from './sampling.ts'
 import { keepSession, sessionKey } from './session.ts'
 import {
   announcement,
@@ -15,6 +17,7 @@ import {
   manifest,
   measured,
   outcome,
+  pace,
   plannedSteps,
   problem,
   resetTraining,
@@ -34,6 +37,7 @@ export function backToData(): void {
 export function startTraining(): void {
   if (!move('ready', { at: 'training' })) return
   resetTraining()
+  sampleNow.value = null
   void runTraining({ fresh: true, paused: false })
 }
 
@@ -52,6 +56,7 @@ export async function runTraining({ fresh, paused }: { fresh: boolean; paused: b
           sessionKey: sessionKey(),
           fresh,
           // The pause may have come while the base model was measured.
+          pace: pace.peek(),
           paused: paused || roundState.peek().at === 'paused',
         },
         callback(onReport),
@@ -114,6 +119,12 @@ export function resumeTraining(): void {
   if (!move('paused', { at: 'training' })) return
   keepSession()
   void inWorker((api) => api.resume())
+}
+
+export function setPace(asked: Pace): void {
+  pace.value = asked
+  keepSession()
+  void inWorker((api) => api.setPace(asked))
 }
 
 export function stopTraining(): void {

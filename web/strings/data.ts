@@ -4,14 +4,34 @@ import { bytes, count, counted } from '../format.ts'
 export const data = {
   title: 'Choose your text',
   lead: 'A few pages are enough. The more it sounds like you, the more there is to learn.',
-  drop: 'Drop files here',
+  waysLabel: 'Where your text comes from',
+  ways: { files: 'Files', write: 'Write', paste: 'Paste', sample: 'Sample' },
+  drop: 'Drop files or a folder here',
   dropFormats: 'txt, md, jsonl or csv',
   pick: 'Choose files',
-  pasteLabel: 'Or paste text',
+  pickFolder: 'Choose a folder',
+  folderLeftOut: (files: number) => `${counted(files, 'file')} of the folder left out: not text by the name.`,
+  folderTooMany: (most: number) =>
+    `The folder holds more than ${count(most)} texts; the first ${count(most)} were taken.`,
+  folderNoTexts:
+    'There is no .txt, .md, .jsonl or .csv file in this folder; choose another, or save your texts as one of these.',
+  pairsLead:
+    'Write questions and the answers you want to hear. About ten are enough for a first try. They are kept as you write.',
+  question: (number: number) => `Question ${number}`,
+  answer: (number: number) => `Answer ${number}`,
+  questionPlaceholder: 'What do we call the small bread rolls here?',
+  answerPlaceholder: 'Around here they are called Schrippen.',
+  pairUnfinished: 'Not used yet: a pair needs both a question and an answer.',
+  pairAdd: 'Add another',
+  pairsWritten: (written: number, suggested: number) =>
+    written < suggested
+      ? `${count(written)} of about ${count(suggested)} written`
+      : `${count(written)} written`,
+  pasteLabel: 'Paste or type a text of yours. It is read as one document.',
   pastePlaceholder: 'Paste or type here',
   pasteAdd: 'Use this text',
   pasteName: (number: number) => `pasted-${number}.txt`,
-  sampleLabel: 'Or take a sample',
+  sampleLead: 'No text at hand? These are in the public domain and come with the page.',
   reading: 'Reading your text…',
   readingSample: (title: string) => `Fetching “${title}”…`,
   sampleFailed: (title: string) =>
@@ -23,8 +43,11 @@ export const data = {
   filesTitle: 'Your text',
   remove: (name: string) => `Remove ${name}`,
   removeShort: 'Remove',
-  fileFacts: (documents: number, size: number) => `${counted(documents, 'document')} · ${bytes(size)}`,
+  fileFacts: (size: number, examples: number, tokens: number) =>
+    `${bytes(size)} · ${counted(examples, 'example')} · ${counted(tokens, 'token')} that count`,
   fileUnused: 'not used',
+  fullRows: (rows: number, tokens: number) =>
+    `${counted(rows, 'row')} of more than ${count(tokens)} tokens: the rest of each is not used.`,
   skippedTitle: (number: number) => `${counted(number, 'row')} skipped`,
   skippedLine: (row: { line?: number; document?: number; reason: string }) =>
     row.line
@@ -39,7 +62,14 @@ export const data = {
   heldOut: 'Held out',
   explanation: (windowTokens: number) =>
     `An example is a window of up to ${counted(windowTokens, 'token')}. The held-out examples are kept aside to measure the loss on text that training does not see.`,
-  excerpt: 'How it begins',
+  exampleTitle: (number: number, total: number) => `Example ${count(number)} of ${count(total)}`,
+  exampleFacts: (tokens: number, countedTokens: number, heldOut: boolean) =>
+    `${counted(tokens, 'token')}, ${count(countedTokens)} count${heldOut ? ', held out' : ''}`,
+  examplePrevious: 'Previous',
+  exampleNext: 'Next',
+  exampleCountsMark: 'Marked',
+  exampleCounts:
+    'tokens count for the loss: the model learns to write them. The others are there to be read, such as a question; the first token of all has nothing before it.',
   stays:
     'Your text stays on this device. A copy is kept in this browser’s storage so that a reload can go on; you can delete it at the end.',
   notKept: 'This browser cannot keep a copy, so a reload starts again.',

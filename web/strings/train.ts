@@ -37,8 +37,25 @@ export const train = {
   stopping: 'Finishing the step at hand…',
   checkpoint: (step: number) =>
     `Checkpoint of step ${count(step)} kept in this browser. A reload goes on from there.`,
-  noCheckpoint: 'A checkpoint is kept in this browser every few seconds, so that a reload can go on.',
+  noCheckpoint: 'A checkpoint is kept in this browser every second or two, so that a reload can go on.',
   checkpointFailed: 'This browser cannot keep checkpoints, so do not reload before you have sent.',
+  gentle: 'Gentle mode',
+  gentleNote:
+    'Rests as long as it works: the device stays cooler, the battery lasts longer, and training takes about twice as long.',
+  onBattery: (level: number) => `This device runs on its battery (${percent(level)}).`,
+  background:
+    'You may switch to another tab or window: training goes on, though some browsers slow it down. A phone stops it when the screen locks or the browser is left. Either way nothing is lost; it goes on when you come back.',
+  absence: (seconds: number, steps: number) =>
+    steps > 0
+      ? `While you were away for ${duration(seconds)}, ${counted(steps, 'step')} were done.`
+      : `While you were away for ${duration(seconds)}, this browser let nothing run.`,
+  sampleTitle: 'Try a prompt',
+  samplePrompt: 'What the model should answer or go on from',
+  sampleWrite: 'Write',
+  sampleWriting: 'Writing…',
+  sampleBefore: 'Before training',
+  sampleNow: (step: number | null) => (step === null ? 'Now' : `After step ${count(step)}`),
+  sampleNone: 'Nothing written yet.',
   announce: (fraction: number, secondsLeft: number) =>
     `${percent(fraction)} of training done, ${duration(secondsLeft)} left.`,
 }

@@ -5,6 +5,8 @@
  */
 import type { BackendName, ExecutorName } from '../../models/backend/engine.ts'
 import type { Manifest } from '../../relay/protocol/manifest.ts'
+import type { TokenView } from './example-view.ts'
+import type { Pace } from './pace.ts'
 
 export type BackendChoice = BackendName | 'auto'
 
@@ -29,6 +31,8 @@ export interface ModelReport {
   readonly totalBytes: number
   readonly cachedBytes: number
   readonly downloadedBytes: number
+  /** What was asked of the relay for it. */
+  readonly requests: readonly { readonly path: string; readonly bytes: number }[]
   /** Files were kept for the next visit. */
   readonly kept: boolean
 }
@@ -50,6 +54,12 @@ export interface FileReport {
   readonly name: string
   readonly fileBytes: number
   readonly documents: number
+  /** Windows cut from it. */
+  readonly examples: number
+  /** Tokens of these whose prediction counts. */
+  readonly tokens: number
+  /** Rows that fill a whole window: what they have beyond it is not used. */
+  readonly fullRows: number
   readonly skipped: readonly SkippedRow[]
   /** Set when nothing of the file can be used. */
   readonly problem: { readonly code: string; readonly message: string } | null
@@ -66,8 +76,17 @@ export interface DataReport {
   readonly tokens: number
   /** The most tokens an example has. */
   readonly windowTokens: number
-  /** The opening of the first documents, to check that the right text was read. */
-  readonly excerpts: readonly string[]
+}
+
+/** One example as the model sees it. */
+export interface ExampleView {
+  readonly index: number
+  readonly fileName: string
+  readonly heldOut: boolean
+  readonly tokens: number
+  /** Of these, how many the model is trained to predict. */
+  readonly counted: number
+  readonly pieces: readonly TokenView[]
 }
 
 export interface TrainOptions {
@@ -80,6 +99,7 @@ export interface TrainOptions {
   readonly fresh: boolean
   /** Begins paused: a reload does not end a pause. */
   readonly paused: boolean
+  readonly pace: Pace
 }
 
 export interface TrainReport {
@@ -117,8 +137,11 @@ export interface Evaluation {
   readonly counted: number
 }
 
+/** What writes: one of the three models, or the adapter in training as it was at its latest checkpoint. */
+export type Writer = Which | 'training'
+
 export interface GenerateOptions {
-  readonly which: Which
+  readonly which: Writer
   readonly prompt: string
   readonly maxTokens: number
 }
@@ -126,6 +149,8 @@ export interface GenerateOptions {
 export interface Generated {
   readonly tokens: number
   readonly tokensPerSecond: number
+  /** Steps that the adapter in training had seen; null for the others. */
+  readonly step: number | null
 }
 
 export interface Counters {
@@ -148,8 +173,12 @@ export interface ModelWorker {
     onProgress: (report: TrainReport) => void,
     onCheckpoint: (step: number | null) => void,
   ): Promise<TrainOutcome>
+  /** Example `index` of those that readData found, in their order. */
+  viewExample(index: number): Promise<ExampleView>
   pause(): Promise<void>
   resume(): Promise<void>
+  /** Takes effect after the step at hand. */
+  setPace(pace: Pace): Promise<void>
   /** Ends training after the step at hand; the best adapter so far is kept. */
   stop(): Promise<void>
   /** What an earlier visit trained, if this browser kept it. */
@@ -163,6 +192,7 @@ export interface ModelWorker {
   ): Promise<PackedUpdate>
   setMerged(config: Uint8Array, weights: Uint8Array): Promise<void>
   evaluate(which: Which, manifest: Manifest, onProgress: (fraction: number) => void): Promise<Evaluation>
+  /** While a run trains, this waits for the end of a step and the run for this. */
   generate(options: GenerateOptions, onText: (text: string) => void): Promise<Generated>
   stopGenerating(): Promise<void>
   /** A zip with adapter_config.json and adapter_model.safetensors, as PEFT loads them. */

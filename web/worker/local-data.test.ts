@@ -19,7 +19,11 @@ describe('a person’s files', () => {
     const counted = [...train, ...heldOut].reduce((sum, example) => sum + example.counted, 0)
     expect(report.tokens).toBe(counted)
     expect(counted).toBe(tokenizer.encode(story).length - 1)
-    expect(report.excerpts).toEqual([`${story.slice(0, 400)}…`])
+    expect(report.files[0]).toMatchObject({
+      examples: train.length + heldOut.length,
+      tokens: counted,
+      fullRows: 0,
+    })
   })
 
   it('fail one by one: the others go on', () => {
@@ -40,6 +44,7 @@ describe('a person’s files', () => {
       null,
     ])
     expect(report.files[3].skipped).toEqual([{ line: 2, reason: 'it is not valid JSON' }])
+    expect(report.files[3]).toMatchObject({ examples: 2, tokens: 64, fullRows: 2 })
     expect(report.documents).toBe(2)
     expect(report.trainExamples + report.heldOutExamples).toBe(2)
   })

@@ -9,14 +9,19 @@ import { cutWindows, type TextExample } from '../../models/training/windows.ts'
 import { toProblem } from '../state/problems.ts'
 import type { DataReport, FileReport, LocalFile } from './api.ts'
 
-const EXCERPT_CHARACTERS = 400
-const MAX_EXCERPTS = 2
-
 export interface LocalData {
   readonly train: readonly TextExample[]
   readonly heldOut: readonly TextExample[]
+  /** All examples in the order of the files, with the file each comes from. */
+  readonly examples: readonly { readonly example: TextExample; readonly fileName: string }[]
+  /** Turns of a conversation are separated by a line break where the model has no template for them. */
+  readonly hasConversations: boolean
   readonly report: DataReport
 }
+
+/** A file is one text or a table of rows, each of which is one window; never both. */
+const isRow = (document: Document | undefined) =>
+  document !== undefined && (document.kind !== 'text' || document.row)
 
 export function readLocalData(
   files: readonly LocalFile[],
@@ -24,22 +29,26 @@ export function readLocalData(
   windowTokens: number,
 ): LocalData {
   const reports: FileReport[] = []
-  const examples: TextExample[] = []
-  const excerpts: string[] = []
+  const examples: { example: TextExample; fileName: string }[] = []
+  let hasConversations = false
   let documents = 0
   for (const file of files) {
     try {
       const read = readDocuments(file.name, file.bytes)
       const cut = cutWindows(read.documents, tokenizer, windowTokens)
       // One by one: a spread of a long file's windows would overflow the call stack.
-      for (const example of cut.examples) examples.push(example)
+      for (const example of cut.examples) examples.push({ example, fileName: file.name })
       documents += read.documents.length
-      if (excerpts.length < MAX_EXCERPTS && read.documents.length > 0)
-        excerpts.push(excerptOf(read.documents[0]))
+      hasConversations ||= read.documents.some((document) => document.kind === 'chat')
       reports.push({
         name: file.name,
         fileBytes: file.bytes.length,
         documents: read.documents.length,
+        examples: cut.examples.length,
+        tokens: cut.examples.reduce((sum, example) => sum + example.counted, 0),
+        fullRows: isRow(read.documents[0])
+          ? cut.examples.filter((example) => example.ids.length > windowTokens).length
+          : 0,
         skipped: [...read.skipped, ...cut.skipped.map(({ line, reason }) => ({ document: line, reason }))],
         problem: null,
       })
@@ -48,34 +57,27 @@ export function readLocalData(
         name: file.name,
         fileBytes: file.bytes.length,
         documents: 0,
+        examples: 0,
+        tokens: 0,
+        fullRows: 0,
         skipped: [],
         problem: toProblem(error),
       })
     }
   }
-  const { train, heldOut } = splitHeldOut(examples)
+  const { train, heldOut } = splitHeldOut(examples.map(({ example }) => example))
   return {
     train,
     heldOut,
+    examples,
+    hasConversations,
     report: {
       files: reports,
       documents,
       trainExamples: train.length,
       heldOutExamples: heldOut.length,
-      tokens: examples.reduce((sum, example) => sum + example.counted, 0),
+      tokens: examples.reduce((sum, { example }) => sum + example.counted, 0),
       windowTokens,
-      excerpts,
     },
   }
-}
-
-function excerptOf(document: Document): string {
-  const text =
-    document.kind === 'text'
-      ? document.text
-      : document.kind === 'completion'
-        ? `${document.prompt}\n${document.completion}`
-        : document.messages.map((message) => `${message.role}: ${message.content}`).join('\n')
-  const trimmed = text.trim()
-  return trimmed.length > EXCERPT_CHARACTERS ? `${trimmed.slice(0, EXCERPT_CHARACTERS)}…` : trimmed
 }

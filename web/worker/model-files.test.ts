@@ -61,7 +61,8 @@ describe('the base model’s files', () => {
       `/models/${base.digest}/config.json`,
       `/models/${base.digest}/model.safetensors`,
     ])
-    expect(report).toEqual({ totalBytes: 5017, cachedBytes: 0, downloadedBytes: 5017, kept: true })
+    expect(report).toMatchObject({ totalBytes: 5017, cachedBytes: 0, downloadedBytes: 5017, kept: true })
+    expect(report.requests.map(({ bytes }) => bytes)).toEqual([17, 5000])
     expect(progress.at(-1)).toMatchObject({ stage: 'verifying', receivedBytes: 5017, totalBytes: 5017 })
   })
 
@@ -70,7 +71,13 @@ describe('the base model’s files', () => {
     requests = []
     const { report } = await fetchAll()
     expect(requests).toEqual([])
-    expect(report).toEqual({ totalBytes: 5017, cachedBytes: 5017, downloadedBytes: 0, kept: true })
+    expect(report).toEqual({
+      totalBytes: 5017,
+      cachedBytes: 5017,
+      downloadedBytes: 0,
+      kept: true,
+      requests: [],
+    })
   })
 
   it('are downloaded again where the kept copy is damaged', async () => {

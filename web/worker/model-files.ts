@@ -73,12 +73,15 @@ class ProgressMeter {
   }
 }
 
+const pathOf = (base: Manifest['base'], file: BaseFile) =>
+  `/models/${base.digest}/${encodeURIComponent(file.name)}`
+
 async function download(
   base: Manifest['base'],
   file: BaseFile,
   meter: ProgressMeter,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const response = await fetch(`/models/${base.digest}/${encodeURIComponent(file.name)}`).catch((cause) => {
+  const response = await fetch(pathOf(base, file)).catch((cause) => {
     throw new PageError('model/interrupted', problems.modelInterrupted(file.name), { cause })
   })
   if (!response.ok || !response.body) {
@@ -151,6 +154,7 @@ export async function fetchModelFiles(
       totalBytes,
       cachedBytes: meter.cached,
       downloadedBytes: totalBytes - meter.cached,
+      requests: missing.map((file) => ({ path: pathOf(base, file), bytes: file.bytes })),
       kept: allKept,
     },
     tellLoading: () => meter.tell('loading'),

@@ -11,27 +11,38 @@ import { decodeCheckpoint, encodeCheckpoint } from '../../models/training/checkp
 import { type TrainControl, type TrainResult, train } from '../../models/training/trainer.ts'
 import { deleteCheckpoint, loadCheckpoint, saveCheckpoint, saveOutcome } from '../state/storage.ts'
 import type { TrainOptions, TrainOutcome, TrainReport } from './api.ts'
+import type { BetweenSteps } from './between-steps.ts'
 import type { LocalData } from './local-data.ts'
+import { type Pace, restMs, wallSeconds } from './pace.ts'
 
-/** Often enough that little is lost, seldom enough that reading the device back is no burden. */
-const CHECKPOINT_INTERVAL_MS = 5000
+/** A reload loses about this much work. */
+const CHECKPOINT_INTERVAL_MS = 1500
+
+/** Of a large adapter on a slow disk a checkpoint takes long: at most a twentieth of the time goes into it. */
+const CHECKPOINT_COST_RATIO = 20
 
 export interface RunOptions {
   readonly model: LoadedModel['model']
   readonly data: LocalData
   readonly options: TrainOptions
   readonly control: TrainControl
+  readonly between: BetweenSteps
+  /** Asked before each rest: it may change on the way. */
+  readonly pace: () => Pace
+  /** The adapter as it was at the latest checkpoint. */
+  readonly onAdapter: (adapter: Adapter, step: number) => void
   readonly onProgress: (report: TrainReport) => void
   readonly onCheckpoint: (step: number | null) => void
 }
 
 /** Throws what the trainer throws, and `checkpoint/…` when the kept checkpoint is of another run. */
 export async function runTraining(run: RunOptions): Promise<{ adapter: Adapter; outcome: TrainOutcome }> {
-  const { model, data, options, control, onProgress, onCheckpoint } = run
+  const { model, data, options, control, between, onAdapter, onCheckpoint } = run
   const { adapter: shape, recipe: planned, base } = options.manifest
   const recipe = { ...planned, steps: options.steps }
   const kept = await keptCheckpoint(options)
   if (options.paused) control.pause()
+  let checkpointCostMs = 0
   const training = train({
     model,
     initial: initialAdapter(shape, shape.seed),
@@ -42,8 +53,12 @@ export async function runTraining(run: RunOptions): Promise<{ adapter: Adapter; 
     resume: kept && decodeCheckpoint(kept),
     control,
     checkpoints: {
-      everyMs: CHECKPOINT_INTERVAL_MS,
+      get everyMs() {
+        return Math.max(CHECKPOINT_INTERVAL_MS, CHECKPOINT_COST_RATIO * checkpointCostMs)
+      },
       async save(checkpoint) {
+        const began = performance.now()
+        onAdapter(checkpoint.adapter, checkpoint.step)
         try {
           await saveCheckpoint(options.sessionKey, encodeCheckpoint(checkpoint))
           onCheckpoint(checkpoint.step)
@@ -51,10 +66,12 @@ export async function runTraining(run: RunOptions): Promise<{ adapter: Adapter; 
           if (!isStorageRefusal(error)) throw error
           onCheckpoint(null)
         }
+        checkpointCostMs = performance.now() - began
+        if (control.paused) between.rest()
       },
     },
   })
-  const result = await follow(training, recipe.evaluateEvery, onProgress)
+  const result = await follow(training, recipe.evaluateEvery, run)
   const outcome: TrainOutcome = {
     steps: result.steps,
     plannedSteps: recipe.steps,
@@ -92,17 +109,29 @@ async function keptCheckpoint({ fresh, sessionKey }: TrainOptions): Promise<Uint
 async function follow(
   training: AsyncGenerator<TrainReport, TrainResult, void>,
   evaluateEvery: number,
-  onProgress: (report: TrainReport) => void,
+  { between, pace, onProgress }: RunOptions,
 ): Promise<TrainResult> {
   for (;;) {
+    const began = performance.now()
     const next = await training.next()
     if (next.done) return next.value
     const { step, steps, loss, heldOutLoss, tokensPerSecond, secondsLeft } = next.value
     // The trainer repeats its latest measurement; the curve wants it where it was made.
     const measured = step % evaluateEvery === 0 || step === steps ? heldOutLoss : null
-    onProgress({ step, steps, loss, heldOutLoss: measured, tokensPerSecond, secondsLeft })
+    const workMs = performance.now() - began
+    onProgress({
+      step,
+      steps,
+      loss,
+      heldOutLoss: measured,
+      tokensPerSecond,
+      secondsLeft: wallSeconds(pace(), secondsLeft),
+    })
     // Lets a pause or a stop from the page come in, whatever the executor does.
     await nextTask()
+    await between.run()
+    const rest = restMs(pace(), workMs)
+    if (rest > 0 && step < steps) await new Promise((resolve) => setTimeout(resolve, rest))
   }
 }
 

@@ -19,11 +19,14 @@ import { evaluate, TrainControl } from '../../models/training/trainer.ts'
 import { PageError } from '../state/problems.ts'
 import { loadOutcome } from '../state/storage.ts'
 import { problems } from '../strings/problems.ts'
-import type { ModelWorker, TrainOutcome, Which } from './api.ts'
+import type { Generated, GenerateOptions, ModelWorker, TrainOutcome, Which } from './api.ts'
+import { BetweenSteps } from './between-steps.ts'
 import { countDispatches, type DispatchCount } from './dispatch-count.ts'
 import { sendErrorCodes } from './errors.ts'
+import { viewTokens } from './example-view.ts'
 import { type LocalData, readLocalData } from './local-data.ts'
 import { fetchModelFiles } from './model-files.ts'
+import type { Pace } from './pace.ts'
 import { runTraining } from './training.ts'
 
 /** Where the page's server has tfjs's .wasm files. */
@@ -40,6 +43,11 @@ let data: LocalData | null = null
 let own: { adapter: Adapter; outcome: TrainOutcome } | null = null
 let merged: Adapter | null = null
 let control: TrainControl | null = null
+/** Set while a run trains: what else needs the device goes through it. */
+let between: BetweenSteps | null = null
+let pace: Pace = 'full'
+/** The adapter in training, as of its latest checkpoint. */
+let training: { adapter: Adapter; step: number } | null = null
 let generating: AbortController | null = null
 
 /** The page asks in the order of its steps, so a missing part is a mistake of ours, not the person's. */
@@ -61,6 +69,55 @@ function adapterOf(which: Which): Adapter | null {
       return never
     }
   }
+}
+
+/**
+ * A prompt as the model was trained to see one: by its template where it has one, else as the person's own data
+ * have it.
+ */
+function promptIds({ tokenizer }: LoadedModel, prompt: string): number[] {
+  if (tokenizer.hasChatTemplate)
+    return tokenizer.encode(tokenizer.renderChat([{ role: 'user', content: prompt }], true))
+  const ids = tokenizer.encode(data?.hasConversations ? `${prompt}\n` : prompt)
+  return tokenizer.addBos && tokenizer.bosId !== undefined ? [tokenizer.bosId, ...ids] : ids
+}
+
+async function write(
+  { which, prompt, maxTokens }: GenerateOptions,
+  onText: (text: string) => void,
+): Promise<Generated> {
+  const ready = need(loaded, 'the model')
+  // Before its first checkpoint the adapter in training has changed nothing.
+  const adapter = which === 'training' ? (training?.adapter ?? null) : adapterOf(which)
+  const step = which === 'training' ? (training?.step ?? 0) : null
+  const abort = new AbortController()
+  generating = abort
+  const began = performance.now()
+  let tokens = 0
+  try {
+    const stream = generate({
+      model: ready.model,
+      tokenizer: ready.tokenizer,
+      adapter,
+      prompt: promptIds(ready, prompt),
+      maxTokens,
+      temperature: TEMPERATURE,
+      topP: TOP_P,
+      // The same draws for all, so that what differs comes from the adapters.
+      seed: prompt,
+      signal: abort.signal,
+    })
+    for await (const { text } of stream) {
+      tokens += 1
+      if (text !== '') onText(text)
+      await nextTask()
+    }
+  } catch (error) {
+    if (!abort.signal.aborted) throw error
+  } finally {
+    generating = null
+  }
+  return { tokens, tokensPerSecond: (1000 * tokens) / (performance.now() - began), step }
 }
 
 const models: ModelWorker = {
@@ -86,16 +143,48 @@ const models: ModelWorker = {
     return data.report
   },
 
+  async viewExample(index) {
+    const { examples, heldOut } = need(data, 'the text')
+    const { example, fileName } = need(examples[index] ?? null, 'the example')
+    return {
+      index,
+      fileName,
+      heldOut: heldOut.includes(example),
+      tokens: example.ids.length,
+      counted: example.counted,
+      pieces: viewTokens(example, need(loaded, 'the model').tokenizer),
+    }
+  },
+
   async train(options, onProgress, onCheckpoint) {
     const { model } = need(loaded, 'the model')
     const examples = need(data, 'the text')
     control = new TrainControl()
+    between = new BetweenSteps()
+    pace = options.pace
+    const queue = between
     try {
-      const trained = await runTraining({ model, data: examples, options, control, onProgress, onCheckpoint })
+      const trained = await runTraining({
+        model,
+        data: examples,
+        options,
+        control,
+        between,
+        pace: () => pace,
+        onAdapter: (adapter, step) => {
+          training = { adapter, step }
+        },
+        onProgress,
+        onCheckpoint,
+      })
       own = trained
       return trained.outcome
     } finally {
       control = null
+      between = null
+      training = null
+      // Whoever asked at the last step must not wait for ever.
+      void queue.run()
     }
   },
 
@@ -104,10 +193,16 @@ const models: ModelWorker = {
   },
 
   async resume() {
+    await between?.wake()
     control?.resume()
   },
 
+  async setPace(asked) {
+    pace = asked
+  },
+
   async stop() {
+    await between?.wake()
     control?.stop()
   },
 
@@ -150,37 +245,8 @@ const models: ModelWorker = {
     return evaluate(model, adapterOf(which), need(data, 'the text').heldOut, { batch, tokens }, onProgress)
   },
 
-  async generate({ which, prompt, maxTokens }, onText) {
-    const { model, tokenizer } = need(loaded, 'the model')
-    const ids = tokenizer.encode(prompt)
-    const abort = new AbortController()
-    generating = abort
-    const began = performance.now()
-    let tokens = 0
-    try {
-      const stream = generate({
-        model,
-        tokenizer,
-        adapter: adapterOf(which),
-        prompt: tokenizer.addBos && tokenizer.bosId !== undefined ? [tokenizer.bosId, ...ids] : ids,
-        maxTokens,
-        temperature: TEMPERATURE,
-        topP: TOP_P,
-        // The same draws for all three, so that what differs comes from the adapters.
-        seed: prompt,
-        signal: abort.signal,
-      })
-      for await (const { text } of stream) {
-        tokens += 1
-        if (text !== '') onText(text)
-        await nextTask()
-      }
-    } catch (error) {
-      if (!abort.signal.aborted) throw error
-    } finally {
-      generating = null
-    }
-    return { tokens, tokensPerSecond: (1000 * tokens) / (performance.now() - began) }
+  async generate(options, onText) {
+    return between ? between.add(() => write(options, onText)) : write(options, onText)
   },
 
   async stopGenerating() {
