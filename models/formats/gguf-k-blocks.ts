@@ -22,6 +22,13 @@ export const q2_k: BlockDecoder = (bytes, at, weights, to) => {
   }
 }
 
+/** Of Q3_K: a group's scale, -32 to 31, from 12 bytes. */
+export function q3GroupScale(bytes: Uint8Array, at: number, group: number): number {
+  const low = (bytes[at + (group & 7)] >> (group < 8 ? 0 : 4)) & 0xf
+  const high = (bytes[at + 8 + (group & 3)] >> ((group >> 2) * 2)) & 3
+  return (low | (high << 4)) - 32
+}
+
 /**
  * 32 bytes of third bits, 64 of the lower two, 12 of 6-bit group scales, scale. Groups of 16. Scale i's low four
  * bits are in nibble i of the first eight bytes (low nibbles first), its high two in the last four bytes.
@@ -29,9 +36,7 @@ export const q2_k: BlockDecoder = (bytes, at, weights, to) => {
 export const q3_k: BlockDecoder = (bytes, at, weights, to) => {
   const scale = float16At(bytes, at + 108)
   for (let group = 0; group < 16; group++) {
-    const low = (bytes[at + 96 + (group & 7)] >> (group < 8 ? 0 : 4)) & 0xf
-    const high = (bytes[at + 104 + (group & 3)] >> ((group >> 2) * 2)) & 3
-    const groupScale = scale * ((low | (high << 4)) - 32)
+    const groupScale = scale * q3GroupScale(bytes, at + 96, group)
     const within = (group & 1) * 16
     const codes = at + 32 + (group >> 3) * 32 + within
     const thirdBits = at + within
@@ -45,13 +50,13 @@ export const q3_k: BlockDecoder = (bytes, at, weights, to) => {
 }
 
 /** Of Q4_K and Q5_K: 6 bits of a group's scale, from 12 bytes that hold 8 scales and 8 minimums. */
-function groupScale6(bytes: Uint8Array, at: number, group: number): number {
+export function groupScale6(bytes: Uint8Array, at: number, group: number): number {
   return group < 4
     ? bytes[at + group] & 63
     : (bytes[at + group + 4] & 0xf) | ((bytes[at + group - 4] >> 6) << 4)
 }
 
-function groupMinimum6(bytes: Uint8Array, at: number, group: number): number {
+export function groupMinimum6(bytes: Uint8Array, at: number, group: number): number {
   return group < 4
     ? bytes[at + group + 4] & 63
     : (bytes[at + group + 4] >> 4) | ((bytes[at + group] >> 6) << 4)

@@ -3,7 +3,7 @@
  * a packed weight costs in memory on the plan engine.
  */
 import { describe, expect, it } from 'vitest'
-import type { PackedType } from '../formats/gguf-packed.ts'
+import { PACKED_TYPES, type PackedType, packedBytes } from '../formats/gguf-packed.ts'
 import { PlanEngine } from '../plan/plan-engine.ts'
 import { expectNear } from '../testing/close.ts'
 import { normals } from '../testing/normals.ts'
@@ -14,7 +14,9 @@ import { ids, matrix, runOps } from '../testing/run-ops.ts'
 
 /** Of the largest entry, as for plain weights. */
 const TOLERANCE = 1e-5
-const TYPES: readonly PackedType[] = ['Q4_0', 'Q4_1', 'Q8_0', 'F16']
+/** Every way that numbers are unpacked and scaled has one of these; the full tests take every op with every type. */
+const REPRESENTATIVE: readonly PackedType[] = ['Q4_1', 'Q8_0', 'F16', 'Q6_K']
+const WITH_EVERY_OP = process.env.ONEROUND_FULL === '1' ? PACKED_TYPES : REPRESENTATIVE
 
 interface Case {
   readonly rows: number
@@ -32,10 +34,14 @@ const others: Case[] = [
   { rows: 70, inFeatures: 96, outFeatures: 66, rank: 4, extras: true },
   { rows: 3, inFeatures: 288, outFeatures: 260, rank: 8, extras: false },
 ]
-const casesOf = (type: PackedType) => (type === 'Q4_1' ? [small, ...others] : [small])
+const isK = (type: PackedType) => type.endsWith('_K')
+const casesOf = (type: PackedType) => {
+  const one = isK(type) ? { ...small, inFeatures: 256 } : small
+  return type === 'Q4_1' ? [one, ...others] : [one]
+}
 
 onEveryEngine('packed weights', (engine) => {
-  const given = TYPES.flatMap((type) =>
+  const given = PACKED_TYPES.flatMap((type) =>
     casesOf(type).map((one) => [type, one.rows, one.inFeatures, one] as const),
   )
 
@@ -96,9 +102,9 @@ onEveryEngine('packed weights', (engine) => {
     },
   )
 
-  describe.each(TYPES)('%s', (type) => {
+  describe.each(PACKED_TYPES)('%s', (type) => {
     it('embedding, to the bit', async () => {
-      const [vocabulary, width] = [97, 96]
+      const [vocabulary, width] = [97, isK(type) ? 256 : 96]
       const { blocks, values } = packedMatrix(type, [vocabulary, width], 1)
       const table = engine().packed(type, blocks, [vocabulary, width])
       const every = { values: Int32Array.from({ length: vocabulary }, (_, id) => id), shape: [vocabulary] }
@@ -110,8 +116,8 @@ onEveryEngine('packed weights', (engine) => {
       engine().free(table)
     })
 
-    it('linearCrossEntropy', async () => {
-      const [rows, width, vocabulary] = [19, 32, 97]
+    it.runIf(WITH_EVERY_OP.includes(type))('linearCrossEntropy', async () => {
+      const [rows, width, vocabulary] = [19, isK(type) ? 256 : 32, 97]
       const { blocks, values } = packedMatrix(type, [vocabulary, width], 1)
       const weight = engine().packed(type, blocks, [vocabulary, width])
       const inputs = {
@@ -136,8 +142,8 @@ onEveryEngine('packed weights', (engine) => {
       engine().free(weight)
     })
 
-    it('lastRowLogits', async () => {
-      const [rows, width, vocabulary] = [5, 288, 97]
+    it.runIf(WITH_EVERY_OP.includes(type))('lastRowLogits', async () => {
+      const [rows, width, vocabulary] = [5, isK(type) ? 512 : 288, 97]
       const { blocks, values } = packedMatrix(type, [vocabulary, width], 1)
       const weight = engine().packed(type, blocks, [vocabulary, width])
       const inputs = { x: matrix(rows, width, 2) }
@@ -150,23 +156,23 @@ onEveryEngine('packed weights', (engine) => {
       engine().free(weight)
     })
 
-    it('is one tensor that takes the bytes of its file on the plan engine, and is freed whole', () => {
-      const shape = [96, 64] as const
+    it('is one tensor that stays packed on the plan engine, and is freed whole', () => {
+      const shape = [96, 256] as const
       const { blocks } = packedMatrix(type, shape, 1)
       const before = engine().memory()
       const weight = engine().packed(type, blocks, shape)
       const held = engine().memory()
       expect(held.tensors - before.tensors).toBe(1)
       const packedHere = engine() instanceof PlanEngine
-      expect(held.bytes - before.bytes).toBe(packedHere ? blocks.length : 4 * 96 * 64)
+      expect(held.bytes - before.bytes).toBe(packedHere ? packedBytes(type, 96 * 256) : 4 * 96 * 256)
       expect([weight.shape, weight.dtype]).toEqual([shape, 'float32'])
       engine().free(weight)
       expect(engine().memory()).toEqual(before)
     })
 
     it('refuses bytes that are not the matrix', () => {
-      const { blocks } = packedMatrix(type, [2, 64], 1)
-      expect(() => engine().packed(type, blocks, [3, 64])).toThrow(RangeError)
+      const { blocks } = packedMatrix(type, [2, 256], 1)
+      expect(() => engine().packed(type, blocks, [3, 256])).toThrow(RangeError)
     })
   })
 })
