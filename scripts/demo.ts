@@ -123,6 +123,8 @@ async function openRoom(
     model,
     described,
     modules: llamaModules(await readConfig(model)),
+    form: 'lora',
+    start: null,
     rank: 8,
     alpha: 16,
     seed: randomBytes(16).toString('hex'),

@@ -8,7 +8,7 @@ import { initialAdapter } from '../../models/adapters/initial.ts'
 import { writePeftAdapter } from '../../models/formats/peft.ts'
 import { delta, furthest, referenceCase } from '../aggregation/testing/reference.ts'
 import { readAdapterFolder, writeAdapterFolder } from './files.ts'
-import { main } from './main.ts'
+import { host, run, runJson } from './testing/run-cli.ts'
 
 const sample = (name: string) =>
   fileURLToPath(new URL(`../../models/catalog/samples/${name}.txt`, import.meta.url))
@@ -19,33 +19,6 @@ beforeAll(() => {
   folder = mkdtempSync(path.join(tmpdir(), 'oneround-cli-'))
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
-
-class Output {
-  text = ''
-  readonly #heard: ((text: string) => void)[] = []
-  write(text: string) {
-    this.text += text
-    for (const hear of this.#heard.splice(0)) hear(this.text)
-  }
-  next(): Promise<string> {
-    return new Promise((resolve) => this.#heard.push(resolve))
-  }
-}
-
-async function run(...argv: string[]) {
-  const stdout = new Output()
-  const stderr = new Output()
-  const status = await main(argv, new AbortController().signal, stdout, stderr)
-  return { status, stdout: stdout.text, stderr: stderr.text }
-}
-
-/** Runs with --json and insists on exactly one object on one line. */
-async function runJson(...argv: string[]) {
-  const { status, stdout, stderr } = await run(...argv, '--json')
-  expect(stdout).toMatch(/^\{.*\}\n$/)
-  expect(stderr).not.toMatch(/\n\s+at /)
-  return { status, answer: JSON.parse(stdout), stderr }
-}
 
 describe('wrong usage is exit 2 and one sentence', () => {
   it.each([
@@ -294,23 +267,6 @@ describe('merge', () => {
     expect(answer.error.code).toBe('merge/shape')
   })
 })
-
-async function host(...argv: string[]) {
-  const stdout = new Output()
-  const stderr = new Output()
-  const interrupt = new AbortController()
-  const heard = stdout.next()
-  const ended = main(['host', '--json', '--port', '0', ...argv], interrupt.signal, stdout, stderr)
-  await Promise.race([heard, ended])
-  return {
-    answer: JSON.parse(stdout.text),
-    stderr: () => stderr.text,
-    async stop() {
-      interrupt.abort()
-      return { status: await ended, stdout: stdout.text }
-    },
-  }
-}
 
 describe('host', () => {
   it('opens a room, goes on with it after a restart, and refuses to change it', async () => {

@@ -1,5 +1,5 @@
 /** One training run on this machine, with its progress line. Ctrl-C stops it and keeps nothing. */
-import type { Adapter } from '../../models/adapters/adapter.ts'
+import type { Adapter, AdapterForm } from '../../models/adapters/adapter.ts'
 import type { TextExample } from '../../models/training/windows.ts'
 import type { Recipe } from '../protocol/index.ts'
 import type { Console } from './console.ts'
@@ -8,6 +8,9 @@ import type { RunningModel } from './running-model.ts'
 
 export interface TrainingRun {
   readonly initial: Adapter
+  /** Left out: A and B. */
+  readonly form?: AdapterForm | undefined
+  readonly microBatch?: number | undefined
   readonly examples: readonly TextExample[]
   readonly heldOut: readonly TextExample[]
   readonly recipe: Recipe
@@ -30,8 +33,12 @@ export async function trainHere(
       signal.throwIfAborted()
       const next = await training.next()
       if (next.done) {
-        const { tokensPerSecond } = next.value
+        const { tokensPerSecond, best } = next.value
         progress.finish(`${tokensPerSecond.toFixed(0)} tokens/s`)
+        if (best.step === 0 && best.heldOutLoss !== null)
+          console.note(
+            'No step did better on the held-out text than the start did: the adapter is left as it started. More data, fewer steps or a lower --learning-rate may help.',
+          )
         return next.value
       }
       const { step, loss: now, heldOutLoss, secondsLeft, tokensPerSecond } = next.value

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { Adapter } from '../../models/adapters/adapter.ts'
-import { initialAdapter } from '../../models/adapters/initial.ts'
+import { startOf } from '../../models/adapters/initial.ts'
 import { adapterChange, encodeUpdate } from '../../models/adapters/update-codec.ts'
 import type { BackendName } from '../../models/backend/engine.ts'
 import { readPeftAdapter } from '../../models/formats/peft.ts'
@@ -17,7 +17,7 @@ import { bytes, loss } from './format.ts'
 import { readExamples } from './local-data.ts'
 import { trainHere } from './local-training.ts'
 import { measure } from './measure.ts'
-import { downloadModel } from './relay-download.ts'
+import { downloadModel, downloadStart } from './relay-download.ts'
 import { type RunningModel, runModelFiles } from './running-model.ts'
 
 export interface ParticipantOptions {
@@ -72,13 +72,14 @@ export class Participant {
     if (ready.phase === 'sent') throw new ProtocolError('upload/second')
     const { manifest, manifestDigest } = ready.membership
     this.#manifest = manifest
-    const { rank, alpha, seed, modules } = manifest.adapter
-    const shape = { rank, alpha, modules }
+    const { form, rank, alpha, seed, modules } = manifest.adapter
+    const shape = { form, rank, alpha, modules }
     console.note(
       `Joined ${manifest.room}${manifest.title && ` (${manifest.title})`}: ${manifest.base.id}, ${manifest.recipe.steps} steps.`,
     )
 
     const modelFiles = await downloadModel(url, manifest, console, signal)
+    const initial = startOf(shape, seed, await downloadStart(url, manifest, signal))
     const running = await runModelFiles(modelFiles, backend, console)
     this.#running = running
     const examples = await readExamples(files, running.tokenizer, manifest.recipe.tokens, console)
@@ -90,11 +91,11 @@ export class Participant {
 
     const training = this.#client.startTraining(ready)
     const base = await this.#measure(null, 'Measuring the base model')
-    const initial = initialAdapter(shape, seed)
     const trained = await trainHere(
       running,
       {
         initial,
+        form,
         examples: split.train,
         heldOut: split.heldOut,
         recipe: manifest.recipe,
@@ -106,7 +107,7 @@ export class Participant {
     )
     const own = await this.#measure(trained.adapter, 'Measuring the adapter')
     const update = encodeUpdate({
-      change: adapterChange(trained.adapter, initial),
+      change: adapterChange(trained.adapter, initial, form),
       shape,
       manifestDigest,
       examples: tellExamples ? Math.min(split.train.length, manifest.limits.examples, MAX_EXAMPLES) : null,

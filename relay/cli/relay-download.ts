@@ -1,7 +1,21 @@
-/** The base model's files from a relay, each believed only once its size and digest are the manifest's. */
+/** The base model's files and the start file from a relay, each believed only once its size and digest are the manifest's. */
 import { createHash } from 'node:crypto'
 import { type Manifest, ProtocolError } from '../protocol/index.ts'
 import type { Console } from './console.ts'
+
+/** The start file of a room that has one; null otherwise. Throws ProtocolError as `downloadModel`. */
+export async function downloadStart(
+  relayUrl: string,
+  { adapter: { start } }: Manifest,
+  signal: AbortSignal,
+): Promise<Uint8Array | null> {
+  if (!start) return null
+  const url = new URL(`/models/${start.sha256}/${start.name}`, relayUrl)
+  const content = await download(url, start.bytes, signal, () => {})
+  if (createHash('sha256').update(content).digest('hex') !== start.sha256)
+    throw new ProtocolError('network/download')
+  return content
+}
 
 /** File name -> bytes. Throws ProtocolError `network/unreachable` or `network/download`. */
 export async function downloadModel(

@@ -1,5 +1,10 @@
 /** A room's manifest from a base model and the host's choices. */
-import type { AdapterModule, AdapterShape } from '../../models/adapters/adapter.ts'
+import {
+  type AdapterForm,
+  type AdapterModule,
+  type AdapterShape,
+  factorSpecs,
+} from '../../models/adapters/adapter.ts'
 import { updateBytes } from '../../models/adapters/update-codec.ts'
 import type { ModelFile } from '../../models/catalog/catalog.ts'
 import {
@@ -16,6 +21,7 @@ import {
 } from '../protocol/index.ts'
 import type { BaseModel } from './base-model.ts'
 import { CliError } from './errors.ts'
+import type { StartFile } from './start-file.ts'
 
 export interface RoomChoices {
   readonly room: string
@@ -23,8 +29,11 @@ export interface RoomChoices {
   readonly model: BaseModel
   readonly described: { readonly digest: string; readonly files: readonly ModelFile[] }
   readonly modules: readonly AdapterModule[]
+  readonly form: AdapterForm
   readonly rank: number
   readonly alpha: number
+  /** Of LoRA-SB. */
+  readonly start: StartFile | null
   /** Of A0: public, and different for every room. */
   readonly seed: string
   readonly recipe: Recipe
@@ -34,8 +43,8 @@ export interface RoomChoices {
 
 /** Throws CliError `room/too-large`, ProtocolError `manifest/malformed`. */
 export function roomManifest(choices: RoomChoices): Manifest {
-  const { model, described, rank, alpha, modules, recipe } = choices
-  const shape: AdapterShape = { rank, alpha, modules }
+  const { model, described, form, rank, alpha, start, modules, recipe } = choices
+  const shape: AdapterShape = { form, rank, alpha, modules }
   const encoding = 'i8'
   const bytes = updateBytes(shape, encoding)
   if (bytes > MAX_UPDATE_BYTES) {
@@ -55,7 +64,15 @@ export function roomManifest(choices: RoomChoices): Manifest {
       digest: described.digest as Digest,
       files: described.files,
     },
-    adapter: { rank, alpha, seed: choices.seed, modules },
+    adapter: {
+      rank,
+      alpha,
+      seed: choices.seed,
+      // Left out where it is plain LoRA: such a manifest stays what it was.
+      ...(form !== 'lora' && { form }),
+      ...(start && { start }),
+      modules,
+    },
     recipe,
     update: { encoding },
     strategy: choices.strategy,
@@ -74,10 +91,10 @@ export function roomManifest(choices: RoomChoices): Manifest {
  * AdamW moves an entry by about the learning rate a step and never much more, so a change longer than that
  * allows was not made by this recipe.
  */
-function largestChange({ modules, rank }: AdapterShape, { learningRate, steps }: Recipe): number {
-  const entries = modules.reduce(
-    (sum, { inFeatures, outFeatures }) => sum + rank * (inFeatures + outFeatures),
-    0,
-  )
+function largestChange(shape: AdapterShape, { learningRate, steps }: Recipe): number {
+  const { modules, rank, form = 'lora' } = shape
+  const entries = modules
+    .flatMap((module) => factorSpecs(module, rank, form))
+    .reduce((sum, { trained, shape: [rows, columns] }) => sum + (trained ? rows * columns : 0), 0)
   return Math.sqrt(entries) * Math.min(MAX_ABS_CHANGE, Math.max(0.1, learningRate * steps))
 }

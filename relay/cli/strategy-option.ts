@@ -1,4 +1,5 @@
 /** `--strategy` and what belongs to it, shared by `host` and `merge`. */
+import type { AdapterForm } from '../../models/adapters/adapter.ts'
 import { DEFAULT_TAU, type StrategyChoice, type StrategyId } from '../aggregation/index.ts'
 import { MAX_PUBLISHED_RANK, type Strategy } from '../protocol/index.ts'
 import type { Arguments, OptionSpecs } from './args.ts'
@@ -77,9 +78,12 @@ const OWNERS: Readonly<Record<'density' | 'scope' | 'seed' | 'trim', readonly St
   trim: ['trimmed-mean'],
 }
 
-/** For `host`. Throws UsageError. */
-export const roomStrategyOf = (args: Arguments, names: OptionNames): Strategy =>
-  read(args, names, args.choice('strategy', ROOM_STRATEGIES) ?? 'florist') as Strategy
+/** For `host`: a form of its own is merged by the strategy of its name unless told otherwise. Throws UsageError. */
+export const roomStrategyOf = (args: Arguments, names: OptionNames, form: AdapterForm): Strategy => {
+  const own = form === 'lora' ? 'florist' : form
+  const possible = form === 'lora' ? ROOM_STRATEGIES : [...ROOM_STRATEGIES, form]
+  return read(args, names, args.choice('strategy', possible) ?? own) as Strategy
+}
 
 /** For `merge`. Throws UsageError. */
 export const strategyOf = (args: Arguments, names: OptionNames): StrategyChoice =>

@@ -1,4 +1,5 @@
 /** The options that shape a training run, shared by `host` and `train`, and their defaults. */
+import type { AdapterForm } from '../../models/adapters/adapter.ts'
 import type { LlamaConfig } from '../../models/llama/config.ts'
 import { DEFAULT_RECIPE } from '../../models/training/recipe.ts'
 import { MAX_RANK, type Recipe } from '../protocol/index.ts'
@@ -23,6 +24,11 @@ export const TRAINING_OPTIONS: OptionSpecs = {
     value: 'X',
     help: `its alpha: the scale is alpha / rank, default ${DEFAULT_ALPHA}`,
   },
+  form: {
+    type: 'string',
+    value: 'F',
+    help: 'what is trained: lora (A and B), ffa (B alone), lora-sb (a small core alone), default lora',
+  },
   steps: { type: 'string', value: 'N', help: `optimiser steps, default ${DEFAULT_RECIPE.steps}` },
   batch: { type: 'string', value: 'N', help: `windows a step, default ${DEFAULT_BATCH}` },
   length: {
@@ -40,8 +46,11 @@ export const TRAINING_OPTIONS: OptionSpecs = {
 /** Options that change what is trained: a room that exists cannot take others. */
 export const TRAINING_OPTION_NAMES: readonly string[] = Object.keys(TRAINING_OPTIONS)
 
-export function adapterOptions(args: Arguments): { rank: number; alpha: number } {
+const FORMS: readonly AdapterForm[] = ['lora', 'ffa', 'lora-sb']
+
+export function adapterOptions(args: Arguments): { form: AdapterForm; rank: number; alpha: number } {
   return {
+    form: args.choice('form', FORMS) ?? 'lora',
     rank: args.integer('rank', { least: 1, most: MAX_RANK }) ?? DEFAULT_RANK,
     alpha: args.number('alpha', { least: 1e-3, most: 1e6 }) ?? DEFAULT_ALPHA,
   }

@@ -52,9 +52,11 @@ export function createManifest(options: NewManifest): Manifest {
  * falls, so no entry moves further than steps * learningRate; the norm of n such entries is sqrt(n) times that.
  */
 export function largestChangeNorm(recipe: Recipe, adapter: Manifest['adapter']): number {
-  const entries = adapter.modules.reduce(
-    (sum, { inFeatures, outFeatures }) => sum + adapter.rank * (inFeatures + outFeatures),
-    0,
-  )
+  const { form = 'lora', rank, modules } = adapter
+  const trained = ({ inFeatures, outFeatures }: Manifest['adapter']['modules'][number]) => {
+    if (form === 'lora-sb') return rank * rank
+    return form === 'ffa' ? rank * outFeatures : rank * (inFeatures + outFeatures)
+  }
+  const entries = modules.reduce((sum, module) => sum + trained(module), 0)
   return Math.max(1, recipe.steps * recipe.learningRate) * Math.sqrt(entries)
 }

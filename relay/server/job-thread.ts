@@ -20,6 +20,8 @@ interface MergeJob {
   readonly kind: 'merge'
   readonly manifest: Manifest
   readonly updates: readonly { readonly digest: Digest; readonly path: string }[]
+  /** Where the room's start file lies, if it has one. */
+  readonly startPath: string | null
 }
 
 export type Job = InspectJob | MergeJob
@@ -54,8 +56,8 @@ export class JobThread {
   }
 
   /** Throws ProtocolError, or an Error with the merge's own message. */
-  merge(manifest: Manifest, updates: MergeJob['updates']): Promise<MergedVersion> {
-    return this.#run({ kind: 'merge', manifest, updates }, [])
+  merge(manifest: Manifest, updates: MergeJob['updates'], startPath: string | null): Promise<MergedVersion> {
+    return this.#run({ kind: 'merge', manifest, updates, startPath }, [])
   }
 
   /** The first job starts the thread; whoever knows that one is coming can save it that second. */

@@ -15,7 +15,8 @@ async function perform(job: Job): Promise<unknown> {
       const updates = await Promise.all(
         job.updates.map(async ({ digest, path }) => ({ digest, bytes: await readFile(path) })),
       )
-      return mergeVersion(job.manifest, updates)
+      const start = job.startPath === null ? null : await readFile(job.startPath)
+      return mergeVersion(job.manifest, updates, start)
     }
     default:
       return job satisfies never

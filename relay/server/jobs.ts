@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { AdapterShape } from '../../models/adapters/adapter.ts'
-import { initialAdapter } from '../../models/adapters/initial.ts'
+import { startOf } from '../../models/adapters/initial.ts'
 import { decodeUpdate } from '../../models/adapters/update-codec.ts'
 import { writePeftAdapter } from '../../models/formats/peft.ts'
 import { mergeUpdates } from '../aggregation/index.ts'
@@ -14,6 +14,7 @@ import { MAX_ABS_CHANGE } from '../protocol/limits.ts'
 import { type Manifest, manifestDigest } from '../protocol/manifest.ts'
 
 export const adapterShape = ({ adapter }: Manifest): AdapterShape => ({
+  form: adapter.form,
   rank: adapter.rank,
   alpha: adapter.alpha,
   modules: adapter.modules,
@@ -60,16 +61,22 @@ export interface MergedVersion {
   readonly files: Record<string, Uint8Array>
 }
 
-/** Throws ProtocolError `store/damaged` if an update's bytes are not those that were accepted. */
+/**
+ * `start`: the bytes of the start file, where the manifest names one. Throws ProtocolError `store/damaged` if its
+ * bytes or an update's are not those that were accepted.
+ */
 export function mergeVersion(
   manifest: Manifest,
   updates: readonly { digest: Digest; bytes: Uint8Array }[],
+  start: Uint8Array | null = null,
 ): MergedVersion {
   const shape = adapterShape(manifest)
+  if (start && sha256(start) !== manifest.adapter.start?.sha256) throw new ProtocolError('store/damaged')
   const ofManifest = manifestDigest(manifest)
   const merged = mergeUpdates({
     strategy: manifest.strategy,
-    initial: initialAdapter(shape, manifest.adapter.seed),
+    initial: startOf(shape, manifest.adapter.seed, start),
+    form: shape.form,
     manifestDigest: ofManifest,
     updates: updates.map(({ digest, bytes }) => {
       if (sha256(bytes) !== digest) throw new ProtocolError('store/damaged')

@@ -26,6 +26,7 @@ export function contributionsDue(room: {
 export class Publisher {
   readonly #store: RoomStore
   readonly #thread: JobThread
+  readonly #startPath: string | null
   readonly #isClosed: () => boolean
   readonly #onPublished: (version: Version) => void
   readonly #calls = new SerialQueue<'publish'>()
@@ -33,11 +34,13 @@ export class Publisher {
   constructor(
     store: RoomStore,
     thread: JobThread,
+    startPath: string | null,
     isClosed: () => boolean,
     onPublished: (version: Version) => void,
   ) {
     this.#store = store
     this.#thread = thread
+    this.#startPath = startPath
     this.#isClosed = isClosed
     this.#onPublished = onPublished
   }
@@ -91,6 +94,6 @@ export class Publisher {
 
   #merge(updates: ReturnType<RoomStore['updates']>) {
     const files = updates.map(({ digest }) => ({ digest, path: this.#store.updatePath(digest) }))
-    return this.#thread.merge(this.#store.manifest, files)
+    return this.#thread.merge(this.#store.manifest, files, this.#startPath)
   }
 }

@@ -44,6 +44,8 @@ export interface RoomOptions {
   readonly tokens: ParticipantTokens
   readonly inspecting: JobThread
   readonly merging: JobThread
+  /** Where the room's start file lies, if it has one. */
+  readonly startPath: string | null
   readonly listener: RoomListener
   readonly log: Logger
 }
@@ -76,6 +78,7 @@ export class Room {
     this.#publisher = new Publisher(
       options.store,
       options.merging,
+      options.startPath,
       () => this.#closed,
       (version) => {
         this.#log.info(

@@ -176,7 +176,20 @@ class RunningRelay implements Relay {
   async #createRoom(manifest: Manifest): Promise<Room> {
     const served = this.#options.modelFiles.some(({ digest }) => digest === manifest.base.digest)
     if (!served) throw new ProtocolError('room/unknown-base')
+    const { start } = manifest.adapter
+    if (start && this.#startPath(manifest) === null) {
+      throw new ProtocolError(
+        'room/unknown-base',
+        `The relay does not serve the room's start file ${start.sha256}; name it among its model files.`,
+      )
+    }
     return this.#addRoom(await this.#store.createRoom(manifest), false)
+  }
+
+  #startPath({ adapter: { start } }: Manifest): string | null {
+    if (!start) return null
+    const served = this.#options.modelFiles.find(({ digest }) => digest === start.sha256)
+    return served?.files.get(start.name) ?? null
   }
 
   #addRoom(store: RoomStore, closed: boolean): Room {
@@ -187,6 +200,7 @@ class RunningRelay implements Relay {
       tokens: this.#tokens,
       inspecting: this.#inspecting,
       merging: this.#merging,
+      startPath: this.#startPath(store.manifest),
       listener: {
         status: (status) => this.#sockets.server.to(name).emit('status', status),
         published: (version) => this.#sockets.server.to(name).emit('published', version),

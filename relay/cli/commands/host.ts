@@ -28,6 +28,7 @@ import { lanAddresses } from '../network.ts'
 import { ownManifest } from '../own-manifest.ts'
 import { relayLog } from '../relay-log.ts'
 import { roomManifest } from '../room-manifest.ts'
+import { ensureStart, type StartFile, servedStarts } from '../start-file.ts'
 import { roomStrategyOf, STRATEGIES_IN_WORDS, strategyOptions } from '../strategy-option.ts'
 import { adapterOptions, recipeOf, TRAINING_OPTION_NAMES, TRAINING_OPTIONS } from '../training-options.ts'
 
@@ -85,24 +86,30 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
     console.note(`oneround: checking ${model.id} …`)
     const described = await describeModel(model)
     const tls = await readTls(args, plan)
+    const { form, rank, alpha } = adapterOptions(args)
+    const modules = llamaModules(await readConfig(model))
+    const start =
+      form === 'lora-sb'
+        ? await ensureStart(plan.dataDir, model, described.digest, { form, rank, alpha, modules }, console)
+        : null
     const log = relayLog((line) => console.note(line))
     if (!existsSync(path.join(PAGE_DIR, 'index.html'))) {
       console.note(
         'oneround: the page is not built, so browsers cannot join: run `npm run build`, then start again.',
       )
     }
-    const relay = await start(plan.port, {
+    const relay = await startOn(plan.port, {
       dataDir: plan.dataDir,
       host: plan.lan ? '0.0.0.0' : '127.0.0.1',
       pageDir: existsSync(PAGE_DIR) ? PAGE_DIR : null,
-      modelFiles: [{ digest: described.digest, files: model.files }],
+      modelFiles: [{ digest: described.digest, files: model.files }, ...(await servedStarts(plan.dataDir))],
       ...(tls && { tls }),
       rooms: [],
       allowedOrigins: plan.publicUrl ? [new URL(plan.publicUrl).origin] : [],
       log,
     })
     try {
-      const wanted = await wantedManifest(args, plan, model, described)
+      const wanted = await wantedManifest(args, plan, model, described, start)
       const manifest = await openRoom(relay, wanted, args, plan, console)
       const joinUrl = new URL(`/join/${manifest.room}`, baseUrl(relay, plan)).href
       console.result({
@@ -180,7 +187,7 @@ async function readTls(args: Arguments, { dataDir, addresses }: Plan): Promise<T
 }
 
 /** Without --port the usual one is only a wish. */
-async function start(port: number | undefined, options: RelayOptions): Promise<Relay> {
+async function startOn(port: number | undefined, options: RelayOptions): Promise<Relay> {
   if (port !== undefined) return startRelay({ ...options, port })
   try {
     return await startRelay({ ...options, port: DEFAULT_PORT })
@@ -196,7 +203,9 @@ async function wantedManifest(
   plan: Plan,
   model: BaseModel,
   described: Awaited<ReturnType<typeof describeModel>>,
+  start: StartFile | null,
 ): Promise<Manifest> {
+  const adapter = adapterOptions(args)
   const config = await readConfig(model)
   return roomManifest({
     room: plan.room,
@@ -204,10 +213,11 @@ async function wantedManifest(
     model,
     described,
     modules: llamaModules(config),
-    ...adapterOptions(args),
+    ...adapter,
+    start,
     seed: randomBytes(16).toString('hex'),
     recipe: recipeOf(args, config),
-    strategy: roomStrategyOf(args, STRATEGY_NAMES),
+    strategy: roomStrategyOf(args, STRATEGY_NAMES, adapter.form),
     publishEvery: plan.publishEvery,
   })
 }

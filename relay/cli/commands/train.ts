@@ -1,6 +1,6 @@
 /** `train`: one adapter from local files, on this machine alone; nothing is sent anywhere. */
 import { randomBytes } from 'node:crypto'
-import { initialAdapter } from '../../../models/adapters/initial.ts'
+import { startOf } from '../../../models/adapters/initial.ts'
 import { splitHeldOut } from '../../../models/training/holdout.ts'
 import { BACKEND_OPTION } from '../args.ts'
 import { findBaseModel, MODEL_OPTION, readConfig } from '../base-model.ts'
@@ -9,19 +9,24 @@ import { writeAdapterFolder } from '../files.ts'
 import { bytes, loss as showLoss } from '../format.ts'
 import { DATA_OPTION, dataFiles, readExamples } from '../local-data.ts'
 import { trainHere } from '../local-training.ts'
-import { measure } from '../measure.ts'
 import { backendOf, runModel } from '../running-model.ts'
+import { startFromBase } from '../start-file.ts'
 import { adapterOptions, recipeOf, TRAINING_OPTIONS } from '../training-options.ts'
 
 export const command: Command = {
   usage: '--data FILE… --out DIR [--model M] [OPTIONS]',
   about:
-    'Trains a LoRA adapter over local files and writes it as a PEFT folder. A tenth of the data is held out\nto measure on. Nothing is sent anywhere.',
+    'Trains a LoRA adapter (or FFA, LoRA-SB: --form) over local files and writes it as a PEFT folder. A tenth of the data is held out\nto measure on. Nothing is sent anywhere.',
   options: {
     data: DATA_OPTION,
     out: { type: 'string', value: 'DIR', help: 'folder to write the adapter to' },
     model: MODEL_OPTION,
     ...TRAINING_OPTIONS,
+    'micro-batch': {
+      type: 'string',
+      value: 'N',
+      help: 'windows on the device at once; default: as many of the batch as its memory takes',
+    },
     seed: {
       type: 'string',
       value: 'TEXT',
@@ -36,34 +41,25 @@ export const command: Command = {
     const base = await findBaseModel(args.text('model'), { console, signal })
     const config = await readConfig(base)
     const recipe = recipeOf(args, config)
-    const { rank, alpha } = adapterOptions(args)
+    const { form, rank, alpha } = adapterOptions(args)
+    const microBatch = args.integer('micro-batch', { least: 1, most: 1024 })
     const seed = args.text('seed') ?? randomBytes(16).toString('hex')
     const running = await runModel(base, backend, console)
     try {
       const examples = await readExamples(files, running.tokenizer, recipe.tokens, console)
       const split = splitHeldOut(examples)
-      const shape = { batch: recipe.batch, tokens: recipe.tokens }
-      const before =
-        split.heldOut.length > 0
-          ? await measure(
-              running.model,
-              null,
-              split.heldOut,
-              shape,
-              console,
-              signal,
-              'Measuring the base model',
-            )
-          : null
-      const initial = initialAdapter({ rank, alpha, modules: running.model.modules }, seed)
+      const adapterShape = { form, rank, alpha, modules: running.model.modules }
+      const initial =
+        form === 'lora-sb'
+          ? await startFromBase(base, adapterShape, console)
+          : startOf(adapterShape, seed, null)
       const trained = await trainHere(
         running,
-        { initial, examples: split.train, heldOut: split.heldOut, recipe, seed },
+        { initial, form, microBatch, examples: split.train, heldOut: split.heldOut, recipe, seed },
         console,
         signal,
       )
-      const own =
-        before && (await measure(running.model, trained.adapter, split.heldOut, shape, console, signal))
+      const { best, startLoss } = trained
       const written = await writeAdapterFolder(out, trained.adapter, base.id)
       console.result({
         dir: out,
@@ -73,13 +69,16 @@ export const command: Command = {
         heldOut: split.heldOut.length,
         tokens: trained.tokens,
         tokensPerSecond: trained.tokensPerSecond,
-        loss: { base: before?.loss ?? null, own: own?.loss ?? null },
+        // The start changes nothing yet: its loss is the base model's.
+        loss: { base: startLoss, own: best.heldOutLoss },
+        bestStep: best.step,
+        form,
         bytes: written,
         seed,
       })
-      if (before && own)
+      if (startLoss !== null && best.heldOutLoss !== null)
         console.print(
-          `Held-out loss: base ${showLoss(before.loss)}, adapter ${showLoss(own.loss)} nats a token\n`,
+          `Held-out loss: base ${showLoss(startLoss)}, adapter ${showLoss(best.heldOutLoss)} nats a token\n`,
         )
       console.print(
         `${out}: adapter of rank ${rank}, ${bytes(written)}, ${trained.steps} steps, ${trained.tokensPerSecond.toFixed(0)} tokens/s\n`,
