@@ -2,8 +2,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { readPeftAdapter, writePeftAdapter } from '../formats/peft.ts'
-import { parseSafetensors } from '../formats/safetensors.ts'
+import { parseSafetensors, writeSafetensors } from '../formats/safetensors.ts'
 import { type Adapter, type AdapterForm, type AdapterShape, withoutCores } from './adapter.ts'
+import { readAdapterFile, writeAdapterFile } from './adapter-file.ts'
 import { initialAdapter, startOf } from './initial.ts'
 import { RandomStream } from './random.ts'
 import { readStart, startBytes, writeStart } from './start.ts'
@@ -171,6 +172,26 @@ describe('folding', () => {
   it('leaves plain LoRA as it is', () => {
     const adapter = trained('lora', 'x')
     expect(withoutCores(adapter)).toEqual(adapter)
+  })
+})
+
+describe('an adapter in one file', () => {
+  it.each(FORMS)('%s comes back to the bit', (form) => {
+    expect(readAdapterFile(writeAdapterFile(trained(form, 'x')))).toEqual(trained(form, 'x'))
+  })
+
+  it('is refused where anything is missing or of another kind', () => {
+    const refused = expect.objectContaining({ code: 'adapter/malformed' })
+    expect(() => readAdapterFile(writeStart(startAdapter('lora')))).toThrow(refused)
+    const { tensors, metadata } = parseSafetensors(writeAdapterFile(trained('lora-sb', 'x')))
+    const inputs = [...tensors].map(([name, tensor]) => ({ ...tensor, name }))
+    const written = (entries: typeof inputs, over: Record<string, string> = {}) =>
+      writeSafetensors(entries, { ...Object.fromEntries(metadata), ...over })
+    expect(readAdapterFile(written(inputs))).toEqual(trained('lora-sb', 'x'))
+    expect(() => readAdapterFile(written(inputs.slice(1)))).toThrow(refused)
+    for (const modules of ['{', '[null]', '[{"name":"m","alpha":1,"rank":-1}]'])
+      expect(() => readAdapterFile(written(inputs, { modules }))).toThrow(refused)
+    expect(() => readAdapterFile(written(inputs, { form: 'dora' }))).toThrow(refused)
   })
 })
 

@@ -14,7 +14,8 @@ import {
 } from '../formats/safetensors.ts'
 import { type Adapter, type AdapterShape, factorSpecs, factorsOf, type LoraFactors } from './adapter.ts'
 
-export const START_FILE = 'start.safetensors'
+/** Beside the files of its base: one a rank. */
+export const startFileName = (rank: number) => `lora-sb-rank-${rank}.safetensors`
 
 const METADATA = { format: 'pt' }
 

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startOf } from '../../models/adapters/initial.ts'
 import { updateBytes as mostBytes } from '../../models/adapters/update-codec.ts'
+import type { Manifest } from '../protocol/index.ts'
 import { readAdapterFolder } from './files.ts'
 import { host, runJson } from './testing/run-cli.ts'
 
@@ -35,13 +36,13 @@ describe.each(['ffa', 'lora-sb'] as const)('a room that trains %s', (form) => {
     const room = ['--data-dir', dataDir, '--form', form, ...SMALL, '--publish-every', '2']
     const relay = await host(...room)
     const out = path.join(folder, `merged-${form}`)
-    let manifest: { adapter: Parameters<typeof startOf>[0] & { seed: string; start?: { sha256: string } } }
+    let manifest: Manifest
     let start: Uint8Array | null = null
     try {
       manifest = await (await fetch(`${relay.answer.url}/api/rooms/main/manifest`)).json()
       expect(manifest).toMatchObject({ adapter: { form }, strategy: { id: form } })
       if (manifest.adapter.start) {
-        const url = `${relay.answer.url}/models/${manifest.adapter.start.sha256}/start.safetensors`
+        const url = `${relay.answer.url}/models/${manifest.base.digest}/${manifest.adapter.start.name}`
         start = new Uint8Array(await (await fetch(url)).arrayBuffer())
       }
       const join = ['join', relay.answer.url, '--data', text, '--backend', 'wasm']

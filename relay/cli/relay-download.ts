@@ -6,11 +6,11 @@ import type { Console } from './console.ts'
 /** The start file of a room that has one; null otherwise. Throws ProtocolError as `downloadModel`. */
 export async function downloadStart(
   relayUrl: string,
-  { adapter: { start } }: Manifest,
+  { base, adapter: { start } }: Manifest,
   signal: AbortSignal,
 ): Promise<Uint8Array | null> {
   if (!start) return null
-  const url = new URL(`/models/${start.sha256}/${start.name}`, relayUrl)
+  const url = new URL(`/models/${base.digest}/${start.name}`, relayUrl)
   const content = await download(url, start.bytes, signal, () => {})
   if (createHash('sha256').update(content).digest('hex') !== start.sha256)
     throw new ProtocolError('network/download')

@@ -1,22 +1,19 @@
 /**
  * The start file of a LoRA-SB room: fixed factors from the base weights, made once for a base and a rank and kept in
- * the relay's data folder, from which it is served under its own digest.
+ * the relay's data folder, from which it is served beside the base's files.
  */
 import { createHash } from 'node:crypto'
 import { mkdir, readdir, rename, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { Adapter, AdapterShape } from '../../models/adapters/adapter.ts'
 import { baseStart } from '../../models/adapters/base-start.ts'
-import { START_FILE, startBytes, writeStart } from '../../models/adapters/start.ts'
+import { startBytes, startFileName, writeStart } from '../../models/adapters/start.ts'
 import { readExactly } from '../../models/formats/byte-source.ts'
 import type { Digest } from '../protocol/index.ts'
-import type { ServedModel } from '../server/http.ts'
 import { type BaseModel, withSources } from './base-model.ts'
 import type { Console } from './console.ts'
 import { CliError, fileError } from './errors.ts'
 import { readBytes } from './files.ts'
-
-const FOLDER = 'starts'
 
 export interface StartFile {
   readonly name: string
@@ -57,6 +54,8 @@ export async function startFromBase(
   }
 }
 
+const folderOf = (dataDir: string, baseDigest: string) => path.join(dataDir, 'starts', baseDigest)
+
 /** The file of this base and shape, from an earlier start of the relay or made now. */
 export async function ensureStart(
   dataDir: string,
@@ -65,10 +64,11 @@ export async function ensureStart(
   shape: AdapterShape,
   console: Console,
 ): Promise<StartFile> {
-  const folder = path.join(dataDir, FOLDER)
-  const file = path.join(folder, `${baseDigest}-rank-${shape.rank}.safetensors`)
+  const folder = folderOf(dataDir, baseDigest)
+  const name = startFileName(shape.rank)
+  const file = path.join(folder, name)
   const kept = await readBytes(file).catch(() => null)
-  if (kept?.length === startBytes(shape)) return described(kept)
+  if (kept?.length === startBytes(shape)) return described(name, kept)
   const bytes = writeStart(await startFromBase(model, shape, console))
   try {
     await mkdir(folder, { recursive: true })
@@ -78,24 +78,20 @@ export async function ensureStart(
   } catch (error) {
     throw fileError('write', file, error)
   }
-  return described(bytes)
+  return described(name, bytes)
 }
 
-/** Every start file in the data folder, as the relay serves it. */
-export async function servedStarts(dataDir: string): Promise<ServedModel[]> {
-  const folder = path.join(dataDir, FOLDER)
+/** Every start file of this base in the data folder, name -> path. */
+export async function keptStarts(dataDir: string, baseDigest: string): Promise<Map<string, string>> {
+  const folder = folderOf(dataDir, baseDigest)
   const names = await readdir(folder).catch(() => [])
-  const served: ServedModel[] = []
-  for (const name of names.filter((one) => one.endsWith('.safetensors'))) {
-    const file = path.join(folder, name)
-    const { sha256 } = described(await readBytes(file))
-    served.push({ digest: sha256, files: new Map([[START_FILE, file]]) })
-  }
-  return served
+  return new Map(
+    names.filter((name) => name.endsWith('.safetensors')).map((name) => [name, path.join(folder, name)]),
+  )
 }
 
-const described = (bytes: Uint8Array): StartFile => ({
-  name: START_FILE,
+const described = (name: string, bytes: Uint8Array): StartFile => ({
+  name,
   bytes: bytes.length,
   sha256: createHash('sha256').update(bytes).digest('hex') as Digest,
 })

@@ -19,7 +19,7 @@ import { IMMUTABLE, REVALIDATE, sendFile } from './send-file.ts'
 
 /** A base model as the relay serves it. */
 export interface ServedModel {
-  /** The manifest's base.digest, or its adapter.start.sha256. */
+  /** The manifest's base.digest. */
   readonly digest: string
   /** File name -> path on disk. */
   readonly files: ReadonlyMap<string, string>

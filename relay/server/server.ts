@@ -180,15 +180,16 @@ class RunningRelay implements Relay {
     if (start && this.#startPath(manifest) === null) {
       throw new ProtocolError(
         'room/unknown-base',
-        `The relay does not serve the room's start file ${start.sha256}; name it among its model files.`,
+        `The relay does not have the room's start file ${start.name}; give it among the base model's files.`,
       )
     }
     return this.#addRoom(await this.#store.createRoom(manifest), false)
   }
 
-  #startPath({ adapter: { start } }: Manifest): string | null {
+  /** Where the room's start file lies: among the base's. */
+  #startPath({ base, adapter: { start } }: Manifest): string | null {
     if (!start) return null
-    const served = this.#options.modelFiles.find(({ digest }) => digest === start.sha256)
+    const served = this.#options.modelFiles.find(({ digest }) => digest === base.digest)
     return served?.files.get(start.name) ?? null
   }
 

@@ -49,10 +49,9 @@ export const deleteCheckpoint = (key: string) => del(at(key, 'checkpoint'), stor
 export const loadWire = (key: string) => get<readonly WireEntry[]>(at(key, 'wire'), store())
 export const saveWire = (key: string, entries: readonly WireEntry[]) => set(at(key, 'wire'), entries, store())
 
-/** The trained adapter in PEFT's two files, with what training reported. */
+/** The trained adapter in a file of its own form, with what training reported. */
 export interface SavedOutcome<Report> {
-  readonly config: Uint8Array
-  readonly weights: Uint8Array
+  readonly adapter: Uint8Array
   readonly report: Report
 }
 export const loadOutcome = <Report>(key: string) => get<SavedOutcome<Report>>(at(key, 'outcome'), store())

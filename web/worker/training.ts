@@ -3,10 +3,10 @@
  * finished adapter in this browser, so that a reload or a lost device costs a few seconds of training at most.
  */
 import type { Adapter } from '../../models/adapters/adapter.ts'
+import { writeAdapterFile } from '../../models/adapters/adapter-file.ts'
 import { initialAdapter } from '../../models/adapters/initial.ts'
 import { nextTask } from '../../models/backend/next-task.ts'
 import type { LoadedModel } from '../../models/catalog/load.ts'
-import { writePeftAdapter } from '../../models/formats/peft.ts'
 import { decodeCheckpoint, encodeCheckpoint } from '../../models/training/checkpoint.ts'
 import { type TrainControl, type TrainResult, train } from '../../models/training/trainer.ts'
 import { deleteCheckpoint, loadCheckpoint, saveCheckpoint, saveOutcome } from '../state/storage.ts'
@@ -38,7 +38,7 @@ export interface RunOptions {
 /** Throws what the trainer throws, and `checkpoint/…` when the kept checkpoint is of another run. */
 export async function runTraining(run: RunOptions): Promise<{ adapter: Adapter; outcome: TrainOutcome }> {
   const { model, data, options, control, between, onAdapter, onCheckpoint } = run
-  const { adapter: shape, recipe: planned, base } = options.manifest
+  const { adapter: shape, recipe: planned } = options.manifest
   const recipe = { ...planned, steps: options.steps }
   const kept = await keptCheckpoint(options)
   if (options.paused) control.pause()
@@ -82,12 +82,8 @@ export async function runTraining(run: RunOptions): Promise<{ adapter: Adapter; 
     best: result.best.heldOutLoss === null ? null : { ...result.best, heldOutLoss: result.best.heldOutLoss },
   }
   try {
-    const files = writePeftAdapter(result.adapter, base.id)
-    await saveOutcome(options.sessionKey, {
-      config: files['adapter_config.json'],
-      weights: files['adapter_model.safetensors'],
-      report: outcome,
-    })
+    const adapter = writeAdapterFile(result.adapter)
+    await saveOutcome(options.sessionKey, { adapter, report: outcome })
   } catch (error) {
     if (!isStorageRefusal(error)) throw error
     onCheckpoint(null)

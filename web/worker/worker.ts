@@ -5,6 +5,7 @@
 import { expose, transfer } from 'comlink'
 import { zipSync } from 'fflate'
 import type { Adapter } from '../../models/adapters/adapter.ts'
+import { readAdapterFile } from '../../models/adapters/adapter-file.ts'
 import { initialAdapter } from '../../models/adapters/initial.ts'
 import { adapterChange, encodeUpdate } from '../../models/adapters/update-codec.ts'
 import { createBrowserEngine } from '../../models/backend/browser.ts'
@@ -209,7 +210,7 @@ const models: ModelWorker = {
   async restoreOutcome(sessionKey) {
     const kept = await loadOutcome<TrainOutcome>(sessionKey)
     if (!kept) return null
-    const adapter = readPeftAdapter(kept.config, kept.weights)
+    const adapter = readAdapterFile(kept.adapter)
     checkAdapterFits(need(loaded, 'the model').model, adapter)
     own = { adapter, outcome: kept.report }
     return kept.report

@@ -28,7 +28,7 @@ import { lanAddresses } from '../network.ts'
 import { ownManifest } from '../own-manifest.ts'
 import { relayLog } from '../relay-log.ts'
 import { roomManifest } from '../room-manifest.ts'
-import { ensureStart, type StartFile, servedStarts } from '../start-file.ts'
+import { ensureStart, keptStarts, type StartFile } from '../start-file.ts'
 import { roomStrategyOf, STRATEGIES_IN_WORDS, strategyOptions } from '../strategy-option.ts'
 import { adapterOptions, recipeOf, TRAINING_OPTION_NAMES, TRAINING_OPTIONS } from '../training-options.ts'
 
@@ -92,6 +92,7 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
       form === 'lora-sb'
         ? await ensureStart(plan.dataDir, model, described.digest, { form, rank, alpha, modules }, console)
         : null
+    const files = new Map([...model.files, ...(await keptStarts(plan.dataDir, described.digest))])
     const log = relayLog((line) => console.note(line))
     if (!existsSync(path.join(PAGE_DIR, 'index.html'))) {
       console.note(
@@ -102,7 +103,7 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
       dataDir: plan.dataDir,
       host: plan.lan ? '0.0.0.0' : '127.0.0.1',
       pageDir: existsSync(PAGE_DIR) ? PAGE_DIR : null,
-      modelFiles: [{ digest: described.digest, files: model.files }, ...(await servedStarts(plan.dataDir))],
+      modelFiles: [{ digest: described.digest, files }],
       ...(tls && { tls }),
       rooms: [],
       allowedOrigins: plan.publicUrl ? [new URL(plan.publicUrl).origin] : [],
