@@ -104,6 +104,7 @@ describe('manifest', () => {
   const wrong: [string, unknown][] = [
     ['room', { ...manifest, room: '../etc' }],
     ['formatVersion', { ...manifest, formatVersion: 2 }],
+    ['strategy.id', { ...manifest, strategy: { id: 'lora-sb' } }],
     ['title', { ...manifest, title: 'a\u0000b' }],
     ['base.digest', { ...manifest, base: { ...manifest.base, digest: 'A'.repeat(64) } }],
     ['base.files', { ...manifest, base: { ...manifest.base, files: [] } }],
