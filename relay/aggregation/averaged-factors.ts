@@ -1,7 +1,8 @@
 /** A merged module that has its factors, alpha and rank already: what the strategies that average factors give. */
 import type { LoraFactors } from '../../models/adapters/adapter.ts'
 import { FactorStack } from './factor-stack.ts'
-import type { MergedDelta, RankLimit } from './merged-delta.ts'
+import type { MergedDelta } from './merged-delta.ts'
+import type { RankLimit } from './rank-limit.ts'
 
 export class AveragedFactors implements MergedDelta {
   readonly #factors: LoraFactors

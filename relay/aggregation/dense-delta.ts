@@ -9,7 +9,8 @@
  */
 import type { AdapterModule, LoraFactors } from '../../models/adapters/adapter.ts'
 import type { Client } from './client.ts'
-import { factorsOf, leadingTerms, type MergedDelta, type RankLimit } from './merged-delta.ts'
+import { factorsOf, leadingTerms, type MergedDelta } from './merged-delta.ts'
+import type { RankLimit } from './rank-limit.ts'
 
 export class DenseDelta implements MergedDelta {
   readonly #module: AdapterModule

@@ -6,12 +6,22 @@
  * Two thin QRs, B = Qb Rb and Aᵀ = Qa Ra, leave a core Rb Raᵀ of at most R by R that has the sum's singular
  * values: core = U S Vᵀ gives Qb U sqrt(S) and sqrt(S) (Qa V)ᵀ (FLoRIST, https://arxiv.org/abs/2506.09199).
  *
- * Memory R (in + out) doubles; time R² (in + out) for the QRs, at most R³ a sweep for the core.
+ * Where R comes near the smaller side of the matrix, forming this one sum is cheaper than the QRs: half of it and more
+ * are decomposed as a dense matrix (dense-terms.ts).
+ *
+ * Memory R (in + out) doubles; time R² (in + out) for the QRs and R³ for the core, and never more than
+ * min(in, out)² max(in, out) once R is formed, with R in out for forming it.
  */
 import type { AdapterModule, LoraFactors } from '../../models/adapters/adapter.ts'
 import type { Client, Factors } from './client.ts'
-import { factorsOf, leadingTerms, type MergedDelta, type RankLimit } from './merged-delta.ts'
+import { leadingTermsOfDense } from './dense-terms.ts'
+import { FEW, factorsOf, leadingTerms, type MergedDelta } from './merged-delta.ts'
+import { type Matrix, matrixOf, timesTransposed, transposed } from './products.ts'
 import { type Columns, thinQr } from './qr.ts'
+import type { RankLimit } from './rank-limit.ts'
+
+/** Formed where R is the smaller side's half or more. */
+const DENSE_SHARE = 2
 
 export class FactorStack implements MergedDelta {
   readonly #module: AdapterModule
@@ -46,14 +56,24 @@ export class FactorStack implements MergedDelta {
 
   reduced(limit: RankLimit): LoraFactors {
     const { inFeatures, outFeatures } = this.#module
+    if (this.#a.length * DENSE_SHARE >= Math.min(inFeatures, outFeatures) && this.#a.length > FEW) {
+      return factorsOf(this.#module, leadingTermsOfDense(this.#formed(), limit))
+    }
     const left = thinQr(this.#b, outFeatures)
     const right = thinQr(this.#a, inFeatures)
-    const core = timesTransposed(left.r, right.r) // [min(out, R), min(in, R)]
-    const terms = leadingTerms(core, limit).map((term) => ({
-      left: left.applyQ(term.left),
-      right: right.applyQ(term.right),
-    }))
-    return factorsOf(this.#module, terms)
+    const core = timesTransposedColumns(left.r, right.r) // [min(out, R), min(in, R)]
+    const terms = leadingTerms(core, limit)
+    const lefts = left.applyQ(terms.map((term) => term.left))
+    const rights = right.applyQ(terms.map((term) => term.right))
+    return factorsOf(
+      this.#module,
+      lefts.map((l, i) => ({ left: l, right: rights[i]! })),
+    )
+  }
+
+  /** B A [out, in] */
+  #formed(): Matrix {
+    return timesTransposed(transposed(matrixOf(this.#b)), transposed(matrixOf(this.#a)))
   }
 }
 
@@ -80,7 +100,7 @@ export function weightedMean(module: AdapterModule, clients: readonly Client[]):
 }
 
 /** X Yᵀ for X [m, R] and Y [n, R], columns in, columns out. */
-function timesTransposed(x: Columns, y: Columns): Float64Array[] {
+function timesTransposedColumns(x: Columns, y: Columns): Float64Array[] {
   const rows = x[0]!.length
   return Array.from({ length: y[0]!.length }, (_, j) => {
     const out = new Float64Array(rows)

@@ -3,16 +3,11 @@
  * rank that takes, or the leading part of its singular value decomposition.
  */
 import type { AdapterModule, LoraFactors } from '../../models/adapters/adapter.ts'
-import { MergeError } from './errors.ts'
+import { leadingTermsOfDense } from './dense-terms.ts'
+import { matrixOf, transposed } from './products.ts'
 import type { Columns } from './qr.ts'
+import { keptRank, type RankLimit, type Term } from './rank-limit.ts'
 import { singularParts } from './svd.ts'
-
-export interface RankLimit {
-  /** Share of the energy (the squared singular values) to keep at least, in (0, 1]; 1 where it is left out. */
-  readonly tau?: number | undefined
-  /** No more than this, whatever tau says; no limit where it is left out. */
-  readonly rank?: number | undefined
-}
 
 export interface MergedDelta {
   /** Rounded to float32, otherwise unchanged. */
@@ -21,15 +16,17 @@ export interface MergedDelta {
   reduced(limit: RankLimit): LoraFactors
 }
 
-export interface Term {
-  /** u sqrt(sigma) */
-  readonly left: Float64Array
-  /** v sqrt(sigma) */
-  readonly right: Float64Array
-}
+/**
+ * Up to so many columns one-sided Jacobi takes (svd.ts), which finds the least singular values to their last digits;
+ * beyond, its sweeps take seconds, and dense-terms.ts takes over.
+ */
+export const FEW = 96
 
 /** The leading terms of a matrix's singular value decomposition, as many as the limit keeps. */
 export function leadingTerms(matrix: Columns, limit: RankLimit): Term[] {
+  if (Math.min(matrix.length, matrix[0]?.length ?? 0) > FEW) {
+    return leadingTermsOfDense(transposed(matrixOf(matrix)), limit)
+  }
   const parts = singularParts(matrix)
   const energies = parts.map(({ sigma }) => sigma * sigma)
   return parts.slice(0, keptRank(energies, limit)).map(({ sigma, scaledRight }) => {
@@ -38,33 +35,6 @@ export function leadingTerms(matrix: Columns, limit: RankLimit): Term[] {
     const left = times(matrix, scaledRight).map((value) => (value / sigma / sigma) * root)
     return { left, right: scaledRight.map((value) => value / root) }
   })
-}
-
-/** Smallest count of leading energies whose sum reaches tau of all, within the rank; 0 where there are none. */
-export function keptRank(energies: readonly number[], { tau = 1, rank = Infinity }: RankLimit): number {
-  checkLimit(tau, rank)
-  const total = energies.reduce((sum, energy) => sum + energy, 0)
-  let kept = 0
-  for (let r = 0; r < energies.length; r++) {
-    kept += energies[r]!
-    if (r + 1 === rank || kept >= tau * total) return r + 1
-  }
-  return energies.length
-}
-
-function checkLimit(tau: number, rank: number) {
-  if (!(tau > 0 && tau <= 1)) {
-    throw new MergeError(
-      'merge/strategy',
-      `tau is the share of energy kept, above 0 and at most 1, not ${tau}.`,
-    )
-  }
-  if (!(rank === Infinity || (Number.isInteger(rank) && rank > 0))) {
-    throw new MergeError(
-      'merge/strategy',
-      `The rank to publish is a whole number and at least 1, not ${rank}.`,
-    )
-  }
 }
 
 /**

@@ -1,7 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { leadingTermsOfDense } from './dense-terms.ts'
+import { gramOfRows, type Matrix, matrixOf, timesTransposed, transposed } from './products.ts'
 import { type Columns, thinQr } from './qr.ts'
 import { singularParts } from './svd.ts'
+import { symmetricEigen } from './symmetric-eigen.ts'
 
 const norm = (x: ArrayLike<number>) => Math.sqrt(Array.from(x).reduce((sum, value) => sum + value * value, 0))
 const inner = (x: Float64Array, y: Float64Array) => x.reduce((sum, value, i) => sum + value * y[i]!, 0)
@@ -44,7 +47,7 @@ describe('thin QR', () => {
       fc.property(matrices, ({ rows, matrix }) => {
         const { r, applyQ } = thinQr(matrix, rows)
         matrix.forEach((column, j) => {
-          const back = applyQ(r[j]!)
+          const [back] = applyQ([r[j]!]) as [Float64Array]
           expect(norm(back.map((value, i) => value - column[i]!))).toBeLessThanOrEqual(1e-13 * size(matrix))
           expect(r[j]!.slice(j + 1).every((value) => value === 0)).toBe(true)
         })
@@ -57,7 +60,7 @@ describe('thin QR', () => {
       fc.property(matrices, ({ rows, matrix }) => {
         const { r, applyQ } = thinQr(matrix, rows)
         const units = r[0]!.map((_, i) => i)
-        const q = Array.from(units, (i) => applyQ(units.map((j) => (i === j ? 1 : 0))))
+        const q = applyQ(Array.from(units, (i) => units.map((j) => (i === j ? 1 : 0))))
         for (let i = 0; i < q.length; i++)
           for (let j = 0; j < q.length; j++)
             expect(Math.abs(inner(q[i]!, q[j]!) - (i === j ? 1 : 0))).toBeLessThan(1e-13)
@@ -103,5 +106,119 @@ describe('singular values', () => {
 
   it('of zeros are none', () => {
     expect(singularParts([new Float64Array(3), new Float64Array(3)])).toEqual([])
+  })
+})
+
+/** Any shape, whole tiles and their rests; by columns as above. */
+const dense = matrices.map(({ matrix }) => transposed(matrixOf(matrix)))
+const rowOf = ({ columns, values }: Matrix, i: number) => values.subarray(i * columns, (i + 1) * columns)
+
+describe('products', () => {
+  it('are what three loops give, to the bit, in any shape', () => {
+    const shape = fc.integer({ min: 1, max: 41 })
+    fc.assert(
+      fc.property(shape, shape, shape, fc.integer(), (m, n, k, seed) => {
+        const filled = (rows: number, columns: number, phase: number): Matrix => ({
+          rows,
+          columns,
+          values: Float64Array.from({ length: rows * columns }, (_, i) => Math.sin(i * phase + seed)),
+        })
+        const [x, y] = [filled(m, k, 1.1), filled(n, k, 1.7)]
+        const product = timesTransposed(x, y)
+        const gram = gramOfRows(x)
+        for (let i = 0; i < m; i++) {
+          for (let j = 0; j < n; j++) expect(product.values[i * n + j]).toBe(inner(rowOf(x, i), rowOf(y, j)))
+          for (let j = 0; j < m; j++) {
+            expect(gram.values[i * m + j]).toBe(inner(rowOf(x, Math.max(i, j)), rowOf(x, Math.min(i, j))))
+          }
+        }
+        expect(transposed(transposed(x))).toEqual(x)
+      }),
+      { numRuns: 40 },
+    )
+  })
+})
+
+describe('eigenvectors of a symmetric matrix', () => {
+  it('are orthogonal, descending and turn it diagonal, whatever its rank', () => {
+    fc.assert(
+      fc.property(dense, (m) => {
+        const gram = gramOfRows(m)
+        const { values, vectors } = symmetricEigen({ ...gram, values: gram.values.slice() })
+        const n = gram.rows
+        const images = timesTransposed(vectors, gram)
+        const largest = Math.max(values[0]!, 0)
+        for (let i = 0; i < n; i++) {
+          if (i > 0) expect(values[i]).toBeLessThanOrEqual(values[i - 1]!)
+          for (let j = 0; j < n; j++) {
+            const product = inner(rowOf(vectors, i), rowOf(vectors, j))
+            expect(Math.abs(product - (i === j ? 1 : 0))).toBeLessThan(1e-13)
+            const residual = images.values[i * n + j]! - values[i]! * vectors.values[i * n + j]!
+            expect(Math.abs(residual)).toBeLessThanOrEqual(1e-14 * largest)
+          }
+        }
+      }),
+    )
+  })
+
+  it('of a matrix known in closed form', () => {
+    // The second difference of n points has eigenvalues 2 - 2 cos(k pi / (n + 1)).
+    const n = 50
+    const matrix = {
+      rows: n,
+      columns: n,
+      values: Float64Array.from({ length: n * n }, (_, at) => {
+        const distance = Math.abs(Math.floor(at / n) - (at % n))
+        return distance === 0 ? 2 : distance === 1 ? -1 : 0
+      }),
+    }
+    symmetricEigen(matrix).values.forEach((value, i) => {
+      expect(value).toBeCloseTo(2 - 2 * Math.cos(((n - i) * Math.PI) / (n + 1)), 12)
+    })
+  })
+})
+
+describe('leading terms of a dense matrix', () => {
+  const sum = (terms: ReturnType<typeof leadingTermsOfDense>, { rows, columns }: Matrix) => {
+    const out = new Float64Array(rows * columns)
+    for (const { left, right } of terms)
+      for (let i = 0; i < rows; i++)
+        for (let j = 0; j < columns; j++) out[i * columns + j]! += left[i]! * right[j]!
+    return out
+  }
+
+  it('without a limit are the matrix, below what float32 rounds away', () => {
+    fc.assert(
+      fc.property(dense, (m) => {
+        const back = sum(leadingTermsOfDense(m, {}), m)
+        expect(norm(back.map((value, i) => value - m.values[i]!))).toBeLessThanOrEqual(
+          2 ** -27 * norm(m.values),
+        )
+      }),
+    )
+  })
+
+  it('by rank and by energy leave what Jacobi leaves', () => {
+    fc.assert(
+      fc.property(dense, fc.integer({ min: 1, max: 5 }), fc.constantFrom(0.5, 0.9, 0.999), (m, rank, tau) => {
+        const columns = Array.from({ length: m.columns }, (_, j) =>
+          Float64Array.from({ length: m.rows }, (_, i) => m.values[i * m.columns + j]!),
+        )
+        const sigmas = singularParts(columns).map(({ sigma }) => sigma)
+        const total = norm(sigmas)
+        for (const limit of [{ rank }, { tau }, { rank, tau }]) {
+          const terms = leadingTermsOfDense(m, limit)
+          const left = norm(sum(terms, m).map((value, i) => value - m.values[i]!))
+          expect(Math.abs(left - norm(sigmas.slice(terms.length)))).toBeLessThanOrEqual(1e-7 * total)
+          if (limit.rank === undefined && total > 0) {
+            expect(left ** 2).toBeLessThanOrEqual((1 - tau + 1e-12) * total ** 2)
+          }
+          terms.forEach(({ left, right }, i) => {
+            expect(norm(left) * norm(right)).toBeCloseTo(sigmas[i]!, 6)
+            expect(norm(left) / norm(right)).toBeCloseTo(1, 12)
+          })
+        }
+      }),
+    )
   })
 })
