@@ -16,6 +16,7 @@ import { EagerParameterSet } from '../ops/eager-parameters.ts'
 import type { KvCache, Ops, ParameterSet, Tensor } from '../ops/ops.ts'
 import type {
   BackendName,
+  DeviceRoom,
   Engine,
   EngineMemory,
   InputSpec,
@@ -41,11 +42,18 @@ export function createEagerEngine(info: EagerEngineInfo): Engine {
   return new EagerEngine(info)
 }
 
+/** tfjs counts a tensor's bytes in 32 signed bits. */
+const LARGEST_BYTES = 2 ** 31 - 1
+
+/** What WebAssembly can address, and tfjs's modules declare as their most: 65,536 pages of 64 KiB. */
+const WASM_BYTES = 2 ** 32
+
 class EagerEngine implements Engine {
   readonly backend: BackendName
   readonly executor = 'eager'
   readonly device: string
   readonly software: boolean
+  readonly room: DeviceRoom
   readonly lost: Promise<string>
   private readonly context: EagerContext
   private readonly ops: Ops
@@ -58,6 +66,7 @@ class EagerEngine implements Engine {
     this.backend = info.backend
     this.device = info.device
     this.software = info.software
+    this.room = { largestBytes: LARGEST_BYTES, totalBytes: info.backend === 'wasm' ? WASM_BYTES : null }
     this.lost = info.lost
     this.close = info.close
     this.context = new EagerContext(info.backend === 'wasm')

@@ -42,6 +42,14 @@ export interface EngineMemory {
   readonly bytes: number
 }
 
+/** What a device has room for. */
+export interface DeviceRoom {
+  /** In one piece: a weight matrix, or an intermediate tensor. */
+  readonly largestBytes: number
+  /** Altogether; null where the device does not say, as graphics cards do not. */
+  readonly totalBytes: number | null
+}
+
 export interface Engine {
   readonly backend: BackendName
   readonly executor: ExecutorName
@@ -49,6 +57,7 @@ export interface Engine {
   readonly device: string
   /** True where WebGPU runs on the CPU: right for correctness, wrong for speed. */
   readonly software: boolean
+  readonly room: DeviceRoom
   constant(values: Float32Array | Int32Array, shape: readonly number[]): Tensor
   /**
    * A frozen float32 matrix [out, in] from its blocks in a GGUF file, rows one after another: a linear layer's

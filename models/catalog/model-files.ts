@@ -20,7 +20,7 @@ import {
   type TensorInFile,
 } from '../formats/safetensors-shards.ts'
 import { type LlamaConfig, parseLlamaConfig } from '../llama/config.ts'
-import { readGgufConfig, readGgufLlama } from '../llama/gguf-model.ts'
+import { readGgufConfig, readGgufLlama, readGgufOutline } from '../llama/gguf-model.ts'
 import { createTokenizer, type Tokenizer } from '../llama/tokenizer.ts'
 
 export interface ModelDescription {
@@ -71,6 +71,31 @@ export async function describeModelSources(sources: ModelSources): Promise<Model
     headers.set(name, await readSafetensorsHeader(needFile(sources, name)))
   }
   return describeFolder(texts, headers)
+}
+
+/** What of a model decides how much memory it takes: nothing but headers and config.json is read for it. */
+export interface ModelOutline {
+  readonly config: LlamaConfig
+  /** By Hugging Face's name. */
+  readonly tensors: ReadonlyMap<string, { readonly type: string; readonly shape: readonly number[] }>
+}
+
+/** @throws FormatError as `describeModelSources`, but for the tokenizer */
+export async function readModelOutline(sources: ModelSources): Promise<ModelOutline> {
+  const gguf = ggufFileName(sources.keys())
+  if (gguf !== undefined) return readGgufOutline(await readGgufHeader(needFile(sources, gguf)))
+  const texts = new Map<string, Uint8Array>()
+  for (const name of ['config.json', INDEX_FILE]) {
+    const source = sources.get(name)
+    if (source) texts.set(name, await readText(name, source))
+  }
+  const headers = new Map<string, SafetensorsHeader>()
+  for (const name of weightFileNames(texts, new Set(sources.keys()))) {
+    headers.set(name, await readSafetensorsHeader(needFile(sources, name)))
+  }
+  const config = parseLlamaConfig(parseJson('config.json', texts.get('config.json')))
+  const found = shardTensors(headers, shardIndex(texts, headers))
+  return { config, tensors: new Map(Array.from(found, ([name, { tensor }]) => [name, tensor])) }
 }
 
 /** The configuration alone, from config.json or the GGUF file's header. */
@@ -138,9 +163,12 @@ function describeFolder(texts: TextFiles, headers: ReadonlyMap<string, Safetenso
       : {},
     config,
   )
+  return checked({ config, tokenizer, tensors: shardTensors(headers, shardIndex(texts, headers)) })
+}
+
+function shardIndex(texts: TextFiles, headers: ReadonlyMap<string, SafetensorsHeader>) {
   const index = texts.get(INDEX_FILE)
-  const shards = index && !headers.has(SINGLE_FILE) ? parseShardIndex(index) : null
-  return checked({ config, tokenizer, tensors: shardTensors(headers, shards) })
+  return index && !headers.has(SINGLE_FILE) ? parseShardIndex(index) : null
 }
 
 function checked(description: ModelDescription): ModelDescription {

@@ -92,13 +92,17 @@ function splitSuperBlocks(type: PackedKType, blocks: Uint8Array, count: number):
   return { codes, scales: new Uint32Array(scales.buffer) }
 }
 
-/** What a matrix takes on the GPU: the words of `splitBlocks`. */
-export function packedBytes(type: PackedType, weights: number): number {
+/** Bytes of the two parts that `splitBlocks` makes of a matrix of so many weights. */
+export function packedBytes(type: PackedType, weights: number): { codes: number; scales: number } {
   const { blockBytes, blockWeights } = ggufTypeByName(type)!
   const count = weights / blockWeights
-  if (isKType(type)) return count * 4 * (8 * K_LAYOUTS[type].codeWords + K_LAYOUTS[type].scaleWords)
+  if (isKType(type)) {
+    const { codeWords, scaleWords } = K_LAYOUTS[type]
+    return { codes: count * codeWords * 32, scales: count * scaleWords * 4 }
+  }
   const words = (bytes: number) => Math.ceil(bytes / 4) * 4
-  return words(count * (blockBytes - SCALE_BYTES[type])) + words(count * SCALE_BYTES[type])
+  const scaleBytes = SCALE_BYTES[type]
+  return { codes: words(count * (blockBytes - scaleBytes)), scales: words(count * scaleBytes) }
 }
 
 function words(bytes: number) {

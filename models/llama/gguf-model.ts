@@ -27,12 +27,21 @@ export function readGgufConfig(header: GgufHeader): LlamaConfig {
 }
 
 /**
- * @throws FormatError as `readGgufConfig`, and `model/wrong-shape`, `tokenizer/unsupported`, `tokenizer/malformed`
+ * Configuration and tensors, without the tokenizer.
+ *
+ * @throws FormatError as `readGgufConfig`, and `model/wrong-shape`
  */
-export function readGgufLlama(header: GgufHeader): GgufLlama {
+export function readGgufOutline(header: GgufHeader): Omit<GgufLlama, 'tokenizer'> {
   const { config, named } = configAndNames(header)
   const stored = Array.from(named, ([name, tensor]) => [name, storedTensor(name, tensor, config)] as const)
-  return { config, tokenizer: ggufTokenizer(header.metadata), tensors: new Map(stored) }
+  return { config, tensors: new Map(stored) }
+}
+
+/**
+ * @throws FormatError as `readGgufOutline`, and `tokenizer/unsupported`, `tokenizer/malformed`
+ */
+export function readGgufLlama(header: GgufHeader): GgufLlama {
+  return { ...readGgufOutline(header), tokenizer: ggufTokenizer(header.metadata) }
 }
 
 function configAndNames({ metadata, tensors }: GgufHeader) {

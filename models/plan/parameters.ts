@@ -3,6 +3,7 @@
  * aligned offset, so that one AdamW dispatch steps them all.
  */
 import type { Parameter, ParameterSet } from '../ops/ops.ts'
+import { BUFFER_USAGE } from './buffer-usage.ts'
 import type { DeviceMemory } from './device-memory.ts'
 import { alignUp, BINDING_ALIGNMENT, PlanTensor } from './plan-tensor.ts'
 
@@ -120,7 +121,7 @@ export class ParameterStorage implements ParameterSet {
   private create(label: string): GPUBuffer {
     return this.memory.create(
       this.flatBytes,
-      GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
+      BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_DST | BUFFER_USAGE.COPY_SRC,
       label,
     )
   }

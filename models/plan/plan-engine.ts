@@ -2,7 +2,7 @@
  * The WebGPU engine: programs are recorded once and replayed, base weights and parameters live in its own
  * buffers, and tfjs takes no part.
  */
-import type { Engine, EngineMemory, InputSpec, Program } from '../backend/engine.ts'
+import type { DeviceRoom, Engine, EngineMemory, InputSpec, Program } from '../backend/engine.ts'
 import { DeviceError } from '../errors.ts'
 import { checkPacked, type PackedType, splitBlocks } from '../formats/gguf-packed.ts'
 import type { KvCache, Ops, ParameterSet, Tensor } from '../ops/ops.ts'
@@ -79,6 +79,11 @@ export class PlanEngine implements Engine {
   /** Dispatches replayed since the engine was made: what tests look at to know that the plan did the work. */
   get dispatches(): number {
     return this.dispatchCount
+  }
+
+  get room(): DeviceRoom {
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.gpu.limits
+    return { largestBytes: Math.min(maxBufferSize, maxStorageBufferBindingSize), totalBytes: null }
   }
 
   constant(values: Float32Array | Int32Array, shape: readonly number[]): Tensor {

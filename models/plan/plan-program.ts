@@ -6,6 +6,7 @@
  * desktop stays alive and no watchdog ends the device.
  */
 import type { InputSpec, Program, ProgramInputs, ProgramStats } from '../backend/engine.ts'
+import { BUFFER_USAGE } from './buffer-usage.ts'
 import type { DeviceMemory } from './device-memory.ts'
 import { layOut } from './layout.ts'
 import type { Pipelines } from './pipelines.ts'
@@ -189,7 +190,7 @@ export class PlanProgram implements Program {
     const { device, memory } = this.host
     const buffer =
       this.staging.get(name)?.pop() ??
-      memory.create(tensor.bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST, `${this.name}.${name}`)
+      memory.create(tensor.bytes, BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST, `${this.name}.${name}`)
     const encoder = device.createCommandEncoder()
     encoder.copyBufferToBuffer(this.bufferOf(tensor), tensor.offsetBytes, buffer, 0, tensor.bytes)
     device.queue.submit([encoder.finish()])
@@ -223,7 +224,10 @@ export class PlanProgram implements Program {
  * Drops dispatches nobody reads: those whose every written tensor is transient, is not an output and is read by
  * no kept dispatch.
  */
-function withoutDead(dispatches: readonly Dispatch[], outputs: ReadonlyMap<string, PlanTensor>): Dispatch[] {
+export function withoutDead(
+  dispatches: readonly Dispatch[],
+  outputs: ReadonlyMap<string, PlanTensor>,
+): Dispatch[] {
   const needed = new Set<number>()
   const note = (tensor: PlanTensor) => {
     if (tensor.storage.kind === 'transient') needed.add(tensor.storage.id)
@@ -243,12 +247,11 @@ function withoutDead(dispatches: readonly Dispatch[], outputs: ReadonlyMap<strin
   return kept.reverse()
 }
 
-function placeTransients(
-  memory: DeviceMemory,
-  name: string,
+/** Which transient tensor shares which buffer, and how large the buffers are. */
+export function transientSlots(
   dispatches: readonly Dispatch[],
   outputs: ReadonlyMap<string, PlanTensor>,
-) {
+): { ids: readonly number[]; slotOf: readonly number[]; slotBytes: readonly number[] } {
   const lifetimes = new Map<number, { bytes: number; first: number; last: number }>()
   const touch = (tensor: PlanTensor, at: number) => {
     const { storage } = tensor
@@ -263,16 +266,21 @@ function placeTransients(
   // Outputs are read after the last dispatch.
   for (const tensor of outputs.values()) touch(tensor, dispatches.length)
   const ids = [...lifetimes.keys()]
-  const { slotOf, slotBytes } = layOut(ids.map((id) => lifetimes.get(id)!))
+  return { ids, ...layOut(ids.map((id) => lifetimes.get(id)!)) }
+}
+
+function placeTransients(
+  memory: DeviceMemory,
+  name: string,
+  dispatches: readonly Dispatch[],
+  outputs: ReadonlyMap<string, PlanTensor>,
+) {
+  const { ids, slotOf, slotBytes } = transientSlots(dispatches, outputs)
   const buffers: GPUBuffer[] = []
   try {
     for (const bytes of slotBytes) {
       buffers.push(
-        memory.create(
-          bytes,
-          GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-          name,
-        ),
+        memory.create(bytes, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST, name),
       )
     }
   } catch (error) {

@@ -80,7 +80,7 @@ export class Participant {
 
     const modelFiles = await downloadModel(url, manifest, console, signal)
     const initial = startOf(shape, seed, await downloadStart(url, manifest, signal))
-    const running = await runModelFiles(modelFiles, backend, console)
+    const running = await runModelFiles(modelFiles, backend, console, { ...manifest.recipe, rank, form })
     this.#running = running
     const examples = await readExamples(files, running.tokenizer, manifest.recipe.tokens, console)
     const split = splitHeldOut(examples)

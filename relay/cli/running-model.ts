@@ -5,6 +5,9 @@
 import type { Adapter } from '../../models/adapters/adapter.ts'
 import type { BackendName, Engine } from '../../models/backend/engine.ts'
 import type { LoadedModel } from '../../models/catalog/load.ts'
+import type { ModelSources } from '../../models/catalog/model-files.ts'
+import type { Work } from '../../models/catalog/planner.ts'
+import { wholeFile } from '../../models/formats/byte-source.ts'
 import type { Arguments } from './args.ts'
 import { type BaseModel, withSources } from './base-model.ts'
 import type { Console } from './console.ts'
@@ -18,15 +21,22 @@ const BACKENDS: readonly BackendName[] = ['webgpu', 'wasm', 'webgl', 'cpu']
 
 export const backendOf = (args: Arguments): BackendName | 'auto' => args.choice('backend', BACKENDS) ?? 'auto'
 
-/** A model on this machine's disk, its weights read one after another. The caller closes it. */
+/**
+ * A model on this machine's disk, its weights read one after another. The caller closes it. `work` is what is to be
+ * done with it: refused before anything is loaded where the device has no room for it. Throws as `checkRoom` does.
+ */
 export function runModel(
   base: BaseModel,
   backend: BackendName | 'auto',
   console: Console,
+  work: Work,
 ): Promise<RunningModel> {
   return run(backend, console, async (engine) => {
     const { streamModel } = await import('../../models/catalog/load.ts')
-    return withSources(base, (sources) => streamModel(engine, sources))
+    return withSources(base, async (sources) => {
+      await checkSources(sources, work, engine)
+      return streamModel(engine, sources)
+    })
   })
 }
 
@@ -35,11 +45,20 @@ export function runModelFiles(
   files: ReadonlyMap<string, Uint8Array>,
   backend: BackendName | 'auto',
   console: Console,
+  work: Work,
 ): Promise<RunningModel> {
   return run(backend, console, async (engine) => {
     const { loadModel } = await import('../../models/catalog/load.ts')
+    const sources = new Map([...files].map(([name, bytes]) => [name, wholeFile(bytes)]))
+    await checkSources(sources, work, engine)
     return loadModel(engine, files)
   })
+}
+
+async function checkSources(sources: ModelSources, work: Work, engine: Engine): Promise<void> {
+  const { readModelOutline } = await import('../../models/catalog/model-files.ts')
+  const { checkRoom } = await import('../../models/catalog/planner.ts')
+  await checkRoom(await readModelOutline(sources), work, engine)
 }
 
 /** Throws DeviceError, FormatError. */

@@ -33,7 +33,7 @@ export const command: Command = {
     const base = await findBaseModel(args.text('model'), { console, signal })
     const adapter = folder === undefined ? null : await readAdapter(folder, base)
     const length = windowLength(args, await readConfig(base))
-    const running = await runModel(base, backend, console)
+    const running = await runModel(base, backend, console, { batch, tokens: length, rank: null })
     try {
       if (adapter) await checkFits(running, adapter)
       const all = await readExamples(files, running.tokenizer, length, console)

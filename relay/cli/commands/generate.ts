@@ -9,6 +9,8 @@ import { rate } from '../format.ts'
 import { backendOf, checkFits, runModel } from '../running-model.ts'
 
 const DEFAULT_TOKENS = 128
+/** Taken in at once. */
+const PROMPT_TOKENS = 64
 const DEFAULT_TEMPERATURE = 0.8
 const DEFAULT_TOP_P = 0.95
 
@@ -46,7 +48,7 @@ export const command: Command = {
     const folder = args.text('adapter')
     const base = await findBaseModel(args.text('model'), { console, signal })
     const adapter = folder === undefined ? null : await readAdapter(folder, base)
-    const running = await runModel(base, backend, console)
+    const running = await runModel(base, backend, console, { batch: 1, tokens: PROMPT_TOKENS, rank: null })
     try {
       const { model, tokenizer } = running
       if (adapter) await checkFits(running, adapter)

@@ -91,7 +91,7 @@ async function measureScales(
 ): Promise<Measured[]> {
   const base = await findBaseModel(args.text('model'), { console, signal })
   const tokens = windowLength(args, await readConfig(base))
-  const running = await runModel(base, backendOf(args), console)
+  const running = await runModel(base, backendOf(args), console, { batch: BATCH, tokens, rank: null })
   try {
     await checkFits(running, adapter)
     const examples = await readExamples(texts, running.tokenizer, tokens, console)

@@ -44,7 +44,7 @@ export const command: Command = {
     const { form, rank, alpha } = adapterOptions(args)
     const microBatch = args.integer('micro-batch', { least: 1, most: 1024 })
     const seed = args.text('seed') ?? randomBytes(16).toString('hex')
-    const running = await runModel(base, backend, console)
+    const running = await runModel(base, backend, console, { ...recipe, rank, form })
     try {
       const examples = await readExamples(files, running.tokenizer, recipe.tokens, console)
       const split = splitHeldOut(examples)

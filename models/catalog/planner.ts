@@ -1,0 +1,224 @@
+/**
+ * Whether a model can be trained on a device, before any of its weights is downloaded: from its configuration and the
+ * descriptions of its tensors. For WebGPU the training step is recorded and laid out as it will be run, so the number
+ * is the plan's own; for tfjs's backends, which manage their own memory, it is an estimate.
+ */
+import type { Adapter, AdapterForm } from '../adapters/adapter.ts'
+import type { DeviceRoom, ExecutorName } from '../backend/engine.ts'
+import { DeviceError } from '../errors.ts'
+import { staysPacked } from '../formats/gguf-packed.ts'
+import type { LlamaConfig } from '../llama/config.ts'
+import { LlamaModel } from '../llama/model.ts'
+import { llamaModules } from '../llama/modules.ts'
+import { ROPE_FACTORS_TENSOR } from '../llama/rope-scaling.ts'
+import { type FoundMatrix, type FoundTensor, type LlamaWeights, placeWeights } from '../llama/weights.ts'
+import { SizingEngine } from '../plan/sizing-engine.ts'
+import { placeAdapter } from '../training/engine-adapter.ts'
+import { Evaluator } from '../training/evaluate.ts'
+import type { BatchShape } from '../training/model.ts'
+import { TrainingStep } from '../training/step.ts'
+import type { ModelOutline } from './model-files.ts'
+
+/** What is to be done with the model. */
+export interface Work extends BatchShape {
+  /** Of the adapter that is trained; null: the model is only run. */
+  readonly rank: number | null
+  /** `lora` where it is left out. */
+  readonly form?: AdapterForm | undefined
+}
+
+export interface MemoryNeed {
+  /** Of the base, as it lies on the device. */
+  readonly weightBytes: number
+  /** Factors, their gradients and moments. */
+  readonly adapterBytes: number
+  /** Inputs and intermediate tensors of a training step and of an evaluation. */
+  readonly stepBytes: number
+  readonly totalBytes: number
+  /** The largest single piece. */
+  readonly largestBytes: number
+}
+
+export type Verdict =
+  | { readonly fits: true; readonly need: MemoryNeed }
+  | {
+      readonly fits: false
+      readonly need: MemoryNeed
+      /** Less of the same work that fits; null where none does. */
+      readonly instead: Work | null
+      /** One sentence: what is too large for what, and what to do. */
+      readonly sentence: string
+    }
+
+/** Smaller windows are of little use. */
+const FEWEST_TOKENS = 64
+
+/** Sizes of any work on one model; its weights are looked at once. */
+export class MemoryPlanner {
+  readonly #outline: ModelOutline
+  readonly #executor: ExecutorName
+  #placed: { weights: LlamaWeights; weightBytes: number; largestBytes: number } | undefined
+
+  constructor(outline: ModelOutline, executor: ExecutorName) {
+    this.#outline = outline
+    this.#executor = executor
+  }
+
+  /** @throws FormatError where the tensors are not the configuration's */
+  async need(work: Work): Promise<MemoryNeed> {
+    return this.#executor === 'plan' ? this.#planned(work) : estimated(this.#outline, work)
+  }
+
+  /** Whether it fits, and if not, the most that does. */
+  async verdict(work: Work, room: DeviceRoom): Promise<Verdict> {
+    const need = await this.need(work)
+    if (isRoomFor(need, room)) return { fits: true, need }
+    let instead: Work | null = null
+    for (const less of reductions(work)) {
+      if (!isRoomFor(await this.need(less), room)) continue
+      instead = less
+      break
+    }
+    return { fits: false, need, instead, sentence: refusal(need, room, instead) }
+  }
+
+  async #planned(work: Work): Promise<MemoryNeed> {
+    const { config } = this.#outline
+    this.#placed ??= sizedWeights(this.#outline)
+    const { weights, weightBytes, largestBytes } = this.#placed
+    const engine = new SizingEngine()
+    const model = new LlamaModel(engine, config, weights)
+    const adapter = work.rank === null ? null : placeAdapter(engine, zeroAdapter(config, work), work.form)
+    // The adapter's gradients and moments are made when a step asks for them.
+    const factors = engine.memory().bytes
+    const step = adapter && (await TrainingStep.create(model, adapter, work))
+    const evaluation = await Evaluator.create(model, adapter, work)
+    const all = engine.memory().bytes
+    step?.dispose()
+    evaluation.dispose()
+    const trained = adapter ? trainedBytes(config, work) : 0
+    const adapterBytes = factors + 3 * trained
+    return {
+      weightBytes,
+      adapterBytes,
+      stepBytes: all - adapterBytes,
+      totalBytes: weightBytes + all,
+      largestBytes: Math.max(largestBytes, engine.largest.bytes),
+    }
+  }
+}
+
+/**
+ * @throws DeviceError `device/too-little-memory` with what to reduce
+ */
+export async function checkRoom(
+  outline: ModelOutline,
+  work: Work,
+  { executor, room }: { readonly executor: ExecutorName; readonly room: DeviceRoom },
+): Promise<MemoryNeed> {
+  const verdict = await new MemoryPlanner(outline, executor).verdict(work, room)
+  if (verdict.fits) return verdict.need
+  throw new DeviceError('device/too-little-memory', verdict.sentence)
+}
+
+const isRoomFor = ({ largestBytes, totalBytes }: MemoryNeed, room: DeviceRoom) =>
+  largestBytes <= room.largestBytes && totalBytes <= (room.totalBytes ?? Number.POSITIVE_INFINITY)
+
+/** Less and less work: first a smaller batch, then shorter windows, then a smaller adapter. */
+function* reductions(work: Work): Generator<Work> {
+  const half = (count: number) => Math.floor(count / 2)
+  let less = work
+  while (less.batch > 1) {
+    less = { ...less, batch: half(less.batch) }
+    yield less
+  }
+  while (less.tokens > FEWEST_TOKENS) {
+    less = { ...less, tokens: Math.max(FEWEST_TOKENS, half(less.tokens)) }
+    yield less
+  }
+  while (less.rank !== null && less.rank > 1) {
+    less = { ...less, rank: half(less.rank) }
+    yield less
+  }
+}
+
+function refusal(need: MemoryNeed, room: DeviceRoom, instead: Work | null): string {
+  const tooMuch =
+    need.largestBytes > room.largestBytes
+      ? `${megabytes(need.largestBytes)} in one piece, this device allows ${megabytes(room.largestBytes)}`
+      : `${megabytes(need.totalBytes)} of memory (weights ${megabytes(need.weightBytes)}), this device has ${megabytes(room.totalBytes!)}`
+  const advice = instead
+    ? `it fits with batch ${instead.batch}, length ${instead.tokens}${instead.rank === null ? '' : ` and rank ${instead.rank}`}`
+    : 'take a smaller model, or the same quantised to fewer bits'
+  return `This needs ${tooMuch}; ${advice}.`
+}
+
+const megabytes = (bytes: number) =>
+  bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(0)} MB`
+
+const NOTHING = new Uint8Array(0)
+
+/** The weights' places on a device, whatever their numbers. */
+function sizedWeights({ config, tensors }: ModelOutline) {
+  const engine = new SizingEngine()
+  const weights = placeWeights(engine, config, (name): FoundTensor | FoundMatrix | undefined => {
+    const tensor = tensors.get(name)
+    if (!tensor) return undefined
+    const { type, shape } = tensor
+    if (staysPacked(type, shape)) return { type, shape: [shape[0], shape[1]], blocks: NOTHING }
+    // The divisors of rotary frequencies are used at once: any will do.
+    const values = name === ROPE_FACTORS_TENSOR ? new Float32Array(shape[0]).fill(1) : new Float32Array(0)
+    return { shape, values }
+  })
+  return { weights, weightBytes: engine.memory().bytes, largestBytes: engine.largest.bytes }
+}
+
+function zeroAdapter(config: LlamaConfig, { rank, form }: Work): Adapter {
+  const width = rank ?? 0
+  const modules = llamaModules(config).map((module) => ({
+    ...module,
+    rank: width,
+    alpha: width,
+    a: new Float32Array(width * module.inFeatures),
+    b: new Float32Array(module.outFeatures * width),
+    ...(form === 'lora-sb' && { r: new Float32Array(width * width) }),
+  }))
+  return { modules: new Map(modules.map((factors) => [factors.name, factors])) }
+}
+
+/** Of what the form trains, once. */
+function trainedBytes(config: LlamaConfig, { rank, form = 'lora' }: Work): number {
+  const width = rank ?? 0
+  return llamaModules(config).reduce((sum, { inFeatures, outFeatures }) => {
+    if (form === 'lora-sb') return sum + 4 * width * width
+    return sum + 4 * width * (outFeatures + (form === 'lora' ? inFeatures : 0))
+  }, 0)
+}
+
+/** Logits are made a band of rows at a time: models/ops/linear-cross-entropy/eager.ts. */
+const LOGIT_BYTES = 4 * 2 ** 20
+
+/**
+ * For tfjs's backends, which unpack weights to float32 and attend with all of [tokens, tokens]: every weight, the
+ * adapter four times, each block's input, and one block's tensors forward and backward.
+ */
+function estimated({ config, tensors }: ModelOutline, work: Work): MemoryNeed {
+  const bytesOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 4)
+  const matrices = [...tensors.values()].map(({ shape }) => bytesOf(shape))
+  const weightBytes =
+    matrices.reduce((sum, bytes) => sum + bytes, 0) + 4 * config.maxPositions * config.headDim
+  const rows = work.batch * work.tokens
+  const { hiddenSize: hidden, intermediateSize: intermediate, heads, kvHeads, headDim, layers } = config
+  const scores = 4 * work.batch * heads * work.tokens * work.tokens
+  const block = 4 * rows * (6 * hidden + 3 * (heads + 2 * kvHeads) * headDim + 6 * intermediate) + 4 * scores
+  const logits = 3 * Math.min(LOGIT_BYTES, 4 * rows * config.vocabularySize)
+  const adapterBytes = work.rank === null ? 0 : 4 * trainedBytes(config, work)
+  const stepBytes = 4 * rows * hidden * (work.rank === null ? 2 : layers + 2) + block + logits
+  return {
+    weightBytes,
+    adapterBytes,
+    stepBytes,
+    totalBytes: weightBytes + adapterBytes + stepBytes,
+    largestBytes: Math.max(...matrices, scores, 4 * rows * intermediate),
+  }
+}
