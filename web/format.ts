@@ -39,6 +39,9 @@ export function duration(seconds: number): string {
 /** A loss in nats a token. Three decimals: differences below 0.001 mean nothing here. */
 export const loss = (value: number) => value.toFixed(3)
 
+/** Three significant digits, for numbers of any size: 12.3, 0.00456. */
+export const significant = (value: number) => String(Number(value.toPrecision(3)))
+
 /** Speeds: two significant digits below ten, whole numbers above. */
 export const rate = (value: number) => (value < 10 ? value.toFixed(1) : count(value))
 

@@ -27,9 +27,9 @@ export function LostScreen({ problem }: { readonly problem: Problem }) {
   )
 }
 
-export function LeftScreen() {
+export function LeftScreen({ erased }: { readonly erased: boolean }) {
   return (
-    <Screen title={left.title} lead={left.lead}>
+    <Screen title={erased ? left.erasedTitle : left.title} lead={erased ? left.erasedLead : left.lead}>
       <div class="actions">
         <button type="button" class="button" data-testid="start-again" onClick={() => void openAgain()}>
           {left.again}

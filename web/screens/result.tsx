@@ -1,17 +1,23 @@
-/** The merged adapter beside the base model and one's own: losses on held-out text, writing, downloads. */
+/** Base model, own and merged adapter side by side: losses on held-out text, writing, versions, downloads. */
 import { useSignal } from '@preact/signals'
+import { Confirm } from '../components/confirm.tsx'
+import { Downloads } from '../components/downloads.tsx'
 import { LossPlot } from '../components/loss-plot.tsx'
 import { Screen } from '../components/screen.tsx'
+import { Versions } from '../components/versions.tsx'
 import { loss } from '../format.ts'
-import { downloadAdapter, forgetEverything, stopWriting, writeWithAll } from '../state/comparing.ts'
+import { leaveResult, stopWriting, writeWithAll } from '../state/comparing.ts'
+import { eraseEverything } from '../state/erasing.ts'
+import { samplePrompt, setSamplePrompt } from '../state/sampling.ts'
 import {
-  forgotten,
+  catalogEntry,
   latestVersion,
   loadedVersion,
   type Measured,
   manifest,
   measured,
   missingUpdates,
+  receipt,
   versionHasOwn,
   type Writing,
   writing,
@@ -27,15 +33,26 @@ export function ResultScreen() {
   const room = manifest.value
   if (!room) return null
   const version = latestVersion.value
+  const kept = receipt.value === null
+  const merged = version !== null && versionHasOwn.value
   return (
     <Screen
-      title={version && versionHasOwn.value ? text.title.ready : text.title.waiting}
+      title={kept ? text.title.kept : merged ? text.title.ready : text.title.waiting}
       lead={
-        version && versionHasOwn.value
-          ? text.leadReady(version.contributions)
-          : text.leadWaiting(missingUpdates.value)
+        kept
+          ? text.leadKept
+          : merged
+            ? text.leadReady(version.contributions)
+            : text.leadWaiting(missingUpdates.value)
       }
     >
+      {kept && (
+        <div class="actions">
+          <button type="button" class="button button-primary" data-testid="result-back" onClick={leaveResult}>
+            {text.backToReview}
+          </button>
+        </div>
+      )}
       {version && (
         <p class={versionHasOwn.value ? 'notice notice-good' : 'notice'} role="status">
           <span
@@ -47,12 +64,14 @@ export function ResultScreen() {
           >
             {text.versionFacts(version.version, version.contributions)}
           </span>
-          {!versionHasOwn.value && ` ${text.notYours}`}
+          {!kept && !versionHasOwn.value && ` ${text.notYours}`}
         </p>
       )}
       <Losses />
       <Writings />
+      <Versions />
       <Downloads />
+      <EraseEverything />
     </Screen>
   )
 }
@@ -118,7 +137,6 @@ function pendingWords(which: Which, entry: Measured): string {
 }
 
 function Writings() {
-  const prompt = useSignal(text.promptDefault)
   return (
     <section class="card" aria-labelledby="writing-title">
       <h2 id="writing-title">{text.promptTitle}</h2>
@@ -126,7 +144,7 @@ function Writings() {
         class="field"
         onSubmit={(event) => {
           event.preventDefault()
-          if (!writing.peek()) void writeWithAll(prompt.peek())
+          if (!writing.peek()) void writeWithAll(samplePrompt.peek())
         }}
       >
         <label class="field-label" for="prompt">
@@ -138,9 +156,9 @@ function Writings() {
           data-testid="prompt"
           autocomplete="off"
           maxLength={500}
-          value={prompt.value}
+          value={samplePrompt.value}
           onInput={(event) => {
-            prompt.value = event.currentTarget.value
+            setSamplePrompt(event.currentTarget.value)
           }}
         />
         <div class="actions">
@@ -153,12 +171,12 @@ function Writings() {
               type="submit"
               class="button button-primary"
               data-testid="generate"
-              disabled={prompt.value.trim() === ''}
+              disabled={samplePrompt.value.trim() === ''}
             >
               {text.generate}
             </button>
           )}
-          <span class="note">{text.modelNote}</span>
+          {isSmall() && <span class="note">{text.modelNote}</span>}
         </div>
       </form>
       <div class="writings">
@@ -169,6 +187,9 @@ function Writings() {
     </section>
   )
 }
+
+/** Of a model of a few million parameters nobody should expect sense. */
+const isSmall = () => (catalogEntry.value?.parameters ?? Number.POSITIVE_INFINITY) < 20e6
 
 function WrittenText({ which, entry }: { readonly which: Which; readonly entry: Writing }) {
   const missing = which === 'merged' && loadedVersion.value === null
@@ -193,46 +214,47 @@ function WrittenText({ which, entry }: { readonly which: Which; readonly entry: 
   )
 }
 
-function Downloads() {
+/** Shared laptops: the last thing on the last screen. */
+function EraseEverything() {
+  const asking = useSignal(false)
+  const erasing = useSignal(false)
   return (
-    <section class="card" aria-labelledby="download-title">
+    <section class="card" aria-labelledby="erase-title">
       <div class="screen-head">
-        <h2 id="download-title">{text.downloadTitle}</h2>
-        <p class="note">{text.downloadLead}</p>
+        <h2 id="erase-title">{text.forgetTitle}</h2>
+        <p class="note">{text.forgetLead}</p>
       </div>
-      <div class="actions">
-        <button
-          type="button"
-          class="button button-primary"
-          data-testid="download-merged"
-          disabled={loadedVersion.value === null}
-          onClick={() => void downloadAdapter('merged')}
-        >
-          {text.downloadMerged}
-        </button>
-        <button
-          type="button"
-          class="button"
-          data-testid="download-own"
-          onClick={() => void downloadAdapter('own')}
-        >
-          {text.downloadOwn}
-        </button>
-      </div>
-      <p class="note" role="status">
-        {forgotten.value ? text.forgotten : text.forgetLead}
-      </p>
-      <div class="actions">
-        <button
-          type="button"
-          class="button button-small"
-          data-testid="forget"
-          disabled={forgotten.value}
-          onClick={() => void forgetEverything()}
-        >
-          {text.forget}
-        </button>
-      </div>
+      {asking.value ? (
+        <Confirm
+          question={text.forgetConfirm}
+          yes={erasing.value ? text.forgetting : text.forgetYes}
+          no={text.forgetNo}
+          testId="forget"
+          onYes={() => {
+            if (erasing.peek()) return
+            erasing.value = true
+            void eraseEverything().finally(() => {
+              erasing.value = false
+            })
+          }}
+          onNo={() => {
+            asking.value = false
+          }}
+        />
+      ) : (
+        <div class="actions">
+          <button
+            type="button"
+            class="button"
+            data-testid="forget"
+            onClick={() => {
+              asking.value = true
+            }}
+          >
+            {text.forget}
+          </button>
+        </div>
+      )}
     </section>
   )
 }

@@ -1,10 +1,15 @@
-/** Everything that would leave this device, before it does; then the person sends or leaves. */
+/** Everything that would leave this device, before it does; then the person sends it, keeps it or deletes it. */
 import { useSignal } from '@preact/signals'
+import { Confirm } from '../components/confirm.tsx'
 import { Digest } from '../components/digest.tsx'
 import { Fact, Facts } from '../components/facts.tsx'
 import { Screen } from '../components/screen.tsx'
-import { bytes } from '../format.ts'
-import { leaveRound, setIncludeExamples } from '../state/reviewing.ts'
+import { TensorTable } from '../components/tensor-table.tsx'
+import { UpdateChoices } from '../components/update-choices.tsx'
+import { WhoCould } from '../components/who-could.tsx'
+import { bytes, count } from '../format.ts'
+import { openResult } from '../state/comparing.ts'
+import { leaveRound } from '../state/reviewing.ts'
 import { sendUpdate } from '../state/sending.ts'
 import { includeExamples, manifest, manifestDigest, outcome, update } from '../state/store.ts'
 import { review as text } from '../strings/review.ts'
@@ -24,12 +29,16 @@ export function ReviewScreen() {
         <h2 id="sent-title">{text.sentTitle}</h2>
         <Facts>
           <Fact name={text.size} testId="review-bytes">
-            {packed ? bytes(packed.updateBytes) : text.packing}
+            {packed ? text.sizeFacts(bytes(packed.updateBytes), count(packed.updateBytes)) : text.packing}
           </Fact>
           <Fact name={text.content} testId="review-content">
-            {packed ? text.contentFacts(packed.tensors, packed.numbers) : '–'}
+            {packed ? text.contentFacts(packed.tensors.length, packed.numbers) : '–'}
           </Fact>
           <Fact name={text.encoding}>{text.encodings[room.update.encoding]}</Fact>
+          <Fact name={text.lengthName} testId="review-norm">
+            {packed ? text.length(packed.norm, packed.trainedNorm) : '–'}
+            <span class="note">{text.lengthLimit(room.limits.changeNorm)}</span>
+          </Fact>
           <Fact name={text.examples} testId="review-examples">
             {includeExamples.value
               ? text.examplesFacts(packed?.examples ?? trained.examples)
@@ -43,16 +52,7 @@ export function ReviewScreen() {
             <Digest value={packed?.digest ?? '–'} testId="review-digest" />
           </Fact>
         </Facts>
-        <label class="check">
-          <input
-            type="checkbox"
-            data-testid="review-include-examples"
-            checked={includeExamples.value}
-            onChange={(event) => void setIncludeExamples(event.currentTarget.checked)}
-          />
-          <span>{text.includeExamples}</span>
-          <span class="note">{text.includeExamplesNote}</span>
-        </label>
+        {packed && <TensorTable packed={packed} />}
       </section>
       <section class="card" aria-labelledby="stays-title">
         <h2 id="stays-title">{text.staysTitle}</h2>
@@ -65,20 +65,8 @@ export function ReviewScreen() {
         </ul>
         <p class="note">{text.addressNote}</p>
       </section>
-      <section class="card" aria-labelledby="who-title">
-        <h2 id="who-title">{text.whoTitle}</h2>
-        <dl class="who">
-          {text.who.map(([name, words]) => (
-            <div key={name}>
-              <dt class="who-name">{name}</dt>
-              <dd>{words}</dd>
-            </div>
-          ))}
-        </dl>
-        <p class={room.publishEvery === 1 ? 'notice notice-warm' : 'notice'}>
-          {text.batch(room.publishEvery)}
-        </p>
-      </section>
+      <WhoCould />
+      <UpdateChoices />
       <Choice />
     </Screen>
   )
@@ -89,29 +77,16 @@ function Choice() {
   const packed = update.value
   if (leaving.value) {
     return (
-      <section class="card" aria-labelledby="leave-title">
-        <h2 id="leave-title">{text.leaveConfirm}</h2>
-        <div class="actions">
-          <button
-            type="button"
-            class="button"
-            data-testid="review-leave-confirm"
-            onClick={() => void leaveRound()}
-          >
-            {text.leaveYes}
-          </button>
-          <button
-            type="button"
-            class="button button-quiet"
-            data-testid="review-leave-cancel"
-            onClick={() => {
-              leaving.value = false
-            }}
-          >
-            {text.leaveNo}
-          </button>
-        </div>
-      </section>
+      <Confirm
+        question={text.leaveConfirm}
+        yes={text.leaveYes}
+        no={text.leaveNo}
+        testId="review-leave"
+        onYes={() => void leaveRound()}
+        onNo={() => {
+          leaving.value = false
+        }}
+      />
     )
   }
   return (
@@ -124,6 +99,9 @@ function Choice() {
         onClick={() => void sendUpdate()}
       >
         {packed ? text.send(packed.updateBytes) : text.packing}
+      </button>
+      <button type="button" class="button" data-testid="review-keep" onClick={openResult}>
+        {text.keep}
       </button>
       <button
         type="button"

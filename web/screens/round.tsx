@@ -31,7 +31,7 @@ export function RoundScreen({ state }: { readonly state: LaterState }) {
     case 'lost':
       return <LostScreen key="lost" problem={state.problem} />
     case 'left':
-      return <LeftScreen key="left" />
+      return <LeftScreen key="left" erased={state.erased} />
     default: {
       const never: never = state
       return never

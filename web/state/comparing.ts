@@ -2,23 +2,24 @@
  * Base, own and merged side by side: losses on the held-out text, writing from a prompt, downloads. The worker
  * does one of these at a time, in the order asked.
  */
-import { effect } from '@preact/signals'
+import { effect, signal } from '@preact/signals'
 import type { Version } from '../../relay/protocol/messages.ts'
-import type { Which } from '../worker/api.ts'
+import type { ExportFormat, Which } from '../worker/api.ts'
 import { refreshCounters } from './counters.ts'
 import { move, roundState } from './machine.ts'
 import { measure } from './measuring.ts'
 import { toProblem } from './problems.ts'
 import { fetchVersion } from './relay.ts'
 import { saveFile } from './save-file.ts'
-import { forgetThisSession, keepSession } from './session.ts'
+import { keepSession } from './session.ts'
 import {
-  forgotten,
+  chosenVersion,
   latestVersion,
   loadedVersion,
   manifest,
   measured,
   problem,
+  receipt,
   writings,
   writtenPrompt,
 } from './store.ts'
@@ -37,8 +38,9 @@ function inTurn(job: () => Promise<void>): Promise<void> {
   return queue
 }
 
+/** After sending, or instead of it. */
 export function openResult(): void {
-  if (!move('sent', { at: 'result' })) return
+  if (!move(['sent', 'reviewing'], { at: 'result' })) return
   keepSession()
   void inTurn(() => measure('base'))
   void inTurn(() => measure('own'))
@@ -46,7 +48,7 @@ export function openResult(): void {
 
 // A version that comes while the result is open is loaded and measured at once.
 effect(() => {
-  const version = latestVersion.value
+  const version = chosenVersion.value ?? latestVersion.value
   if (roundState.value.at !== 'result' || version === null || loadedVersion.peek()?.digest === version.digest)
     return
   void inTurn(() => loadVersion(version))
@@ -58,7 +60,14 @@ async function loadVersion(version: Version): Promise<void> {
   await inWorker((api) => api.setMerged(config, weights))
   loadedVersion.value = version
   measured.merged.value = { loss: null, counted: 0, fraction: null }
+  writings.merged.value = { text: '', tokens: 0, tokensPerSecond: null, active: false }
   await measure('merged')
+}
+
+/** Back to the receipt, or to the choice of sending. */
+export function leaveResult(): void {
+  if (receipt.peek()) move('result', { at: 'sent' })
+  else move('result', { at: 'reviewing' })
 }
 
 /** Set while the person wants no more text; the jobs that have not begun are then skipped. */
@@ -98,25 +107,25 @@ export function stopWriting(): void {
   void inWorker((api) => api.stopGenerating())
 }
 
-export async function downloadAdapter(which: 'own' | 'merged'): Promise<void> {
+/** What is being packed for download, or null. */
+export const packing = signal<{ readonly which: 'own' | 'merged'; readonly format: ExportFormat } | null>(
+  null,
+)
+
+export async function downloadAdapter(which: 'own' | 'merged', format: ExportFormat): Promise<void> {
   const room = manifest.peek()
-  if (!room) return
-  const name =
-    which === 'own'
-      ? `${room.room}-own-adapter.zip`
-      : `${room.room}-merged-v${loadedVersion.peek()?.version}.zip`
+  if (!room || packing.peek()) return
+  const whose = which === 'own' ? 'own' : `merged-v${loadedVersion.peek()?.version}`
+  const ending = { peft: 'adapter.zip', gguf: 'adapter.gguf', merged: 'model.zip' }[format]
+  packing.value = { which, format }
   await inTurn(async () => {
-    const zip = await inWorker((api) => api.adapterZip(which, room.base.id))
-    saveFile(name, zip, 'application/zip')
+    const blob = await inWorker((api) => api.exportAdapter(which, format, room.base))
+    saveFile(`${room.room}-${whose}-${ending}`, blob)
   })
+  packing.value = null
 }
 
-export async function forgetEverything(): Promise<void> {
-  forgotten.value = true
-  try {
-    await forgetThisSession()
-  } catch (error) {
-    forgotten.value = false
-    problem.value = toProblem(error)
-  }
+export function downloadReceipt(): void {
+  const stored = receipt.peek()
+  if (stored) saveFile(`${stored.room}-receipt.json`, `${JSON.stringify(stored, null, 2)}\n`)
 }

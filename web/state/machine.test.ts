@@ -22,7 +22,7 @@ describe('the round, step by step', () => {
   })
 
   it('ignores a move from a state that the person has left', () => {
-    roundState.value = { at: 'left' }
+    roundState.value = { at: 'left', erased: false }
     expect(move('reviewing', { at: 'sending' })).toBe(false)
     expect(roundState.value.at).toBe('left')
   })

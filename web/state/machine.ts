@@ -4,7 +4,8 @@
  * download that ends after a failure, say) changes nothing.
  *
  *   opening -> choosing (several rooms) -> opening
- *   opening -> welcome -> loading -> data <-> ready -> training <-> paused -> reviewing -> sending -> sent -> result
+ *   opening -> welcome -> loading -> data <-> ready -> training <-> paused -> reviewing -> sending -> sent <-> result
+ *   reviewing <-> result (kept, not sent), result -> left (erased)
  *   opening -> loading -> where a saved session was: data, training, paused, reviewing or sent
  *   training -> ready (it failed), sending -> reviewing (refused), reviewing -> left -> opening
  *   with a model loaded -> lost -> loading;   before that, anything -> failed -> opening
@@ -34,7 +35,8 @@ export type RoundState =
   | { readonly at: 'sending' }
   | { readonly at: 'sent' }
   | { readonly at: 'result' }
-  | { readonly at: 'left' }
+  /** `erased`: everything of every tab, not this session alone. */
+  | { readonly at: 'left'; readonly erased: boolean }
   | { readonly at: 'failed'; readonly problem: Problem }
 
 export type At = RoundState['at']
@@ -49,10 +51,10 @@ const moves = {
   training: ['paused', 'ready', 'reviewing', 'lost', 'failed'],
   paused: ['training', 'ready', 'reviewing', 'lost', 'failed'],
   lost: ['loading', 'failed'],
-  reviewing: ['sending', 'left', 'lost', 'failed'],
+  reviewing: ['sending', 'result', 'left', 'lost', 'failed'],
   sending: ['sent', 'reviewing', 'lost', 'failed'],
   sent: ['result', 'lost', 'failed'],
-  result: ['lost', 'failed'],
+  result: ['sent', 'reviewing', 'left', 'lost', 'failed'],
   left: ['opening'],
   failed: ['opening'],
 } as const satisfies Record<At, readonly At[]>

@@ -32,7 +32,7 @@ export async function prepareModel(): Promise<void> {
   const onProgress = callback((progress: ModelProgress) => {
     modelProgress.value = progress
   })
-  const report = await inWorker((api) => api.loadModel(room.base, onProgress))
+  const report = await inWorker((api) => api.loadModel(room, onProgress))
   for (const { path, bytes } of report.requests) {
     recordWire({ direction: 'in', event: `GET ${path}`, bytes, payload: null })
   }

@@ -9,6 +9,7 @@ import { packUpdate } from './reviewing.ts'
 import { keepSession, sessionKey } from './session.ts'
 import { loadFiles, loadSession, type SavedSession } from './storage.ts'
 import {
+  clipNorm,
   curve,
   dataReport,
   files,
@@ -26,6 +27,7 @@ import { inWorker, isDeviceProblem, loseDevice } from './worker-client.ts'
 /** Goes on from `saved`. The round must be at 'loading'. */
 export async function restore(saved: SavedSession): Promise<void> {
   includeExamples.value = saved.includeExamples
+  clipNorm.value = saved.clipNorm
   pace.value = saved.pace
   receipt.value = saved.receipt
   try {

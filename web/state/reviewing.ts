@@ -2,8 +2,18 @@
 import { move } from './machine.ts'
 import { PageError, toProblem } from './problems.ts'
 import { leaveRelay } from './relay.ts'
+import { saveFile } from './save-file.ts'
 import { forgetThisSession, keepSession, sessionKey } from './session.ts'
-import { forgotten, includeExamples, manifest, manifestDigest, problem, resetRound, update } from './store.ts'
+import {
+  clipNorm,
+  forgotten,
+  includeExamples,
+  manifest,
+  manifestDigest,
+  problem,
+  resetRound,
+  update,
+} from './store.ts'
 import { inWorker, isDeviceProblem } from './worker-client.ts'
 
 let packedBytes: Uint8Array | null = null
@@ -19,7 +29,10 @@ export async function packUpdate(): Promise<void> {
   packedBytes = null
   try {
     const packed = await inWorker((api) =>
-      api.packUpdate(room, manifestDigest.peek(), sessionKey(), includeExamples.peek()),
+      api.packUpdate(room, manifestDigest.peek(), sessionKey(), {
+        includeExamples: includeExamples.peek(),
+        clipNorm: clipNorm.peek(),
+      }),
     )
     if (mine !== packings) return
     packedBytes = packed.bytes
@@ -43,9 +56,20 @@ export async function setIncludeExamples(include: boolean): Promise<void> {
   await packUpdate()
 }
 
+export async function setClip(norm: number | null): Promise<void> {
+  clipNorm.value = norm
+  keepSession()
+  await packUpdate()
+}
+
+export function saveReviewedBytes(): void {
+  const room = manifest.peek()
+  if (room && packedBytes) saveFile(`${room.room}-update.safetensors`, packedBytes)
+}
+
 /** Leaves for good: nothing was sent, and nothing stays in this browser. */
 export async function leaveRound(): Promise<void> {
-  if (!move('reviewing', { at: 'left' })) return
+  if (!move('reviewing', { at: 'left', erased: false })) return
   leaveRelay()
   packedBytes = null
   try {

@@ -1,6 +1,8 @@
-/** Hands bytes to the browser's downloads under a name. Nothing leaves the device by this. */
-export function saveFile(name: string, bytes: Uint8Array, type = 'application/octet-stream'): void {
-  const address = URL.createObjectURL(new Blob([bytes as BlobPart], { type }))
+/** Hands a file to the browser's downloads under a name. Nothing leaves the device by this. */
+export function saveFile(name: string, content: Uint8Array | string | Blob): void {
+  const blob =
+    content instanceof Blob ? content : new Blob([content as BlobPart], { type: 'application/octet-stream' })
+  const address = URL.createObjectURL(blob)
   const link = document.createElement('a')
   link.href = address
   link.download = name

@@ -15,6 +15,7 @@ import {
   saveWire,
 } from './storage.ts'
 import {
+  clipNorm,
   curve,
   files,
   forgotten,
@@ -78,8 +79,10 @@ function stageNow(): Stage | null {
     case 'sending':
       return 'reviewing'
     case 'sent':
-    case 'result':
       return 'sent'
+    case 'result':
+      // Whoever has kept the adapter to themselves comes back to the choice.
+      return receipt.peek() ? 'sent' : 'reviewing'
     default:
       return null
   }
@@ -95,6 +98,7 @@ export function keepSession(): void {
       savedAt: Date.now(),
       membership,
       includeExamples: includeExamples.peek(),
+      clipNorm: clipNorm.peek(),
       pace: pace.peek(),
       receipt: receipt.peek(),
       curve: curve.peek(),

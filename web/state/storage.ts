@@ -3,7 +3,7 @@
  * adapter and where they are, so that a reload goes on. Used by the page and by its worker. Keys start with the
  * room and with an id of this tab, so two tabs are two people. Nothing here ever leaves the browser.
  */
-import { createStore, del, delMany, get, keys, set, type UseStore } from 'idb-keyval'
+import { clear, createStore, del, delMany, get, keys, set, type UseStore } from 'idb-keyval'
 import type { Receipt } from '../../relay/protocol/messages.ts'
 import type { LocalFile } from '../worker/api.ts'
 import type { Pace } from '../worker/pace.ts'
@@ -22,6 +22,7 @@ export interface SavedSession {
   /** What the relay knows this participant by, to continue an upload. */
   readonly membership: { readonly participant: string; readonly token: string } | null
   readonly includeExamples: boolean
+  readonly clipNorm: number | null
   readonly pace: Pace
   readonly receipt: Receipt | null
   readonly curve: readonly CurvePoint[]
@@ -64,6 +65,9 @@ export const forgetSession = (key: string) =>
     parts.map((part) => at(key, part)),
     store(),
   )
+
+/** Deletes every session, of this tab and of all others. */
+export const forgetAllSessions = () => clear(store())
 
 /** Deletes sessions that nobody has touched for KEEP_SESSIONS_MS, `current` excepted. */
 export async function forgetOldSessions(current: string, now: number): Promise<void> {

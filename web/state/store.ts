@@ -13,6 +13,7 @@ import type {
   LocalFile,
   ModelProgress,
   ModelReport,
+  PackedUpdate,
   TrainOutcome,
   TrainReport,
   Which,
@@ -75,14 +76,12 @@ export const pace = signal<Pace>('full')
 export const outcome = signal<TrainOutcome | null>(null)
 
 /** The update as it will be sent; its bytes stay in actions, not in a signal. */
-export interface UpdateSummary {
+export interface UpdateSummary extends Omit<PackedUpdate, 'bytes'> {
   readonly updateBytes: number
-  readonly digest: string
-  readonly tensors: number
-  readonly numbers: number
-  readonly examples: number | null
 }
 export const includeExamples = signal(true)
+/** The longest change to send; null: as long as training made it. */
+export const clipNorm = signal<number | null>(null)
 export const update = signal<UpdateSummary | null>(null)
 export const sentBytes = signal(0)
 export const receipt = signal<Receipt | null>(null)
@@ -96,6 +95,8 @@ export function addVersion(version: Version): void {
   versions.value = [...versions.peek(), version].sort((a, b) => a.version - b.version)
 }
 
+/** The one to compare with; null: the newest. */
+export const chosenVersion = signal<Version | null>(null)
 /** The version whose adapter the worker holds as `merged`. */
 export const loadedVersion = signal<Version | null>(null)
 /**
@@ -170,7 +171,9 @@ export function resetRound(): void {
   folderNote.value = null
   resetTraining()
   includeExamples.value = true
+  clipNorm.value = null
   receipt.value = null
+  chosenVersion.value = null
   loadedVersion.value = null
   for (const entry of Object.values(writings)) entry.value = unwritten
   writtenPrompt.value = ''

@@ -12,5 +12,7 @@ export const lost = {
 export const left = {
   title: 'You left without sending',
   lead: 'Nothing was sent. Your text and the adapter were deleted from this browser’s storage.',
+  erasedTitle: 'Erased from this computer',
+  erasedLead: 'Nothing of this round or of the base model is left in this browser. You may close the tab.',
   again: 'Start again',
 }

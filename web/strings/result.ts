@@ -2,7 +2,14 @@
 import { count, counted, percent, rate } from '../format.ts'
 
 export const result = {
-  title: { waiting: 'Waiting for the merged adapter', ready: 'The merged adapter is here' },
+  title: {
+    waiting: 'Waiting for the merged adapter',
+    ready: 'The merged adapter is here',
+    kept: 'Kept on this device',
+  },
+  leadKept:
+    'You have sent nothing. Your adapter works here all the same, and you can still send it as long as the room is open.',
+  backToReview: 'Review it again',
   leadWaiting: (missing: number | null) =>
     `${missing === null || missing === 0 ? 'The relay is merging your update.' : `The next version comes after ${counted(missing, 'more update')}.`} This page shows it when it comes; you may also close the tab and return.`,
   leadReady: (contributions: number) =>
@@ -34,10 +41,31 @@ export const result = {
   modelNote: 'The base model is small: expect fluent sentences, not sense.',
   downloadTitle: 'Take it with you',
   downloadLead:
-    'A zip with a PEFT adapter. Python’s peft loads the unpacked folder on top of the base model.',
-  downloadMerged: 'Download the merged adapter',
-  downloadOwn: 'Download your adapter',
-  forgetLead: 'This browser still keeps your text and your adapter, for the comparison after a reload.',
-  forget: 'Delete them from this browser',
-  forgotten: 'Deleted. This tab still works until you close it.',
+    'The adapters are small and need the base model beside them; the whole model needs nothing else.',
+  downloads: {
+    peft: { name: 'PEFT adapter', note: 'a zip; Python’s peft loads the folder in it' },
+    gguf: { name: 'GGUF adapter', note: 'for llama.cpp, with --lora' },
+    merged: { name: 'Whole model', note: 'a zip in Hugging Face’s layout, 16-bit numbers' },
+  },
+  downloadOf: { merged: 'The merged adapter', own: 'Your adapter' },
+  downloadLabel: (what: string, which: string) => `${what}: ${which}`,
+  downloadPacking: 'Packing the file…',
+  downloadReceipt: 'Your receipt',
+  downloadReceiptNote: 'a text file that says what the relay accepted, and when',
+  downloadReceiptName: 'Receipt',
+  versionsTitle: 'Published versions',
+  versionLine: (version: number, contributions: number) =>
+    `Version ${count(version)} · ${counted(contributions, 'update')}`,
+  versionCurrent: 'shown here',
+  versionShow: 'Compare with this one',
+  forgetTitle: 'On a shared computer',
+  forgetLead:
+    'This browser still keeps your text and your adapter, for the comparison after a reload, and the base model for the next visit.',
+  forget: 'Erase everything from this computer',
+  forgetConfirm:
+    'Erase your text, your adapter and receipt, and the base model? Downloads you made stay. What you have sent stays with the relay. If another tab of this browser takes part, it loses its place as well.',
+  forgetYes: 'Erase everything',
+  forgetNo: 'Keep it',
+  forgotten: 'Erased. You may close this tab; nothing of it is left in this browser.',
+  forgetting: 'Erasing…',
 }

@@ -1,5 +1,6 @@
 /** Before anything leaves this device. */
-import { bytes, count, counted, loss } from '../format.ts'
+import { bytes, count, counted, loss, significant } from '../format.ts'
+import type { Exposure } from '../state/exposure.ts'
 
 export const review = {
   title: 'Review what leaves this device',
@@ -12,6 +13,7 @@ export const review = {
     `Best held-out loss ${loss(value)} at step ${count(step)}; that adapter is used.`,
   sentTitle: 'What is sent',
   size: 'Size',
+  sizeFacts: (short: string, exact: string) => `${short} (${exact} bytes)`,
   content: 'Content',
   contentFacts: (tensors: number, numbers: number) =>
     `${counted(tensors, 'tensor')}, ${count(numbers)} numbers: how the adapter changed from its common start`,
@@ -39,24 +41,49 @@ export const review = {
   ],
   addressNote: 'Like any server, the relay sees your network address.',
   whoTitle: 'Who could learn what from it',
-  who: [
-    [
-      'The host',
-      'Receives your update by itself. Numbers learnt from text can give parts of that text away to someone who tries hard. Send only what you would let the host see traces of.',
-    ],
-    [
-      'Other participants',
-      'Receive published versions only. A version combines the updates in it, and its factors are computed from theirs.',
-    ],
-    ['Later', 'Nothing recalls a version that somebody has already downloaded.'],
-  ] as const,
-  batch: (every: number) =>
-    every === 1
-      ? 'This room publishes after every single update: whoever compares two versions can work out what you sent.'
-      : `This room publishes after every ${count(every)} updates, so that no version differs from the one before by yours alone; the last version, when the host closes the room, may hold fewer.`,
+  whoNames: { host: 'The host', participants: 'Other participants', others: 'Anybody else' },
+  who: (exposure: Exposure): string => {
+    switch (exposure.to) {
+      case 'host':
+        return `Receives your update by itself${exposure.approves ? ' and decides whether it counts' : ''}. Numbers learnt from text can give parts of that text away to someone who tries hard. Send only what you would let the host see traces of.`
+      case 'participants':
+        switch (exposure.how) {
+          case 'each':
+            return 'This room publishes after every single update: whoever compares two versions can work out what you sent, and try as hard as the host could.'
+          case 'batch':
+            return `Receive published versions only. This room publishes after every ${count(exposure.every)} updates, so that no version differs from the one before by yours alone; the last version, when the host closes the room, may hold fewer. People who put their own updates together can work out what is left.`
+          case 'private':
+            return `Receive one version, when the host closes the room, with noise that hides any single update: whether yours was among them changes what they can conclude by a factor of e^${exposure.epsilon} at most (ε = ${exposure.epsilon}, δ = ${exposure.delta}).`
+        }
+        break
+      case 'others':
+        return exposure.encrypted
+          ? 'Nobody else is sent anything. But a version is a file: whoever has it can pass it on, and nothing recalls it.'
+          : 'This page came without encryption: whoever is on the same network can read and change what passes. A version is a file, too: whoever has it can pass it on.'
+    }
+    return exposure satisfies never
+  },
+  tensorsTitle: (tensors: number) => `All ${counted(tensors, 'tensor')}, one by one`,
+  tensorName: 'Tensor',
+  tensorNumbers: 'Numbers',
+  tensorNorm: 'Length',
+  tensorLargest: 'Largest',
+  lengthName: 'Length of the change',
+  length: (norm: number, trained: number) =>
+    norm < trained
+      ? `${significant(norm)}, clipped from ${significant(trained)}`
+      : `${significant(trained)}: the L2 norm of all its numbers`,
+  lengthLimit: (most: number) => `This room accepts up to ${significant(most)}.`,
+  saveUpdate: 'Save these very bytes as a file',
+  choicesTitle: 'Your choices',
+  clip: 'Clip the change',
+  clipNote:
+    'A shorter change gives less of your text away. The merged adapter learns less from you, too; the direction stays.',
+  clipTo: 'Longest change',
   packing: 'Packing the update…',
   send: (size: number) => `Send this update (${bytes(size)})`,
-  leave: 'Leave without sending',
+  keep: 'Keep it here, do not send',
+  leave: 'Delete it and leave',
   leaveConfirm: 'Leave and delete what was trained?',
   leaveYes: 'Leave and delete',
   leaveNo: 'Stay',

@@ -7,6 +7,7 @@ import type { BackendName, ExecutorName } from '../../models/backend/engine.ts'
 import type { Manifest } from '../../relay/protocol/manifest.ts'
 import type { TokenView } from './example-view.ts'
 import type { Pace } from './pace.ts'
+import type { TensorSummary } from './update-choices.ts'
 
 export type BackendChoice = BackendName | 'auto'
 
@@ -124,10 +125,24 @@ export interface TrainOutcome {
 export interface PackedUpdate {
   readonly bytes: Uint8Array
   readonly digest: string
-  readonly tensors: number
+  readonly tensors: readonly TensorSummary[]
   readonly numbers: number
   readonly examples: number | null
+  /** Length of what training changed, before clipping: L2 norm over all numbers. */
+  readonly trainedNorm: number
+  /** The same of what is in the update. */
+  readonly norm: number
 }
+
+/** What the person decides about their own update. */
+export interface UpdateChoices {
+  readonly includeExamples: boolean
+  /** Longest change to send; null: as it is. */
+  readonly clipNorm: number | null
+}
+
+/** PEFT's folder in a zip, llama.cpp's file, or the whole model with the adapter in it, in a zip. */
+export type ExportFormat = 'peft' | 'gguf' | 'merged'
 
 export type Which = 'base' | 'own' | 'merged'
 
@@ -164,7 +179,7 @@ export interface Counters {
 export interface ModelWorker {
   /** Measures the backends for 'auto'. `onLost` is called at most once, with one sentence. */
   openDevice(backend: BackendChoice, onLost: (message: string) => void): Promise<DeviceReport>
-  loadModel(base: Manifest['base'], onProgress: (progress: ModelProgress) => void): Promise<ModelReport>
+  loadModel(manifest: Manifest, onProgress: (progress: ModelProgress) => void): Promise<ModelReport>
   /** Replaces the examples. */
   readData(files: readonly LocalFile[], manifest: Manifest): Promise<DataReport>
   /** `onCheckpoint` is called with the step that was kept, or with null when this browser keeps none. */
@@ -188,14 +203,13 @@ export interface ModelWorker {
     manifest: Manifest,
     manifestDigest: string,
     sessionKey: string,
-    includeExamples: boolean,
+    choices: UpdateChoices,
   ): Promise<PackedUpdate>
   setMerged(config: Uint8Array, weights: Uint8Array): Promise<void>
   evaluate(which: Which, manifest: Manifest, onProgress: (fraction: number) => void): Promise<Evaluation>
   /** While a run trains, this waits for the end of a step and the run for this. */
   generate(options: GenerateOptions, onText: (text: string) => void): Promise<Generated>
   stopGenerating(): Promise<void>
-  /** A zip with adapter_config.json and adapter_model.safetensors, as PEFT loads them. */
-  adapterZip(which: 'own' | 'merged', baseModel: string): Promise<Uint8Array>
+  exportAdapter(which: 'own' | 'merged', format: ExportFormat, base: Manifest['base']): Promise<Blob>
   counters(): Promise<Counters>
 }

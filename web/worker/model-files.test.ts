@@ -49,14 +49,14 @@ beforeEach(() => {
 })
 afterEach(() => vi.unstubAllGlobals())
 
-const fetchAll = () => fetchModelFiles(base, () => {})
+const fetchAll = () => fetchModelFiles(base, undefined, () => {})
 
 describe('the base model’s files', () => {
   it('come from the relay, are checked and kept', async () => {
     const progress: ModelProgress[] = []
-    const { files, report } = await fetchModelFiles(base, (entry) => progress.push(entry))
-    expect([...files.keys()]).toEqual(['config.json', 'model.safetensors'])
-    expect(files.get('model.safetensors')).toEqual(weights)
+    const { files, report } = await fetchModelFiles(base, undefined, (entry) => progress.push(entry))
+    expect([...files.base.keys()]).toEqual(['config.json', 'model.safetensors'])
+    expect(files.base.get('model.safetensors')).toEqual(weights)
     expect(requests).toEqual([
       `/models/${base.digest}/config.json`,
       `/models/${base.digest}/model.safetensors`,
@@ -86,13 +86,13 @@ describe('the base model’s files', () => {
     for (const bytes of kept.values()) if (bytes.length === weights.length) bytes[7] ^= 1
     const { files } = await fetchAll()
     expect(requests).toEqual([`/models/${base.digest}/model.safetensors`])
-    expect(files.get('model.safetensors')).toEqual(weights)
+    expect(files.base.get('model.safetensors')).toEqual(weights)
   })
 
   it('are used without being kept where the browser refuses', async () => {
     vi.stubGlobal('caches', { open: () => Promise.reject(new DOMException('no', 'SecurityError')) })
     const { files, report } = await fetchAll()
-    expect(files.size).toBe(2)
+    expect(files.base.size).toBe(2)
     expect(report.kept).toBe(false)
   })
 

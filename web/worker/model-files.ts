@@ -9,6 +9,13 @@ import { problems } from '../strings/problems.ts'
 import type { ModelProgress, ModelReport } from './api.ts'
 import { type FileCache, openFileCache } from './file-cache.ts'
 
+export interface FetchedFiles {
+  /** By name. */
+  readonly base: ReadonlyMap<string, Uint8Array>
+  /** Where the room's adapters start, in a room that has such a file. */
+  readonly start: Uint8Array | null
+}
+
 type BaseFile = Manifest['base']['files'][number]
 
 /** Progress is shown at most this often: more would only keep the page busy. */
@@ -117,20 +124,22 @@ async function readKept(cache: FileCache, file: BaseFile): Promise<Uint8Array | 
 }
 
 /**
- * All files of `base`, whole and checked. Throws PageError `model/unavailable`, `model/interrupted`,
+ * All files of `base`, and `start` that the relay serves beside them, whole and checked. Throws PageError `model/unavailable`, `model/interrupted`,
  * `model/length` or `model/digest`; files that had arrived whole are kept for the next try.
  */
 export async function fetchModelFiles(
   base: Manifest['base'],
+  start: BaseFile | undefined,
   onProgress: (progress: ModelProgress) => void,
-): Promise<{ files: Map<string, Uint8Array>; report: ModelReport; tellLoading(): void }> {
+): Promise<{ files: FetchedFiles; report: ModelReport; tellLoading(): void }> {
   const cache = openFileCache()
-  const totalBytes = base.files.reduce((sum, file) => sum + file.bytes, 0)
+  const wanted = start ? [...base.files, start] : base.files
+  const totalBytes = wanted.reduce((sum, file) => sum + file.bytes, 0)
   const meter = new ProgressMeter(totalBytes, onProgress)
   const files = new Map<string, Uint8Array>()
   const missing: BaseFile[] = []
   meter.tell('verifying')
-  for (const file of base.files) {
+  for (const file of wanted) {
     const kept = await readKept(cache, file)
     if (kept) {
       files.set(file.name, kept)
@@ -148,8 +157,10 @@ export async function fetchModelFiles(
     allKept = (await cache.write(file.sha256, bytes)) && allKept
     files.set(file.name, bytes)
   }
+  const startFile = start ? (files.get(start.name) ?? null) : null
+  if (start) files.delete(start.name)
   return {
-    files,
+    files: { base: files, start: startFile },
     report: {
       totalBytes,
       cachedBytes: meter.cached,

@@ -4,7 +4,6 @@
  */
 import type { Adapter } from '../../models/adapters/adapter.ts'
 import { writeAdapterFile } from '../../models/adapters/adapter-file.ts'
-import { initialAdapter } from '../../models/adapters/initial.ts'
 import { nextTask } from '../../models/backend/next-task.ts'
 import type { LoadedModel } from '../../models/catalog/load.ts'
 import { decodeCheckpoint, encodeCheckpoint } from '../../models/training/checkpoint.ts'
@@ -25,6 +24,8 @@ export interface RunOptions {
   readonly model: LoadedModel['model']
   readonly data: LocalData
   readonly options: TrainOptions
+  /** Where training starts. */
+  readonly initial: Adapter
   readonly control: TrainControl
   readonly between: BetweenSteps
   /** Asked before each rest: it may change on the way. */
@@ -37,7 +38,7 @@ export interface RunOptions {
 
 /** Throws what the trainer throws, and `checkpoint/…` when the kept checkpoint is of another run. */
 export async function runTraining(run: RunOptions): Promise<{ adapter: Adapter; outcome: TrainOutcome }> {
-  const { model, data, options, control, between, onAdapter, onCheckpoint } = run
+  const { model, data, options, initial, control, between, onAdapter, onCheckpoint } = run
   const { adapter: shape, recipe: planned } = options.manifest
   const recipe = { ...planned, steps: options.steps }
   const kept = await keptCheckpoint(options)
@@ -45,7 +46,8 @@ export async function runTraining(run: RunOptions): Promise<{ adapter: Adapter; 
   let checkpointCostMs = 0
   const training = train({
     model,
-    initial: initialAdapter(shape, shape.seed),
+    initial,
+    form: shape.form,
     examples: data.train,
     heldOut: data.heldOut,
     recipe,

@@ -3,20 +3,20 @@
  * two adapters (their own and the merged one); the page asks by the calls of api.ts, one job at a time.
  */
 import { expose, transfer } from 'comlink'
-import { zipSync } from 'fflate'
 import type { Adapter } from '../../models/adapters/adapter.ts'
 import { readAdapterFile } from '../../models/adapters/adapter-file.ts'
-import { initialAdapter } from '../../models/adapters/initial.ts'
+import { startOf } from '../../models/adapters/initial.ts'
 import { adapterChange, encodeUpdate } from '../../models/adapters/update-codec.ts'
 import { createBrowserEngine } from '../../models/backend/browser.ts'
 import type { Engine } from '../../models/backend/engine.ts'
 import { nextTask } from '../../models/backend/next-task.ts'
 import { type LoadedModel, loadModel } from '../../models/catalog/load.ts'
-import { readPeftAdapter, writePeftAdapter } from '../../models/formats/peft.ts'
+import { readPeftAdapter } from '../../models/formats/peft.ts'
 import { generate } from '../../models/llama/generate.ts'
 import { sha256Hex } from '../../models/sha256.ts'
 import { checkAdapterFits } from '../../models/training/engine-adapter.ts'
 import { evaluate, TrainControl } from '../../models/training/trainer.ts'
+import type { Manifest } from '../../relay/protocol/manifest.ts'
 import { PageError } from '../state/problems.ts'
 import { loadOutcome } from '../state/storage.ts'
 import { problems } from '../strings/problems.ts'
@@ -25,10 +25,12 @@ import { BetweenSteps } from './between-steps.ts'
 import { countDispatches, type DispatchCount } from './dispatch-count.ts'
 import { sendErrorCodes } from './errors.ts'
 import { viewTokens } from './example-view.ts'
+import { exportAdapter } from './exports.ts'
 import { type LocalData, readLocalData } from './local-data.ts'
 import { fetchModelFiles } from './model-files.ts'
 import type { Pace } from './pace.ts'
 import { runTraining } from './training.ts'
+import { changeNorm, clipChange, summarise } from './update-choices.ts'
 
 /** Where the page's server has tfjs's .wasm files. */
 const WASM_PATH = '/wasm/'
@@ -40,6 +42,8 @@ const TOP_P = 0.95
 let engine: Engine | null = null
 let dispatches: DispatchCount | null = null
 let loaded: LoadedModel | null = null
+/** Of a room whose adapters start from a file. */
+let startFile: Uint8Array | null = null
 let data: LocalData | null = null
 let own: { adapter: Adapter; outcome: TrainOutcome } | null = null
 let merged: Adapter | null = null
@@ -71,6 +75,9 @@ function adapterOf(which: Which): Adapter | null {
     }
   }
 }
+
+/** Where everybody in the room begins. */
+const startIn = ({ adapter }: Manifest) => startOf(adapter, adapter.seed, startFile)
 
 /**
  * A prompt as the model was trained to see one: by its template where it has one, else as the person's own data
@@ -131,11 +138,12 @@ const models: ModelWorker = {
     return { backend: opened.backend, executor, device, software }
   },
 
-  async loadModel(base, onProgress) {
-    const { files, report, tellLoading } = await fetchModelFiles(base, onProgress)
+  async loadModel({ base, adapter }, onProgress) {
+    const { files, report, tellLoading } = await fetchModelFiles(base, adapter.start, onProgress)
     tellLoading()
     loaded?.dispose()
-    loaded = loadModel(need(engine, 'the device'), files)
+    loaded = loadModel(need(engine, 'the device'), files.base)
+    startFile = files.start
     return report
   },
 
@@ -169,6 +177,7 @@ const models: ModelWorker = {
         model,
         data: examples,
         options,
+        initial: startIn(options.manifest),
         control,
         between,
         pace: () => pace,
@@ -216,9 +225,10 @@ const models: ModelWorker = {
     return kept.report
   },
 
-  async packUpdate(manifest, manifestDigest, sessionKey, includeExamples) {
+  async packUpdate(manifest, manifestDigest, sessionKey, { includeExamples, clipNorm }) {
     const { adapter, outcome } = need(own, 'the adapter')
-    const change = adapterChange(adapter, initialAdapter(manifest.adapter, manifest.adapter.seed))
+    const trained = adapterChange(adapter, startIn(manifest), manifest.adapter.form)
+    const change = clipChange(trained, clipNorm)
     const examples = includeExamples ? Math.min(outcome.examples, manifest.limits.examples) : null
     const bytes = encodeUpdate({
       change,
@@ -229,9 +239,16 @@ const models: ModelWorker = {
       seed: sessionKey,
     })
     const numbers = [...change.values()].reduce((sum, values) => sum + values.length, 0)
-    return transfer({ bytes, digest: sha256Hex(bytes), tensors: change.size, numbers, examples }, [
-      bytes.buffer,
-    ])
+    const packed = {
+      bytes,
+      digest: sha256Hex(bytes),
+      tensors: summarise(change),
+      numbers,
+      examples,
+      trainedNorm: changeNorm(trained),
+      norm: changeNorm(change),
+    }
+    return transfer(packed, [bytes.buffer])
   },
 
   async setMerged(config, weights) {
@@ -254,14 +271,17 @@ const models: ModelWorker = {
     generating?.abort()
   },
 
-  async adapterZip(which, baseModel) {
-    const adapter = which === 'own' ? need(own, 'the adapter').adapter : need(merged, 'the merged adapter')
-    // Stored, not packed: float32 numbers do not get smaller, and a fixed time makes the same adapter the same zip.
-    const zip = zipSync(
-      { ...writePeftAdapter(adapter, baseModel) },
-      { level: 0, mtime: new Date('1980-01-01T00:00:00') },
-    )
-    return transfer(zip, [zip.buffer])
+  async exportAdapter(which, format, base) {
+    const { model } = need(loaded, 'the model')
+    return exportAdapter({
+      adapter: which === 'own' ? need(own, 'the adapter').adapter : need(merged, 'the merged adapter'),
+      format,
+      baseModel: base.id,
+      name: `${base.id}-${which}`,
+      config: model.config,
+      // The device has the weights in its own form; the files come from this browser's storage.
+      baseFiles: async () => (await fetchModelFiles(base, undefined, () => {})).files.base,
+    })
   },
 
   async counters() {

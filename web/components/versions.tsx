@@ -1,0 +1,41 @@
+/** Every version the room has published, newest first; any of them can be compared with. */
+import { clockTime } from '../format.ts'
+import { chosenVersion, loadedVersion, versions } from '../state/store.ts'
+import { result as text } from '../strings/result.ts'
+
+export function Versions() {
+  const list = versions.value
+  if (list.length === 0) return null
+  return (
+    <section class="card" aria-labelledby="versions-title">
+      <h2 id="versions-title">{text.versionsTitle}</h2>
+      <ul class="files">
+        {list.toReversed().map((version) => (
+          <li key={version.version} class="file" data-testid="version" data-version={version.version}>
+            <div>
+              <div class="file-name">{text.versionLine(version.version, version.contributions)}</div>
+              <div class="file-facts">
+                <time dateTime={version.createdAt}>{clockTime(version.createdAt)}</time>
+              </div>
+            </div>
+            {loadedVersion.value?.digest === version.digest ? (
+              <span class="note">{text.versionCurrent}</span>
+            ) : (
+              <button
+                type="button"
+                class="button button-small"
+                data-testid="version-show"
+                aria-label={`${text.versionShow}: ${text.versionLine(version.version, version.contributions)}`}
+                onClick={() => {
+                  chosenVersion.value = version === list.at(-1) ? null : version
+                }}
+              >
+                {text.versionShow}
+              </button>
+            )}
+          </li>
+        ))}
+      </ul>
+    </section>
+  )
+}
