@@ -43,6 +43,23 @@ export function placeAdapter(
   }
 }
 
+/** Adapters with the same signature can take each other's place on an engine. */
+export const adapterSignature = (adapter: Adapter): string =>
+  [...adapter.modules.values()]
+    .map(({ name, rank, alpha, r }) => `${name} ${rank} ${alpha}${r ? ' core' : ''}`)
+    .join('\n')
+
+/** Writes another adapter of the same signature over the one that is placed. */
+export function replaceAdapter({ parameters, frozen }: EngineAdapter, adapter: Adapter): void {
+  const form = formOf(adapter)
+  const all = [...adapter.modules.values()].flatMap((factors) => factorsOf(factors, form))
+  for (const set of [parameters, frozen]) {
+    if (!set) continue
+    const own = all.filter(({ name }) => set.parameters.has(name))
+    set.write(new Map(own.map(({ name, values }) => [name, values])))
+  }
+}
+
 /** Reads the trained factors back, shaped like `like`; the frozen ones are `like`'s. */
 export async function readAdapter(placed: EngineAdapter, like: Adapter): Promise<Adapter> {
   const values = await placed.parameters.read()

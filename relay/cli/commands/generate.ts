@@ -30,6 +30,17 @@ export const command: Command = {
       value: 'X',
       help: `sample from the likeliest tokens of this share, default ${DEFAULT_TOP_P}`,
     },
+    repetition: {
+      type: 'string',
+      value: 'X',
+      help: 'above 1: what the prompt or the text already holds becomes less likely, default 1',
+    },
+    stop: {
+      type: 'string',
+      multiple: true,
+      value: 'TEXT',
+      help: 'end before this text; may be given several times',
+    },
     seed: { type: 'string', value: 'TEXT', help: 'of the sampling; default: a new one each time' },
     ...BACKEND_OPTION,
   },
@@ -39,6 +50,8 @@ export const command: Command = {
     const maxTokens = args.integer('max-tokens', { least: 1, most: 1_000_000 }) ?? DEFAULT_TOKENS
     const temperature = args.number('temperature', { least: 0, most: 100 })
     const topP = args.number('top-p', { least: 1e-6, most: 1 })
+    const repetitionPenalty = args.number('repetition', { least: 0.1, most: 10 })
+    const stop = args.texts('stop')
     const greedy = args.flag('greedy')
     if (greedy && (temperature !== undefined || topP !== undefined)) {
       throw new UsageError('--greedy samples nothing: leave out --temperature and --top-p.')
@@ -71,6 +84,8 @@ export const command: Command = {
         maxTokens,
         temperature: greedy ? 0 : (temperature ?? DEFAULT_TEMPERATURE),
         topP: topP ?? DEFAULT_TOP_P,
+        repetitionPenalty,
+        stop,
         seed,
         stopIds: [...new Set([tokenizer.eosId, ...model.config.eosIds])],
         signal,
