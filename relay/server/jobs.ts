@@ -84,5 +84,8 @@ export function mergeVersion(
       return { digest, examples, change }
     }),
   })
-  return { digest: merged.digest as Digest, files: { ...writePeftAdapter(merged.adapter, manifest.base.id) } }
+  return {
+    digest: merged.digest as Digest,
+    files: { ...writePeftAdapter(merged.adapter, manifest.base.id, { base: manifest.base.digest }) },
+  }
 }
