@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, { about: string; load: () => Promise<{ c
     about: 'write an adapter, or the model with it, for other programs',
     load: () => import('./commands/export.ts'),
   },
+  verify: { about: "check a room's log, updates and versions", load: () => import('./commands/verify.ts') },
   inspect: { about: 'say what a model file holds', load: () => import('./commands/inspect.ts') },
 }
 

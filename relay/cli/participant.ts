@@ -24,6 +24,8 @@ export interface ParticipantOptions {
   /** The relay's own address. */
   readonly url: string
   readonly room: string
+  /** Where the room has a join code. */
+  readonly code?: string | undefined
   readonly files: readonly string[]
   readonly backend: BackendName | 'auto'
   /** Sends how many examples the update stands for; otherwise it counts as one. */
@@ -65,10 +67,10 @@ export class Participant {
 
   /** Throws ProtocolError, DataError, DeviceError. Nothing was sent unless it returns. */
   async contribute(): Promise<Contributed> {
-    const { url, room, files, backend, tellExamples, console, signal } = this.#options
+    const { url, room, code, files, backend, tellExamples, console, signal } = this.#options
     const leave = () => this.#client.close()
     signal.addEventListener('abort', leave, { once: true })
-    const ready = await this.#client.join(url, room)
+    const ready = await this.#client.join(url, room, undefined, code)
     if (ready.phase === 'sent') throw new ProtocolError('upload/second')
     const { manifest, manifestDigest } = ready.membership
     this.#manifest = manifest

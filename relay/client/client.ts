@@ -14,9 +14,10 @@
 import { type Digest, digestOf } from '../protocol/canonical.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import { manifestDigest } from '../protocol/manifest.ts'
-import type { Accepted, Receipt, RoomStatus, Version } from '../protocol/messages.ts'
+import type { Accepted, Progress, Receipt, RoomStatus, Version } from '../protocol/messages.ts'
 import { Connection, type ResumeToken } from './connection.ts'
 import { downloadVersion, type VersionFolder } from './download.ts'
+import { checkSigned } from './signed.ts'
 import {
   accepted,
   fail,
@@ -40,6 +41,8 @@ import {
   startAgain,
   startTraining,
   type Training,
+  type Withdrawn,
+  withdrawn,
 } from './states.ts'
 import { uploadUpdate } from './upload.ts'
 import type { WireListener } from './wire-log.ts'
@@ -61,6 +64,8 @@ export interface ClientEvents {
   online: boolean
   status: RoomStatus
   published: Version
+  /** A version the relay has erased, because a contribution in it was withdrawn. */
+  retired: Version
 }
 
 export interface SendOptions {
@@ -78,6 +83,7 @@ export class RelayClient {
     online: new Set(),
     status: new Set(),
     published: new Set(),
+    retired: new Set(),
   }
   #state: RoundState = joining()
   #connection: Connection | undefined
@@ -121,15 +127,21 @@ export class RelayClient {
 
   /**
    * Joins a room, as a new participant or, with `resume`, as the one of an earlier join. `sent` if that one's update
-   * is already in. Throws ProtocolError, e.g. `room/unknown`, `room/closed`, `join/token`, `network/unreachable`.
+   * is already in. `code` where the room has a join code. Throws ProtocolError, e.g. `room/unknown`, `room/closed`, `join/token`, `network/unreachable`.
    */
-  async join(url: string, room: string, as?: ResumeToken): Promise<Ready | Sent> {
+  async join(
+    url: string,
+    room: string,
+    as?: ResumeToken | undefined,
+    code?: string | undefined,
+  ): Promise<Ready | Sent> {
     if (this.#connection) throw new ProtocolError('protocol/already-joined')
     this.#url = url
     this.#connection = new Connection({
       url,
       room,
-      resume: as,
+      ...(as && { resume: as }),
+      ...(code !== undefined && { code }),
       requestTimeoutMs: this.#options.requestTimeoutMs,
       onWire: this.#options.onWire,
       listener: {
@@ -137,6 +149,8 @@ export class RelayClient {
         online: (isOnline) => this.#tell('online', isOnline),
         status: (status) => this.#setStatus(status),
         published: (version) => this.#published(version),
+        retired: (version) => this.#retired(version),
+        withdrawn: (by) => this.#withdrawn(by),
         ended: (error) => this.#ended(error),
       },
     })
@@ -164,7 +178,7 @@ export class RelayClient {
     return this.#move(from, resume(from))
   }
 
-  startAgain(from: Training | Paused | Reviewing | SendingFailed): Ready {
+  startAgain(from: Training | Paused | Reviewing | SendingFailed | Withdrawn): Ready {
     return this.#move(from, startAgain(from))
   }
 
@@ -199,6 +213,7 @@ export class RelayClient {
         },
       })
       if (receipt.digest !== from.update.digest) throw new ProtocolError('protocol/malformed')
+      await checkSigned(receipt, manifest)
       return this.#move(this.#sending(), accepted(this.#sending(), receipt))
     } catch (error) {
       const cause = options.signal?.aborted ? new ProtocolError('client/aborted') : error
@@ -216,6 +231,8 @@ export class RelayClient {
   async upload(bytes: Uint8Array, options: SendOptions = {}): Promise<Receipt> {
     const state = this.#state
     switch (state.phase) {
+      case 'withdrawn':
+        return (await this.send(this.review(this.startAgain(state), bytes), options)).receipt
       case 'ready':
       case 'training':
       case 'paused':
@@ -235,6 +252,30 @@ export class RelayClient {
         throw new ProtocolError('client/stale')
       default:
         return state satisfies never
+    }
+  }
+
+  /**
+   * Takes the own contribution back: the merged model becomes what it would have been without it. Copies of versions
+   * downloaded before remain. Throws ProtocolError `withdraw/…`.
+   */
+  async withdraw(from: Sent): Promise<Withdrawn> {
+    const connection = this.#connection
+    if (!connection) throw new ProtocolError('protocol/not-joined')
+    const { retired } = await connection.request('withdraw', { digest: from.receipt.digest })
+    for (const version of retired) this.#retired(version)
+    this.#withdrawn('participant')
+    const state = this.#state
+    if (state.phase !== 'withdrawn') throw new ProtocolError('client/stale')
+    return state
+  }
+
+  /** Tells the host's console how far this participant is; lost without harm when there is no connection. */
+  async report(progress: Progress): Promise<void> {
+    try {
+      await this.#connection?.request('progress', progress)
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error
     }
   }
 
@@ -272,11 +313,28 @@ export class RelayClient {
     for (const version of answer.versions) this.#published(version)
     if (this.#state.phase === 'joining') {
       this.#move(this.#state, joined(this.#state, this.#membership, answer.receipt))
+    } else if (this.#state.phase === 'sent' && answer.receipt === null) {
+      this.#withdrawn('host') // while this participant was away
     }
   }
 
+  #withdrawn(by: Withdrawn['by']): void {
+    if (this.#state.phase === 'sent') this.#move(this.#state, withdrawn(this.#state, by))
+  }
+
+  #retired(number: number): void {
+    const version = this.#versions.find((known) => known.version === number)
+    if (!version || version.retired) return
+    const retired: Version = { ...version, retired: true }
+    this.#versions = this.#versions.map((known) => (known === version ? retired : known))
+    this.#tell('retired', retired)
+  }
+
   #published(version: Version): void {
-    if (this.#versions.some((known) => known.version === version.version)) return
+    if (this.#versions.some((known) => known.version === version.version)) {
+      if (version.retired) this.#retired(version.version)
+      return
+    }
     this.#versions = [...this.#versions, version].sort((a, b) => a.version - b.version)
     this.#tell('published', version)
   }

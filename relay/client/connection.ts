@@ -14,12 +14,15 @@ import {
   type ClientEvent,
   type Commit,
   type Join,
+  type Progress,
   type Refusal,
   type RelayEvent,
   type RoomStatus,
   relayEvents,
   type Version,
+  type Withdraw,
 } from '../protocol/messages.ts'
+import { checkSigned } from './signed.ts'
 import { logFrames, type WireListener } from './wire-log.ts'
 
 /** Proof of who this participant is, from an earlier join. */
@@ -30,6 +33,8 @@ interface Payloads {
   begin: Begin
   chunk: Chunk
   commit: Commit
+  withdraw: Withdraw
+  progress: Progress
 }
 
 export interface ConnectionListener {
@@ -38,6 +43,8 @@ export interface ConnectionListener {
   online(isOnline: boolean): void
   status(status: RoomStatus): void
   published(version: Version): void
+  retired(version: number): void
+  withdrawn(by: 'participant' | 'host'): void
   /** The relay will not have this participant any more; the connection is closed. */
   ended(error: ProtocolError): void
 }
@@ -45,6 +52,8 @@ export interface ConnectionListener {
 export interface ConnectionOptions {
   readonly url: string
   readonly room: string
+  /** Where the room has one. */
+  readonly code?: string
   readonly resume?: ResumeToken
   readonly requestTimeoutMs: number
   readonly listener: ConnectionListener
@@ -90,6 +99,8 @@ export class Connection {
     })
     this.#listen('status', (status) => options.listener.status(status))
     this.#listen('published', (version) => options.listener.published(version))
+    this.#listen('retired', ({ version }) => options.listener.retired(version))
+    this.#listen('withdrawn', ({ by }) => options.listener.withdrawn(by))
     this.#listen('refused', ({ code }) => {
       if (code.startsWith('join/')) this.#end(new ProtocolError(code))
     })
@@ -150,11 +161,15 @@ export class Connection {
   }
 
   async #join(): Promise<void> {
-    const { room, listener } = this.#options
+    const { room, code, listener } = this.#options
     try {
       const join = { protocolVersion: PROTOCOL_VERSION, room } as const
-      const answer = await this.request('join', this.#resume ? { ...join, resume: this.#resume } : join)
+      const answer = await this.request(
+        'join',
+        this.#resume ? { ...join, resume: this.#resume } : { ...join, ...(code !== undefined && { code }) },
+      )
       this.#resume = { participant: answer.participant, token: answer.token }
+      if (answer.receipt) await checkSigned(answer.receipt, answer.manifest)
       listener.joined(answer)
       this.#isJoined = true
       listener.online(true)

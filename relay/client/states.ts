@@ -4,6 +4,8 @@
  *   joining -> ready -> training <-> paused
  *                ^          \          /
  *                +-- again --- reviewing -> sending -> sent
+ *                |                                       |
+ *                +-- again -------- withdrawn <----------+
  *
  *   joining, sending -> failed (sending can be tried again); every state but sent -> left
  *
@@ -61,6 +63,12 @@ export interface Sent {
   readonly membership: Membership
   readonly receipt: Receipt
 }
+/** This participant's contribution was taken out again, by itself or by the host. It may train and send anew. */
+export interface Withdrawn {
+  readonly phase: 'withdrawn'
+  readonly membership: Membership
+  readonly by: 'participant' | 'host'
+}
 /** The relay could not be joined, or the participant may not go on. */
 export interface Failed {
   readonly phase: 'failed'
@@ -85,6 +93,7 @@ export type RoundState =
   | Reviewing
   | Sending
   | Sent
+  | Withdrawn
   | Failed
   | SendingFailed
   | Left
@@ -102,7 +111,9 @@ export const pause = ({ membership }: Training): Paused => ({ phase: 'paused', m
 export const resume = ({ membership }: Paused): Training => ({ phase: 'training', membership })
 
 /** Gives up what was trained; nothing was sent. */
-export const startAgain = ({ membership }: Training | Paused | Reviewing | SendingFailed): Ready => ({
+export const startAgain = ({
+  membership,
+}: Training | Paused | Reviewing | SendingFailed | Withdrawn): Ready => ({
   phase: 'ready',
   membership,
 })
@@ -127,6 +138,12 @@ export const accepted = ({ membership }: Sending, receipt: Receipt): Sent => ({
   phase: 'sent',
   membership,
   receipt,
+})
+
+export const withdrawn = ({ membership }: Sent, by: Withdrawn['by']): Withdrawn => ({
+  phase: 'withdrawn',
+  membership,
+  by,
 })
 
 export const failSending = ({ membership, update }: Sending, error: ProtocolError): SendingFailed => ({

@@ -26,6 +26,12 @@ const SENTENCES = {
   'room/unknown-base':
     'This relay does not serve the base model that the manifest names; add it with --model.',
 
+  'room/joining-closed':
+    'The host lets nobody new into this room any more; ask the host, or watch the result.',
+  'room/expired':
+    'The time of this room is over, so nothing more is accepted; the merged result can still be downloaded.',
+
+  'join/code': 'This room has a join code, and this is not it; ask the host for the code or the whole link.',
   'join/token': 'The relay does not recognise this participant; join again as a new one.',
   'join/replaced': 'This participant has connected again elsewhere; continue there, or reload this page.',
   'join/timeout': 'The connection was open without joining a room for too long; reload the page.',
@@ -69,6 +75,17 @@ const SENTENCES = {
   'update/range':
     'A value of the update is beyond 8, so sums would not be exact; train with a lower learning rate.',
 
+  'receipt/signature': 'The receipt is not signed by this relay; do not rely on it, and tell the host.',
+  'withdraw/unknown':
+    'There is no contribution of this participant to withdraw; it was withdrawn before, or never accepted.',
+  'withdraw/too-late':
+    'This contribution is part of a round that others have built on, so it cannot be taken out any more.',
+
+  'version/retired':
+    'This version held a contribution that has been withdrawn, so the relay has erased it; take a newer one.',
+
+  'host/unknown-contribution': 'No contribution of this room has this digest; reload the list.',
+  'host/not-waiting': 'This contribution does not wait for a decision; reload the list.',
   'host/token': 'Only the host may do this: send the token that the relay printed when it started.',
   'request/not-found': 'There is nothing at this address; check the link.',
   'request/method': 'This address does not take that kind of request; see docs/protocol.md.',
@@ -83,6 +100,7 @@ const SENTENCES = {
   'store/full': 'The relay cannot write any more to its disk; the host must make room, then try again.',
   'store/damaged':
     'A stored file does not have the digest it was accepted with; restore the data folder from a copy.',
+  'store/log-damaged': 'The audit log does not follow from itself; restore the data folder from a copy.',
   'store/version-differs':
     'A published version no longer follows from the stored updates; restore the data folder from a copy.',
   'store/newer': 'The data folder was written by a newer version of this program; update this one.',

@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot'
 import type { Digest } from './canonical.ts'
-import { MAX_ROOM_NAME_CHARACTERS } from './limits.ts'
+import { MAX_JOIN_CODE_CHARACTERS, MAX_ROOM_NAME_CHARACTERS } from './limits.ts'
 
 /** A whole number in [least, most]. */
 export const wholeNumber = (least: number, most: number) =>
@@ -51,3 +51,16 @@ export const participantId = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/))
 
 /** Proof of being that participant: HMAC-SHA256 under the relay's key, hex. */
 export const resumeToken = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))
+
+/** Letters and digits that cannot be taken for one another, in groups: `7KQ4-M2XT`. Compared without case. */
+export const joinCode = v.pipe(
+  v.string(),
+  v.minLength(4),
+  v.maxLength(MAX_JOIN_CODE_CHARACTERS),
+  v.regex(/^[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*$/, 'expected letters, digits and inner hyphens'),
+)
+
+/** An Ed25519 signature (RFC 8032), hex. */
+export const signatureHex = v.pipe(v.string(), v.regex(/^[0-9a-f]{128}$/))
+
+export const timestamp = v.pipe(v.string(), v.isoTimestamp())

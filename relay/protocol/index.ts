@@ -2,7 +2,7 @@
 export * from './canonical.ts'
 export * from './create-manifest.ts'
 export * from './errors.ts'
-export { roomName } from './fields.ts'
+export { joinCode, roomName } from './fields.ts'
 export * from './limits.ts'
 export * from './manifest.ts'
 export * from './messages.ts'

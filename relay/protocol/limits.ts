@@ -77,3 +77,21 @@ export const MAX_ROOMS = 256
 
 /** The paper compares one round with ten at most; a class has not the time for more than a hundred. */
 export const MAX_ROUNDS = 100
+
+/** Contributions are numbered as they come and numbers are not given twice: with withdrawals more than are counted. */
+export const MAX_CONTRIBUTION_NUMBER = 1_000_000
+
+/** Versions of a room: each contribution makes one at most, and so does each withdrawal. */
+export const MAX_VERSION_NUMBER = 2 * MAX_CONTRIBUTION_NUMBER
+
+/** A class types it from the projector; the limit of attempts, not the length, keeps guessers out. */
+export const MAX_JOIN_CODE_CHARACTERS = 32
+
+/** Between two reports of one participant's progress. */
+export const PROGRESS_PAUSE_MS = 1_000
+
+/** Refused updates that a room's audit log names; an attacker must not fill the disk with them. */
+export const MAX_LOGGED_REFUSALS = 1_000
+
+/** Participants that the host's console is told of at once: every contribution and every socket. */
+export const MAX_PARTICIPANTS_IN_OVERVIEW = MAX_CONTRIBUTIONS + MAX_SOCKETS

@@ -5,7 +5,16 @@
 import * as v from 'valibot'
 import { canonicalJson, type Digest, digestOfText } from './canonical.ts'
 import { ProtocolError } from './errors.ts'
-import { byteCount, digest, fileName, finiteNumber, roomName, shownText, wholeNumber } from './fields.ts'
+import {
+  byteCount,
+  digest,
+  fileName,
+  finiteNumber,
+  roomName,
+  shownText,
+  timestamp,
+  wholeNumber,
+} from './fields.ts'
 import {
   MAX_ADAPTER_MODULES,
   MAX_BASE_FILES,
@@ -125,6 +134,8 @@ const termsSchema = v.strictObject({
   privacy: v.optional(privacySchema),
   /** Who lets an accepted update count: the relay at once (left out), or the host, one by one. */
   admission: v.optional(v.picklist(['automatic', 'approve'])),
+  /** From then on the room takes nothing new and publishes what waits; never where it is left out. */
+  expiresAt: v.optional(timestamp),
   /** The relay's Ed25519 public key, which signs this room's receipts: 64 hex digits. */
   receiptKey: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))),
   /** Contributions between two published versions; 1 lets anyone subtract two versions. */

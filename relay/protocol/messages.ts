@@ -5,11 +5,25 @@
  */
 import * as v from 'valibot'
 import { ERROR_CODES, ProtocolError } from './errors.ts'
-import { byteCount, digest, fileName, participantId, resumeToken, roomName, wholeNumber } from './fields.ts'
 import {
+  byteCount,
+  digest,
+  fileName,
+  finiteNumber,
+  joinCode,
+  participantId,
+  resumeToken,
+  roomName,
+  signatureHex,
+  timestamp,
+  wholeNumber,
+} from './fields.ts'
+import {
+  MAX_CONTRIBUTION_NUMBER,
   MAX_CONTRIBUTIONS,
   MAX_EXAMPLES,
   MAX_UPDATE_BYTES,
+  MAX_VERSION_NUMBER,
   MAX_VERSIONS_IN_JOIN,
   PROTOCOL_VERSION,
 } from './limits.ts'
@@ -22,6 +36,8 @@ const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8A
 export const joinSchema = v.strictObject({
   protocolVersion: v.literal(PROTOCOL_VERSION),
   room: roomName,
+  /** Where the room has a join code. Whoever resumes has shown it before. */
+  code: v.optional(joinCode),
   /** Present when this participant has joined before: after a dropped socket or a reload. */
   resume: v.optional(v.strictObject({ participant: participantId, token: resumeToken })),
 })
@@ -41,14 +57,37 @@ export const chunkSchema = v.strictObject({
 
 export const commitSchema = v.strictObject({ digest })
 
+/** Takes this participant's own contribution back. */
+export const withdrawSchema = v.strictObject({ digest })
+
+/**
+ * What the host's console shows of a participant while it works; nothing is kept of it. No loss: it would say
+ * something about the data.
+ */
+export const progressSchema = v.strictObject({
+  stage: v.picklist(['joined', 'loading', 'data', 'training', 'paused', 'reviewing', 'sending', 'sent']),
+  step: v.optional(wholeNumber(0, 1_000_000)),
+  steps: v.optional(wholeNumber(1, 1_000_000)),
+  tokensPerSecond: v.optional(finiteNumber(0, 1e9)),
+})
+
 /** Event name -> schema of its payload, for what a client may send. */
-export const clientEvents = { join: joinSchema, begin: beginSchema, chunk: chunkSchema, commit: commitSchema }
+export const clientEvents = {
+  join: joinSchema,
+  begin: beginSchema,
+  chunk: chunkSchema,
+  commit: commitSchema,
+  withdraw: withdrawSchema,
+  progress: progressSchema,
+}
 
 export type ClientEvent = keyof typeof clientEvents
 export type Join = v.InferOutput<typeof joinSchema>
 export type Begin = v.InferOutput<typeof beginSchema>
 export type Chunk = v.InferOutput<typeof chunkSchema>
 export type Commit = v.InferOutput<typeof commitSchema>
+export type Withdraw = v.InferOutput<typeof withdrawSchema>
+export type Progress = v.InferOutput<typeof progressSchema>
 
 /** A client's message after parsing: the relay switches on `event`. */
 export type ClientMessage =
@@ -56,6 +95,8 @@ export type ClientMessage =
   | { readonly event: 'begin'; readonly payload: Begin }
   | { readonly event: 'chunk'; readonly payload: Chunk }
   | { readonly event: 'commit'; readonly payload: Commit }
+  | { readonly event: 'withdraw'; readonly payload: Withdraw }
+  | { readonly event: 'progress'; readonly payload: Progress }
 
 export function isClientEvent(event: unknown): event is ClientEvent {
   return typeof event === 'string' && Object.hasOwn(clientEvents, event)
@@ -80,7 +121,7 @@ function hasOtherVersion(payload: unknown): boolean {
 
 // ---- what the relay answers and announces ----
 
-/** Says that an update is durable in the relay: it counts in every later version. */
+/** Says that an update is durable in the relay: it counts in every later version, unless it is withdrawn. */
 export const receiptSchema = v.strictObject({
   room: roomName,
   participant: participantId,
@@ -90,16 +131,20 @@ export const receiptSchema = v.strictObject({
   /** What it weighs in the mean: the count given, or 1. */
   examples: wholeNumber(1, MAX_EXAMPLES),
   /** 1 for the room's first accepted update. */
-  contribution: wholeNumber(1, MAX_CONTRIBUTIONS),
-  acceptedAt: v.pipe(v.string(), v.isoTimestamp()),
+  contribution: wholeNumber(1, MAX_CONTRIBUTION_NUMBER),
+  acceptedAt: timestamp,
+  /** By the manifest's receiptKey, over the text that receipt.ts defines; absent where the room has no key. */
+  signature: v.optional(signatureHex),
 })
 
 export const versionSchema = v.strictObject({
-  version: wholeNumber(1, MAX_CONTRIBUTIONS),
+  version: wholeNumber(1, MAX_VERSION_NUMBER),
   /** Of manifest digest, sorted update digests and merged tensors. */
   digest,
   contributions: wholeNumber(1, MAX_CONTRIBUTIONS),
-  createdAt: v.pipe(v.string(), v.isoTimestamp()),
+  createdAt: timestamp,
+  /** The contribution withdrawn since is in it: the relay has erased its files. Copies elsewhere remain. */
+  retired: v.optional(v.literal(true)),
   files: v.pipe(
     v.array(v.strictObject({ name: fileName, bytes: byteCount, sha256: digest })),
     v.minLength(1),
@@ -113,7 +158,11 @@ export const statusSchema = v.strictObject({
   contributions: wholeNumber(0, MAX_CONTRIBUTIONS),
   /** Accepted, but in no published version yet. */
   waiting: wholeNumber(0, MAX_CONTRIBUTIONS),
-  versions: wholeNumber(0, MAX_CONTRIBUTIONS),
+  versions: wholeNumber(0, MAX_VERSION_NUMBER),
+  /** Accepted, and waiting for the host's decision; only where the manifest's admission is `approve`. */
+  undecided: v.optional(wholeNumber(0, MAX_CONTRIBUTIONS)),
+  /** Whether somebody new may join. */
+  joinable: v.boolean(),
   closed: v.boolean(),
 })
 
@@ -160,18 +209,39 @@ export const commitAnswerSchema = v.variant('ok', [
   refusalSchema,
 ])
 
+/** The contribution is gone: as if never sent, except in copies of versions downloaded before. */
+export const withdrawAnswerSchema = v.variant('ok', [
+  v.strictObject({
+    ...accepted,
+    digest,
+    /** False where another participant has sent the very same update and it stays for that one. */
+    erased: v.boolean(),
+    /** Published versions that held it, now erased from the relay. */
+    retired: v.array(wholeNumber(1, MAX_VERSION_NUMBER)),
+  }),
+  refusalSchema,
+])
+
+export const progressAnswerSchema = v.variant('ok', [v.strictObject(accepted), refusalSchema])
+
 /** Event name -> schema of the ack. */
 export const answers = {
   join: joinAnswerSchema,
   begin: beginAnswerSchema,
   chunk: chunkAnswerSchema,
   commit: commitAnswerSchema,
+  withdraw: withdrawAnswerSchema,
+  progress: progressAnswerSchema,
 }
 
 /** Event name -> schema, for what the relay sends by itself. */
 export const relayEvents = {
   /** A new merged version can be downloaded. */
   published: versionSchema,
+  /** A version that held a withdrawn contribution is gone from the relay. */
+  retired: v.strictObject({ version: wholeNumber(1, MAX_VERSION_NUMBER) }),
+  /** The host, or this participant elsewhere, has taken this participant's contribution out. */
+  withdrawn: v.strictObject({ digest, by: v.picklist(['participant', 'host']) }),
   status: statusSchema,
   /** A message without an ack was refused, or the relay is about to close this socket. */
   refused: refusalSchema,

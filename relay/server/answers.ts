@@ -4,7 +4,9 @@ import { type ErrorCode, sentenceFor } from '../protocol/errors.ts'
 
 /** HTTP status of each code that an HTTP answer can carry; the others are 500. */
 const STATUS: Partial<Record<ErrorCode, number>> = {
+  'host/not-waiting': 409,
   'host/token': 401,
+  'host/unknown-contribution': 404,
   'join/origin': 403,
   'join/too-many': 503,
   'manifest/malformed': 400,
@@ -20,6 +22,8 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   'room/limit': 409,
   'room/unknown': 404,
   'room/unknown-base': 400,
+  'version/retired': 410,
+  'withdraw/too-late': 409,
 }
 
 export function sendJson(response: ServerResponse, status: number, body: unknown): void {

@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import * as v from 'valibot'
 import { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
-import { roomName } from '../protocol/fields.ts'
+import { digest, roomName } from '../protocol/fields.ts'
+import { joinCodeChangeSchema } from '../protocol/host.ts'
 import { MAX_MANIFEST_BYTES } from '../protocol/limits.ts'
 import { type Manifest, parseManifest } from '../protocol/manifest.ts'
 import { sendError, sendJson } from './answers.ts'
@@ -149,17 +150,68 @@ async function routeRooms(
     return sendJson(response, 201, describe(room))
   }
   if (action === undefined) throw new ProtocolError('request/not-found')
-  if (action === 'close' && rest.length === 0) {
-    requireMethod(request, response, 'POST')
+  const host = hostAction(action, rest)
+  if (host) {
+    requireMethod(request, response, ...host.methods)
     requireHost(request, options.hostToken)
-    return sendJson(response, 200, await existing(name, options).close())
+    return sendJson(response, 200, await host.run(existing(name, options), request))
   }
   requireMethod(request, response, 'GET', 'HEAD')
   const room = existing(name, options)
   if (action === 'manifest' && rest.length === 0) return sendJson(response, 200, room.store.manifest)
   if (action === 'status' && rest.length === 0) return sendJson(response, 200, room.status())
+  if (action === 'audit' && rest.length === 0) return sendAuditLog(response, room)
   if (action === 'versions') return sendVersions(request, response, rest, room)
   throw new ProtocolError('request/not-found')
+}
+
+interface HostAction {
+  readonly methods: readonly string[]
+  run(room: Room, request: IncomingMessage): unknown
+}
+
+/** What only the host may do, by the path after the room's name; null if it is none of that. */
+function hostAction(action: string, rest: readonly string[]): HostAction | null {
+  const post = (run: HostAction['run']): HostAction => ({ methods: ['POST'], run })
+  if (action === 'contributions') {
+    const [update, decision, ...more] = rest
+    if (!v.is(digest, update) || more.length > 0) return null
+    if (decision === 'remove') return post((room) => room.remove(update))
+    if (decision === 'approve') return post((room) => room.approve(update))
+    if (decision === 'preview') return { methods: ['GET', 'HEAD'], run: (room) => room.preview(update) }
+    return null
+  }
+  if (rest.length > 0) return null
+  switch (action) {
+    case 'overview':
+      return { methods: ['GET', 'HEAD'], run: (room) => room.overview() }
+    case 'close':
+      return post((room) => room.close())
+    case 'close-joining':
+      return post((room) => room.closeJoining())
+    case 'publish':
+      return post((room) => room.publishNow())
+    case 'join-code':
+      return post(async (room, request) => {
+        const change = v.safeParse(joinCodeChangeSchema, await readJson(request))
+        if (!change.success) throw new ProtocolError('request/malformed')
+        return room.setJoinCode(change.output.code)
+      })
+    default:
+      return null
+  }
+}
+
+/** JSON lines, as the ledger has them: docs/protocol.md. */
+function sendAuditLog(response: ServerResponse, room: Room): void {
+  const text = Buffer.from(room.store.audit.text())
+  response.writeHead(200, {
+    'Content-Type': 'application/jsonl; charset=utf-8',
+    'Content-Length': text.byteLength,
+    'Content-Disposition': `attachment; filename="${room.store.room}-audit.jsonl"`,
+    'Cache-Control': 'no-store',
+  })
+  response.end(text)
 }
 
 async function sendVersions(
@@ -168,11 +220,15 @@ async function sendVersions(
   [number, file, ...more]: readonly string[],
   room: Room,
 ): Promise<void> {
-  if (number === undefined) return sendJson(response, 200, { versions: room.store.versions() })
+  if (number === undefined) {
+    const versions = room.store.versions().map(({ updates: _, ...version }) => version)
+    return sendJson(response, 200, { versions })
+  }
   const version = room.store.versions().find((candidate) => String(candidate.version) === number)
   if (!version || file === undefined || !VERSION_FILES.includes(file) || more.length > 0) {
     throw new ProtocolError('request/not-found')
   }
+  if (version.retired) throw new ProtocolError('version/retired')
   // Not immutable: another data folder on this address may have a version of the same number.
   const etag = `"${version.digest}-${file}"`
   await sendFile(request, response, {

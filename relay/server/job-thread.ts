@@ -4,13 +4,11 @@
  * job and again after a crash.
  */
 import { Worker } from 'node:worker_threads'
-import type { LoraFactors } from '../../models/adapters/adapter.ts'
 import type { Digest } from '../protocol/canonical.ts'
 import { isErrorCode, ProtocolError } from '../protocol/errors.ts'
+import type { Preview } from '../protocol/host.ts'
 import type { Manifest } from '../protocol/manifest.ts'
-import type { MergedVersion } from './jobs.ts'
-import type { StoredUpdate } from './update-file.ts'
-import type { MergeRequest } from './version-merger.ts'
+import type { InspectedUpdate, MergedVersion } from './jobs.ts'
 
 interface InspectJob {
   readonly kind: 'inspect'
@@ -22,17 +20,19 @@ interface InspectJob {
 interface MergeJob {
   readonly kind: 'merge'
   readonly manifest: Manifest
-  readonly updates: readonly StoredUpdate[]
+  readonly updates: readonly { readonly digest: Digest; readonly path: string }[]
   /** Where the room's start file lies, if it has one. */
   readonly startPath: string | null
 }
 
-interface MergePartJob extends MergeRequest {
-  readonly kind: 'merge-part'
-  readonly modules: readonly string[]
+interface CompareJob {
+  readonly kind: 'compare'
+  readonly manifest: Manifest
+  readonly path: string
+  readonly others: readonly string[]
 }
 
-export type Job = InspectJob | MergeJob | MergePartJob
+export type Job = InspectJob | MergeJob | CompareJob
 
 export interface JobRequest {
   readonly id: number
@@ -59,7 +59,7 @@ export class JobThread {
     manifest: Manifest,
     expectedDigest: Digest,
     bytes: Uint8Array<ArrayBuffer>,
-  ): Promise<{ digest: Digest; examples: number }> {
+  ): Promise<InspectedUpdate> {
     return this.#run({ kind: 'inspect', manifest, expectedDigest, bytes }, [bytes.buffer])
   }
 
@@ -68,9 +68,9 @@ export class JobThread {
     return this.#run({ kind: 'merge', manifest, updates, startPath }, [])
   }
 
-  /** These modules of a merge. */
-  mergeModules(request: MergeRequest, modules: readonly string[]): Promise<readonly LoraFactors[]> {
-    return this.#run({ kind: 'merge-part', ...request, modules }, [])
+  /** How the update in the file `path` stands beside those in `others`. */
+  compare(manifest: Manifest, path: string, others: readonly string[]): Promise<Omit<Preview, 'digest'>> {
+    return this.#run({ kind: 'compare', manifest, path, others }, [])
   }
 
   /** The first job starts the thread; whoever knows that one is coming can save it that second. */

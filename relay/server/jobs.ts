@@ -1,12 +1,16 @@
 /**
- * Is this update acceptable: arithmetic over bytes. It runs in a thread (job-thread.ts), as merging does
- * (version-merger.ts), because it reads a stranger's file and takes seconds for large models.
+ * The relay's two pieces of arithmetic, pure over bytes: is this update acceptable, and what do these updates merge
+ * to. They run in a thread (job-thread.ts), because they read a stranger's file and take seconds for large models.
  */
 import { createHash } from 'node:crypto'
 import type { AdapterShape } from '../../models/adapters/adapter.ts'
+import { startOf } from '../../models/adapters/initial.ts'
 import { decodeUpdate } from '../../models/adapters/update-codec.ts'
+import { writePeftAdapter } from '../../models/formats/peft.ts'
+import { mergeUpdates } from '../aggregation/index.ts'
 import type { Digest } from '../protocol/canonical.ts'
 import { ProtocolError } from '../protocol/errors.ts'
+import type { Preview } from '../protocol/host.ts'
 import { MAX_ABS_CHANGE } from '../protocol/limits.ts'
 import { type Manifest, manifestDigest } from '../protocol/manifest.ts'
 
@@ -17,7 +21,14 @@ export const adapterShape = ({ adapter }: Manifest): AdapterShape => ({
   modules: adapter.modules,
 })
 
-export const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex') as Digest
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex') as Digest
+
+export interface InspectedUpdate {
+  readonly digest: Digest
+  readonly examples: number
+  /** L2 norm of the whole change. */
+  readonly norm: number
+}
 
 /**
  * Reads an update as the room's manifest demands: schema, names, shapes, number types, finite values, manifest
@@ -29,7 +40,7 @@ export function inspectUpdate(
   manifest: Manifest,
   expectedDigest: Digest,
   bytes: Uint8Array,
-): { digest: Digest; examples: number } {
+): InspectedUpdate {
   const digest = sha256(bytes)
   if (digest !== expectedDigest) throw new ProtocolError('upload/digest')
   const { examples, encoding, change } = decodeUpdate(bytes, {
@@ -48,12 +59,86 @@ export function inspectUpdate(
     }
   }
   if (largest > MAX_ABS_CHANGE) throw new ProtocolError('update/range')
-  if (Math.sqrt(sumOfSquares) > manifest.limits.changeNorm) throw new ProtocolError('update/norm')
-  return { digest, examples }
+  const norm = Math.sqrt(sumOfSquares)
+  if (norm > manifest.limits.changeNorm) throw new ProtocolError('update/norm')
+  return { digest, examples, norm }
 }
 
 export interface MergedVersion {
   readonly digest: Digest
   /** The PEFT folder's files by name. */
   readonly files: Record<string, Uint8Array>
+}
+
+/**
+ * `start`: the bytes of the start file, where the manifest names one. Throws ProtocolError `store/damaged` if its
+ * bytes or an update's are not those that were accepted.
+ */
+export function mergeVersion(
+  manifest: Manifest,
+  updates: readonly { digest: Digest; bytes: Uint8Array }[],
+  start: Uint8Array | null = null,
+): MergedVersion {
+  const shape = adapterShape(manifest)
+  if (start && sha256(start) !== manifest.adapter.start?.sha256) throw new ProtocolError('store/damaged')
+  const ofManifest = manifestDigest(manifest)
+  const merged = mergeUpdates({
+    strategy: manifest.strategy,
+    initial: startOf(shape, manifest.adapter.seed, start),
+    form: shape.form,
+    manifestDigest: ofManifest,
+    updates: updates.map(({ digest, bytes }) => {
+      if (sha256(bytes) !== digest) throw new ProtocolError('store/damaged')
+      const { examples, change } = decodeUpdate(bytes, { shape, manifestDigest: ofManifest })
+      return { digest, examples, change }
+    }),
+  })
+  return { digest: merged.digest as Digest, files: { ...writePeftAdapter(merged.adapter, manifest.base.id) } }
+}
+
+/** How a contribution stands beside `others`, which are read one at a time. Throws ProtocolError `store/damaged`. */
+export function compareUpdate(
+  manifest: Manifest,
+  candidate: Uint8Array,
+  others: Iterable<Uint8Array>,
+): Pick<Preview, 'norm' | 'medianNorm' | 'cosine'> {
+  const expected = { shape: adapterShape(manifest), manifestDigest: manifestDigest(manifest) }
+  const { change } = decodeUpdate(candidate, expected)
+  const sums = new Map([...change].map(([tensor, { length }]) => [tensor, new Float64Array(length)]))
+  const norms: number[] = []
+  for (const bytes of others) {
+    let squares = 0
+    for (const [tensor, values] of decodeUpdate(bytes, expected).change) {
+      const sum = sums.get(tensor)!
+      for (let i = 0; i < values.length; i++) {
+        sum[i]! += values[i]!
+        squares += values[i]! * values[i]!
+      }
+    }
+    norms.push(Math.sqrt(squares))
+  }
+  let own = 0
+  let ofSum = 0
+  let product = 0
+  for (const [tensor, values] of change) {
+    const sum = sums.get(tensor)!
+    for (let i = 0; i < values.length; i++) {
+      own += values[i]! * values[i]!
+      ofSum += sum[i]! * sum[i]!
+      product += values[i]! * sum[i]!
+    }
+  }
+  const scale = Math.sqrt(own) * Math.sqrt(ofSum)
+  norms.sort((a, b) => a - b)
+  const middle = norms.length >> 1
+  return {
+    norm: Math.sqrt(own),
+    medianNorm:
+      norms.length === 0
+        ? null
+        : norms.length % 2
+          ? norms[middle]!
+          : (norms[middle - 1]! + norms[middle]!) / 2,
+    cosine: scale > 0 ? Math.max(-1, Math.min(1, product / scale)) : null,
+  }
 }

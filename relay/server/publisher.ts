@@ -3,24 +3,35 @@
  * contribution would show that contribution to everyone. Works from what is stored, so a relay that was killed
  * between accepting and publishing publishes at its next start.
  */
-import type { Version } from '../protocol/messages.ts'
+import type { Digest } from '../protocol/canonical.ts'
+import { ProtocolError } from '../protocol/errors.ts'
+import type { PublishedVersion } from '../store/ledger.ts'
 import type { RoomStore } from '../store/room-store.ts'
 import type { JobThread } from './job-thread.ts'
+import type { MergedVersion } from './jobs.ts'
 import { SerialQueue } from './serial-queue.ts'
 
 /**
- * How many contributions the next version covers (the first so many accepted), or null if none is due: full batches
- * while the room is open, everything once it is closed.
+ * The updates of the next version, or null if none is due. What was published stays, except what was withdrawn; to
+ * it come full batches of those that wait (oldest first) while the room is open, and all of them once it is closed.
+ * A withdrawal makes a version due at once, without the others.
  */
-export function contributionsDue(room: {
-  accepted: number
-  published: number
+export function updatesDue(room: {
+  /** That count, in the order they were accepted. */
+  accepted: readonly Digest[]
+  newest: { readonly updates: readonly Digest[]; readonly retired?: true } | undefined
   publishEvery: number
-  closed: boolean
-}): number | null {
-  const { accepted, published, publishEvery, closed } = room
-  const due = closed ? accepted : accepted - (accepted % publishEvery)
-  return due > published ? due : null
+  /** The room is closed, or the host wants a version now. */
+  all: boolean
+}): Digest[] | null {
+  const { accepted, newest, publishEvery, all } = room
+  const before = new Set(newest?.updates)
+  const kept = accepted.filter((update) => before.has(update))
+  const waiting = accepted.filter((update) => !before.has(update))
+  const batch = all ? waiting.length : waiting.length - (waiting.length % publishEvery)
+  const due = [...kept, ...waiting.slice(0, batch)]
+  const isNew = batch > 0 || newest?.retired === true
+  return isNew && due.length > 0 ? due : null
 }
 
 export class Publisher {
@@ -28,7 +39,7 @@ export class Publisher {
   readonly #thread: JobThread
   readonly #startPath: string | null
   readonly #isClosed: () => boolean
-  readonly #onPublished: (version: Version) => void
+  readonly #onPublished: (version: PublishedVersion) => void
   readonly #calls = new SerialQueue<'publish'>()
 
   constructor(
@@ -36,7 +47,7 @@ export class Publisher {
     thread: JobThread,
     startPath: string | null,
     isClosed: () => boolean,
-    onPublished: (version: Version) => void,
+    onPublished: (version: PublishedVersion) => void,
   ) {
     this.#store = store
     this.#thread = thread
@@ -45,26 +56,27 @@ export class Publisher {
     this.#onPublished = onPublished
   }
 
-  /** Publishes what is due at the time of the call; calls run one after the other. Throws what merging throws. */
-  publishDue(): Promise<void> {
-    return this.#calls.run('publish', () => this.#publishAll())
+  /**
+   * Publishes what is due at the time of the call, with `all` also what would wait for more; calls run one after the
+   * other. Throws what merging throws.
+   */
+  publishDue({ all = false } = {}): Promise<void> {
+    return this.#calls.run('publish', () => this.#publishAll(all))
   }
 
   /** Puts back versions whose files were damaged. Throws ProtocolError `store/version-differs`. */
   async restoreDamaged(): Promise<void> {
     for (const version of [...this.#store.damagedVersions()]) {
-      const updates = this.#store.updates().slice(0, version.contributions)
-      const merged = await this.#merge(updates)
-      const digests = updates.map(({ digest }) => digest)
-      await this.#store.restoreVersion(version, digests, merged.files)
+      const merged = await this.#merge(version.updates)
+      await this.#store.restoreVersion(version, merged.files)
     }
   }
 
   /** Merges the newest version again. False if the stored updates no longer give what was published. */
   async newestFollowsFromUpdates(): Promise<boolean> {
     const newest = this.#store.versions().at(-1)
-    if (!newest) return true
-    const { digest } = await this.#merge(this.#store.updates().slice(0, newest.contributions))
+    if (!newest || newest.retired) return true
+    const { digest } = await this.#merge(newest.updates)
     return digest === newest.digest
   }
 
@@ -73,27 +85,43 @@ export class Publisher {
     return this.#calls.idle()
   }
 
-  async #publishAll(): Promise<void> {
+  async #publishAll(all: boolean): Promise<void> {
     for (;;) {
-      const accepted = this.#store.updates()
       const newest = this.#store.versions().at(-1)
-      const due = contributionsDue({
-        accepted: accepted.length,
-        published: newest?.contributions ?? 0,
+      const due = updatesDue({
+        accepted: this.#counting(),
+        newest,
         publishEvery: this.#store.manifest.publishEvery,
-        closed: this.#isClosed(),
+        all: all || this.#isClosed(),
       })
       if (due === null) return
-      const updates = accepted.slice(0, due)
-      const { digest, files } = await this.#merge(updates)
-      const version = { version: (newest?.version ?? 0) + 1, digest, contributions: due }
-      const digests = updates.map((update) => update.digest)
-      this.#onPublished(await this.#store.addVersion(version, digests, files))
+      const published = await this.#publish((newest?.version ?? 0) + 1, due)
+      if (published) this.#onPublished(published)
     }
   }
 
-  #merge(updates: ReturnType<RoomStore['updates']>) {
-    const files = updates.map(({ digest }) => ({ digest, path: this.#store.updatePath(digest) }))
+  /** Null if one of the updates was withdrawn meanwhile: then there is another set to publish. */
+  async #publish(version: number, updates: readonly Digest[]): Promise<PublishedVersion | null> {
+    try {
+      const { digest, files } = await this.#merge(updates)
+      return await this.#store.addVersion({ version, digest }, updates, files)
+    } catch (error) {
+      if (error instanceof ProtocolError && error.code === 'relay/stopping') throw error
+      const counting = new Set(this.#counting())
+      if (updates.every((update) => counting.has(update))) throw error
+      return null
+    }
+  }
+
+  #counting(): Digest[] {
+    return this.#store
+      .updates()
+      .filter(({ approved }) => approved)
+      .map(({ digest }) => digest)
+  }
+
+  #merge(updates: readonly Digest[]): Promise<MergedVersion> {
+    const files = updates.map((digest) => ({ digest, path: this.#store.updatePath(digest) }))
     return this.#thread.merge(this.#store.manifest, files, this.#startPath)
   }
 }

@@ -3,20 +3,26 @@
  * one message of the protocol, and throws ProtocolError with the code to answer.
  */
 import type { Logger } from 'pino'
-import { ProtocolError } from '../protocol/errors.ts'
-import { MAX_VERSIONS_IN_JOIN } from '../protocol/limits.ts'
+import { AUDIT_START } from '../protocol/audit.ts'
+import type { Digest } from '../protocol/canonical.ts'
+import { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
+import type { Overview, Preview } from '../protocol/host.ts'
+import { MAX_PARTICIPANTS_IN_OVERVIEW, MAX_VERSIONS_IN_JOIN } from '../protocol/limits.ts'
 import type {
   Accepted,
   Begin,
   Chunk,
   Commit,
   Join,
+  Progress,
   Receipt,
   RoomStatus,
   Version,
+  Withdraw,
 } from '../protocol/messages.ts'
+import type { PublishedVersion, Withdrawal } from '../store/ledger.ts'
 import type { RoomStore } from '../store/room-store.ts'
-import type { ParticipantTokens } from './identity.ts'
+import { equalInConstantTime, type ParticipantTokens } from './identity.ts'
 import type { JobThread } from './job-thread.ts'
 import { Publisher } from './publisher.ts'
 import { SerialQueue } from './serial-queue.ts'
@@ -24,10 +30,19 @@ import { SerialQueue } from './serial-queue.ts'
 /** Between two announcements of a room's status. */
 const STATUS_PAUSE_MS = 200
 
+/** setTimeout takes 31 bits; longer waits fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+
 export interface RoomListener {
   status(status: RoomStatus): void
   published(version: Version): void
+  retired(version: number): void
+  /** To the participant alone. */
+  withdrawn(participant: string, withdrawal: { digest: Digest; by: 'participant' | 'host' }): void
 }
+
+/** What a client is told of a version: not which updates are in it. */
+const announced = ({ updates: _, ...version }: PublishedVersion): Version => version
 
 /** An offset tells the client where to continue. */
 export class OffsetError extends ProtocolError {
@@ -63,7 +78,9 @@ export class Room {
   readonly #acceptance = new SerialQueue<'accept'>()
   /** The example count of the upload that is open; in the file it must be the same. */
   readonly #announcedExamples = new Map<string, number>()
-  readonly #connected = new Set<string>()
+  /** With what each last said of its progress. */
+  readonly #connected = new Map<string, Progress | null>()
+  #expiry: NodeJS.Timeout | undefined
   #closed: boolean
   #statusPause: NodeJS.Timeout | undefined
   #statusChanged = false
@@ -85,10 +102,12 @@ export class Room {
           { version: version.version, contributions: version.contributions },
           'version published',
         )
-        this.#listener.published(version)
+        this.#flushLog()
+        this.#listener.published(announced(version))
         this.announceStatus()
       },
     )
+    this.#expireInTime()
   }
 
   get closed(): boolean {
@@ -96,14 +115,45 @@ export class Room {
   }
 
   status(): RoomStatus {
-    const versions = this.store.versions()
+    const newest = this.store.versions().at(-1)
     const contributions = this.store.contributions()
+    const undecided = this.store.undecided()
+    const published = newest && !newest.retired ? newest.contributions : 0
     return {
       connected: this.#connected.size,
       contributions,
-      waiting: contributions - (versions.at(-1)?.contributions ?? 0),
-      versions: versions.length,
+      waiting: contributions - undecided - published,
+      versions: newest?.version ?? 0,
+      ...(this.store.manifest.admission === 'approve' ? { undecided } : {}),
+      joinable: this.#refusesNew() === null,
       closed: this.#closed,
+    }
+  }
+
+  /** All that the host sees of the room. */
+  overview(): Overview {
+    const { manifest, manifestDigest } = this.store
+    const senders = this.store.senders()
+    const participants = new Set([...this.#connected.keys(), ...senders.keys()])
+    const place = this.store.audit.place()
+    return {
+      room: manifest.room,
+      title: manifest.title,
+      manifestDigest,
+      status: this.status(),
+      joinCode: this.store.joinCode(),
+      participants: [...participants].slice(0, MAX_PARTICIPANTS_IN_OVERVIEW).map((participant) => ({
+        participant,
+        connected: this.#connected.has(participant),
+        progress: this.#connected.get(participant) ?? null,
+        digest: senders.get(participant) ?? null,
+      })),
+      contributions: this.store.updates().map(({ approved, ...update }) => ({
+        ...update,
+        state: approved ? ('counts' as const) : ('undecided' as const),
+      })),
+      versions: this.store.versions().map(announced),
+      audit: { lines: place?.sequence ?? 0, hash: place?.hash ?? AUDIT_START },
     }
   }
 
@@ -124,11 +174,11 @@ export class Room {
   }
 
   /** A closed room takes back those who were in it (their receipt, the result), and nobody new. */
-  join({ resume }: Join): Accepted<'join'> {
+  join({ resume, code }: Join): Accepted<'join'> {
     if (resume && !this.#tokens.isValid(this.store.room, resume)) throw new ProtocolError('join/token')
-    if (!resume && this.#closed) throw new ProtocolError('room/closed')
+    if (!resume) this.#admit(code)
     const { participant, token } = resume ?? this.#tokens.create(this.store.room)
-    this.#connected.add(participant)
+    if (!this.#connected.has(participant)) this.#connected.set(participant, null)
     return {
       ok: true,
       participant,
@@ -136,10 +186,15 @@ export class Room {
       manifest: this.store.manifest,
       manifestDigest: this.store.manifestDigest,
       status: this.status(),
-      versions: this.store.versions().slice(-MAX_VERSIONS_IN_JOIN),
+      versions: this.store.versions().slice(-MAX_VERSIONS_IN_JOIN).map(announced),
       upload: this.store.openUpload(participant),
       receipt: this.store.receipt(participant),
     }
+  }
+
+  progress(participant: string, progress: Progress): Accepted<'progress'> {
+    if (this.#connected.has(participant)) this.#connected.set(participant, progress)
+    return { ok: true }
   }
 
   leave(participant: string): void {
@@ -166,7 +221,7 @@ export class Room {
       const { limits } = this.store.manifest
       const receipt = this.#earlierReceipt(participant, digest)
       if (receipt) return { ok: true, offset: receipt.bytes, receipt }
-      if (this.#closed) throw new ProtocolError('room/closed')
+      this.#requireOpen()
       if (bytes > limits.updateBytes) throw new ProtocolError('upload/too-large')
       if (examples !== undefined && examples > limits.examples) throw new ProtocolError('update/examples')
       const known = await this.store.acceptKnown(participant, digest)
@@ -197,17 +252,76 @@ export class Room {
     return this.#messages.run(participant, async () => {
       const earlier = this.#earlierReceipt(participant, digest)
       if (earlier) return { ok: true, receipt: earlier }
-      if (this.#closed) throw new ProtocolError('room/closed')
+      this.#requireOpen()
       const upload = this.store.openUpload(participant)
       if (upload?.digest !== digest) throw new ProtocolError('upload/not-begun')
       if (upload.offset !== upload.bytes) throw new OffsetError('upload/incomplete', upload.offset)
-      const receipt = await this.#acceptance.run('accept', () => this.#accept(participant))
+      const receipt = await this.#acceptance
+        .run('accept', () => this.#accept(participant))
+        .finally(() => this.#flushLog())
       this.#announcedExamples.delete(participant)
       this.#log.info({ contribution: receipt.contribution, bytes: receipt.bytes }, 'update accepted')
       this.announceStatus()
       this.#publishInBackground()
       return { ok: true, receipt }
     })
+  }
+
+  /** The participant's own contribution is gone as if never sent; a version without it follows. */
+  withdraw(participant: string, { digest }: Withdraw): Promise<Accepted<'withdraw'>> {
+    return this.#messages.run(participant, async () => {
+      this.#requireWithdrawable()
+      const withdrawal = await this.#takeOut('participant', () => this.store.withdraw(participant, digest))
+      return { ok: true, digest, erased: withdrawal.erased, retired: [...withdrawal.retired] }
+    })
+  }
+
+  /** The same by the host, for whoever sent it. Throws ProtocolError `host/unknown-contribution`. */
+  async remove(digest: Digest): Promise<Overview> {
+    this.#requireWithdrawable()
+    await this.#takeOut('host', () => this.store.remove(digest))
+    return this.overview()
+  }
+
+  /** How a contribution stands beside those that count. Throws ProtocolError `host/unknown-contribution`. */
+  async preview(digest: Digest): Promise<Preview> {
+    const updates = this.store.updates()
+    if (!updates.some((update) => update.digest === digest)) {
+      throw new ProtocolError('host/unknown-contribution')
+    }
+    const others = updates.filter((update) => update.approved && update.digest !== digest)
+    const paths = others.map((update) => this.store.updatePath(update.digest))
+    const compared = await this.#inspecting.compare(this.store.manifest, this.store.updatePath(digest), paths)
+    return { digest, ...compared }
+  }
+
+  /** Lets a waiting contribution count. Throws ProtocolError `host/unknown-contribution` or `host/not-waiting`. */
+  approve(digest: Digest): Overview {
+    this.store.approve(digest)
+    this.#flushLog()
+    this.announceStatus()
+    this.#publishInBackground()
+    return this.overview()
+  }
+
+  /** Publishes what waits for a full batch now. */
+  async publishNow(): Promise<Overview> {
+    await this.#publish({ all: true })
+    return this.overview()
+  }
+
+  /** Nobody new may join; those inside may still send. */
+  closeJoining(): Overview {
+    this.store.closeJoining()
+    this.#flushLog()
+    this.announceStatus()
+    return this.overview()
+  }
+
+  /** Null: anybody who knows the address may join. */
+  setJoinCode(code: string | null): Overview {
+    this.store.setJoinCode(code)
+    return this.overview()
   }
 
   /** No more joins or updates; publishes what is waiting. Closing again only publishes what failed before. */
@@ -218,15 +332,12 @@ export class Room {
         this.store.close()
         this.#closed = true
       })
+      clearTimeout(this.#expiry)
       this.#log.info('room closed')
+      this.#flushLog()
       this.announceStatus()
     }
-    try {
-      await this.#publisher.publishDue()
-    } catch (error) {
-      this.#log.error({ err: error }, 'publishing failed')
-      throw new ProtocolError('relay/merge-failed', undefined, { cause: error })
-    }
+    await this.#publish({ all: true })
     return this.status()
   }
 
@@ -237,7 +348,88 @@ export class Room {
 
   /** Resolves when nothing of this room reads or writes the store any more. */
   async settled(): Promise<void> {
+    clearTimeout(this.#expiry)
     await Promise.all([this.#messages.idle(), this.#acceptance.idle(), this.#publisher.idle()])
+    await this.store.audit.flush()
+  }
+
+  /** Why nobody new may join, or null. */
+  #refusesNew(): ErrorCode | null {
+    if (this.#expired()) return 'room/expired'
+    if (this.#closed) return 'room/closed'
+    return this.store.joiningClosed() ? 'room/joining-closed' : null
+  }
+
+  /** Throws ProtocolError `room/…` or `join/code`. */
+  #admit(code: string | undefined): void {
+    const refusal = this.#refusesNew()
+    if (refusal !== null) throw new ProtocolError(refusal)
+    const expected = this.store.joinCode()
+    const spelling = (text: string) => text.toUpperCase().replaceAll('-', '')
+    if (expected !== null && !equalInConstantTime(spelling(code ?? ''), spelling(expected))) {
+      throw new ProtocolError('join/code')
+    }
+  }
+
+  #requireOpen(): void {
+    if (this.#expired()) throw new ProtocolError('room/expired')
+    if (this.#closed) throw new ProtocolError('room/closed')
+  }
+
+  #expired(): boolean {
+    const { expiresAt } = this.store.manifest
+    return expiresAt !== undefined && this.store.now().getTime() >= Date.parse(expiresAt)
+  }
+
+  /** Closes the room when its time is over; a timer cannot wait longer than MAX_TIMER_MS. */
+  #expireInTime(): void {
+    const { expiresAt } = this.store.manifest
+    if (expiresAt === undefined || this.#closed) return
+    const leftMs = Math.max(0, Date.parse(expiresAt) - this.store.now().getTime())
+    this.#expiry = setTimeout(
+      () => {
+        if (!this.#expired()) return this.#expireInTime()
+        this.close().catch((error: unknown) => this.#log.error({ err: error }, 'closing failed'))
+      },
+      Math.min(leftMs, MAX_TIMER_MS),
+    ).unref()
+  }
+
+  /** A second noisy publication would cost the participants' privacy a second time. */
+  #requireWithdrawable(): void {
+    if (this.store.manifest.privacy && this.store.versions().length > 0) {
+      throw new ProtocolError('withdraw/too-late')
+    }
+  }
+
+  async #takeOut(by: 'participant' | 'host', change: () => Promise<Withdrawal>): Promise<Withdrawal> {
+    const withdrawal = await this.#acceptance.run('accept', change)
+    this.#log.info({ retired: withdrawal.retired.length, by }, 'contribution withdrawn')
+    this.#flushLog()
+    for (const version of withdrawal.retired) this.#listener.retired(version)
+    for (const participant of withdrawal.participants) {
+      this.#listener.withdrawn(participant, { digest: withdrawal.digest, by })
+    }
+    this.announceStatus()
+    this.#publishInBackground()
+    return withdrawal
+  }
+
+  async #publish(options: { all: boolean }): Promise<void> {
+    try {
+      await this.#publisher.publishDue(options)
+    } catch (error) {
+      this.#log.error({ err: error }, 'publishing failed')
+      throw new ProtocolError('relay/merge-failed', undefined, { cause: error })
+    }
+  }
+
+  /** The ledger has these lines already; the file follows. */
+  #flushLog(): void {
+    this.store.audit.flush().catch((error: unknown) => {
+      if (error instanceof ProtocolError && error.code === 'relay/stopping') return
+      this.#log.error({ err: error }, 'the audit log file could not be written; the ledger has its lines')
+    })
   }
 
   #accept(participant: string): Promise<Receipt> {

@@ -17,7 +17,7 @@ import { createHttpHandler, type ServedModel } from './http.ts'
 import { createHostToken, ParticipantTokens } from './identity.ts'
 import { JobThread } from './job-thread.ts'
 import { Room } from './room.ts'
-import { attachSockets, type Sockets } from './sockets.ts'
+import { attachSockets, participantChannel, type Sockets } from './sockets.ts'
 
 export interface RelayOptions {
   readonly dataDir: string
@@ -48,9 +48,14 @@ export interface Relay {
   readonly port: number
   /** Whoever sends it as `Authorization: Bearer` is the host. */
   readonly hostToken: string
+  /** Ed25519, 64 hex digits: a room whose manifest names it as `receiptKey` gives signed receipts. */
+  readonly receiptKey: string
   /** Names, those of earlier runs included. */
   rooms(): string[]
   createRoom(manifest: Manifest): Promise<void>
+  /** Null: anybody who knows the address may join. */
+  setJoinCode(room: string, code: string | null): void
+  joinCode(room: string): string | null
   /** Refuses new updates from now on and publishes what is waiting. */
   closeRoom(room: string): Promise<void>
   /** Ends connections after answering what is being handled; the data folder may then be opened again. */
@@ -98,7 +103,8 @@ class RunningRelay implements Relay {
       hostToken: this.hostToken,
       rooms: () => this.#rooms.values(),
       findRoom,
-      createRoom: (manifest) => this.#createRoom(manifest),
+      // Whoever sends a manifest from afar cannot know the key.
+      createRoom: (manifest) => this.#createRoom({ ...manifest, receiptKey: this.receiptKey }),
       log,
     })
     // Node would answer these two by itself, without the headers: http.ts and upgrades.ts ask for the Host.
@@ -123,6 +129,10 @@ class RunningRelay implements Relay {
     this.#http.on('clientError', answerClientError)
   }
 
+  get receiptKey(): string {
+    return this.#store.signer.publicKey
+  }
+
   get port(): number {
     return (this.#http.address() as AddressInfo).port
   }
@@ -143,9 +153,15 @@ class RunningRelay implements Relay {
   }
 
   async closeRoom(name: string): Promise<void> {
-    const room = this.#rooms.get(name)
-    if (!room) throw new ProtocolError('room/unknown')
-    await room.close()
+    await this.#existing(name).close()
+  }
+
+  setJoinCode(name: string, code: string | null): void {
+    this.#existing(name).setJoinCode(code)
+  }
+
+  joinCode(name: string): string | null {
+    return this.#existing(name).store.joinCode()
   }
 
   async start(): Promise<void> {
@@ -171,6 +187,12 @@ class RunningRelay implements Relay {
     await Promise.all([this.#inspecting.close(), this.#merging.close()])
     await Promise.all([...this.#rooms.values()].map((room) => room.settled()))
     this.#store.close()
+  }
+
+  #existing(name: string): Room {
+    const room = this.#rooms.get(name)
+    if (!room) throw new ProtocolError('room/unknown')
+    return room
   }
 
   async #createRoom(manifest: Manifest): Promise<Room> {
@@ -205,6 +227,9 @@ class RunningRelay implements Relay {
       listener: {
         status: (status) => this.#sockets.server.to(name).emit('status', status),
         published: (version) => this.#sockets.server.to(name).emit('published', version),
+        retired: (version) => this.#sockets.server.to(name).emit('retired', { version }),
+        withdrawn: (participant, withdrawal) =>
+          this.#sockets.server.to(participantChannel(name, participant)).emit('withdrawn', withdrawal),
       },
       log: this.#log,
     })

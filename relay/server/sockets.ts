@@ -27,6 +27,9 @@ interface Joined {
   readonly participant: string
 }
 
+/** socket.io's room of one participant's socket. No room of ours has a line feed in its name. */
+export const participantChannel = (room: string, participant: string) => `${room}\n${participant}`
+
 type Ack = (answer: unknown) => void
 
 export interface Sockets {
@@ -80,7 +83,7 @@ export function attachSockets(options: SocketOptions): Sockets {
         const earlier = current.get(key)
         current.set(key, socket)
         if (earlier) dismiss(earlier, 'join/replaced')
-        void socket.join(room.store.room)
+        void socket.join([room.store.room, participantChannel(room.store.room, answer.participant)])
         room.announceStatus()
         return answer
       }
@@ -95,6 +98,10 @@ export function attachSockets(options: SocketOptions): Sockets {
           return room.chunk(participant, message.payload)
         case 'commit':
           return room.commit(participant, message.payload)
+        case 'withdraw':
+          return room.withdraw(participant, message.payload)
+        case 'progress':
+          return room.progress(participant, message.payload)
         default:
           return message satisfies never
       }

@@ -15,7 +15,7 @@ const manifest = testManifest()
 const participant = 'a'.repeat(32)
 const update = testUpdate(manifest, 'one')
 const digest = digestOf(update)
-const inspect = async (_: Digest, bytes: Uint8Array) => ({ digest: digestOf(bytes), examples: 5 })
+const inspect = async (_: Digest, bytes: Uint8Array) => ({ digest: digestOf(bytes), examples: 5, norm: 1 })
 
 /** Records its commits among the file operations. */
 class RecordingLedger extends Ledger {
@@ -57,8 +57,7 @@ describe('durability', () => {
     'adapter_config.json': new Uint8Array([1]),
     'adapter_model.safetensors': new Uint8Array([2, 3]),
   }
-  const publish = (room: RoomStore) =>
-    room.addVersion({ version: 1, digest, contributions: 1 }, [digest], version)
+  const publish = (room: RoomStore) => room.addVersion({ version: 1, digest }, [digest], version)
 
   it('accepts in this order: write, sync the file, rename, sync the folder, commit, receipt', async () => {
     const files = new VolatileFileSystem(folder.path)

@@ -1,36 +1,17 @@
 /**
  * What the relay has accepted and published, in SQLite: the authority. A file in the data folder counts only if
- * the ledger names it. WAL with synchronous=FULL: a committed transaction survives losing power.
+ * the ledger names it. WAL with synchronous=FULL: a committed transaction survives losing power. Every change is
+ * written together with its line of the audit log, in one transaction.
  */
 import { randomBytes } from 'node:crypto'
 import Database from 'libsql'
+import { type AuditEvent, type AuditPlace, auditLine } from '../protocol/audit.ts'
 import type { Digest } from '../protocol/canonical.ts'
-import { ProtocolError } from '../protocol/errors.ts'
+import { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
+import { MAX_LOGGED_REFUSALS } from '../protocol/limits.ts'
 import { type Manifest, manifestDigest, parseManifest } from '../protocol/manifest.ts'
 import type { Receipt, Version } from '../protocol/messages.ts'
-
-const SCHEMA_VERSION = 1
-
-const SCHEMA = `
-  CREATE TABLE rooms (
-    room TEXT PRIMARY KEY, manifest TEXT NOT NULL, created_at TEXT NOT NULL, closed_at TEXT
-  ) STRICT;
-  CREATE TABLE updates (
-    room TEXT NOT NULL REFERENCES rooms, digest TEXT NOT NULL, contribution INTEGER NOT NULL,
-    bytes INTEGER NOT NULL, examples INTEGER NOT NULL, accepted_at TEXT NOT NULL,
-    PRIMARY KEY (room, digest), UNIQUE (room, contribution)
-  ) STRICT;
-  CREATE TABLE receipts (
-    room TEXT NOT NULL, participant TEXT NOT NULL, digest TEXT NOT NULL,
-    PRIMARY KEY (room, participant), FOREIGN KEY (room, digest) REFERENCES updates (room, digest)
-  ) STRICT;
-  CREATE TABLE versions (
-    room TEXT NOT NULL REFERENCES rooms, version INTEGER NOT NULL, digest TEXT NOT NULL,
-    contributions INTEGER NOT NULL, created_at TEXT NOT NULL, files TEXT NOT NULL,
-    PRIMARY KEY (room, version)
-  ) STRICT;
-  CREATE TABLE secrets (name TEXT PRIMARY KEY, secret_hex TEXT NOT NULL) STRICT;
-`
+import { migrate } from './schema.ts'
 
 export interface LedgerRoom {
   readonly manifest: Manifest
@@ -43,14 +24,36 @@ export interface AcceptedUpdate {
   readonly examples: number
   /** 1 for the room's first. */
   readonly contribution: number
+  /** L2 norm of the change; null for one from before norms were kept. */
+  readonly norm: number | null
+  readonly acceptedAt: string
+  /** False while it waits for the host's decision: then it does not count yet. */
+  readonly approved: boolean
 }
 
-interface UpdateRow {
+/** A version with the exact set of updates it was merged from, sorted. */
+export interface PublishedVersion extends Version {
+  readonly updates: readonly Digest[]
+}
+
+export interface Withdrawal {
+  readonly digest: Digest
+  /** Nobody else has sent the same update: its file must go. */
+  readonly erased: boolean
+  /** Versions it was in, retired with it. */
+  readonly retired: readonly number[]
+  /** Whose receipts ended. */
+  readonly participants: readonly string[]
+}
+
+interface ContributionRow {
   digest: string
   contribution: number
   bytes: number
   examples: number
+  norm: number | null
   accepted_at: string
+  approved: number
 }
 
 interface VersionRow {
@@ -59,6 +62,8 @@ interface VersionRow {
   contributions: number
   created_at: string
   files: string
+  updates: string
+  retired: number
 }
 
 export class Ledger {
@@ -71,26 +76,22 @@ export class Ledger {
     this.#database.pragma('journal_mode = WAL')
     this.#database.pragma('synchronous = FULL')
     this.#database.pragma('foreign_keys = ON')
-    const { user_version } = this.#prepare('PRAGMA user_version').get() as { user_version: number }
-    if (user_version > SCHEMA_VERSION) {
+    try {
+      migrate(this.#database)
+    } catch (error) {
       this.#database.close()
-      throw new ProtocolError('store/newer')
-    }
-    if (user_version === 0) {
-      this.#database.transaction(() => {
-        this.#database.exec(SCHEMA)
-        this.#database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`)
-      })()
+      throw error
     }
   }
 
-  /** The key that participants' resume tokens are made with; made once and kept. */
-  tokenKey(): Uint8Array {
+  /** 32 random bytes, made once under this name and kept. */
+  secret(name: 'participant-token' | 'receipt-key'): Uint8Array {
     // As text: libsql 0.5 ends the process when bytes are bound.
-    this.#prepare("INSERT OR IGNORE INTO secrets (name, secret_hex) VALUES ('participant-token', ?)").run(
+    this.#prepare('INSERT OR IGNORE INTO secrets (name, secret_hex) VALUES (?, ?)').run(
+      name,
       randomBytes(32).toString('hex'),
     )
-    const row = this.#prepare("SELECT secret_hex FROM secrets WHERE name = 'participant-token'").get()
+    const row = this.#prepare('SELECT secret_hex FROM secrets WHERE name = ?').get(name)
     return new Uint8Array(Buffer.from((row as { secret_hex: string }).secret_hex, 'hex'))
   }
 
@@ -103,34 +104,94 @@ export class Ledger {
   }
 
   addRoom(manifest: Manifest, createdAt: string): void {
-    this.#prepare('INSERT INTO rooms (room, manifest, created_at) VALUES (?, ?, ?)').run(
-      manifest.room,
-      JSON.stringify(manifest),
-      createdAt,
-    )
+    const { room } = manifest
+    this.#transaction(() => {
+      this.#prepare('INSERT INTO rooms (room, manifest, created_at) VALUES (?, ?, ?)').run(
+        room,
+        JSON.stringify(manifest),
+        createdAt,
+      )
+      this.#log(room, { event: 'created', room, manifestDigest: manifestDigest(manifest) }, createdAt)
+    })
+  }
+
+  /** The log of a room from before there was one begins with what the ledger knows. */
+  startLog(manifest: Manifest, at: string): void {
+    const { room } = manifest
+    if (this.auditPlace(room) !== null) return
+    this.#transaction(() => {
+      this.#log(room, { event: 'created', room, manifestDigest: manifestDigest(manifest) }, at)
+      for (const participant of this.senders(room).keys()) {
+        const { digest, contribution, bytes, examples } = this.receipt(manifest, participant)!
+        this.#log(room, { event: 'accepted', participant, contribution, digest, bytes, examples }, at)
+      }
+      for (const { version, digest, updates, files, createdAt } of this.versions(room)) {
+        this.#log(room, { event: 'published', version, digest, updates: [...updates], files }, createdAt)
+      }
+    })
+  }
+
+  joinCode(room: string): string | null {
+    const row = this.#prepare('SELECT join_code FROM rooms WHERE room = ?').get(room)
+    return (row as { join_code: string | null } | undefined)?.join_code ?? null
+  }
+
+  setJoinCode(room: string, code: string | null): void {
+    this.#prepare('UPDATE rooms SET join_code = ? WHERE room = ?').run(code, room)
+  }
+
+  joiningClosed(room: string): boolean {
+    const row = this.#prepare('SELECT joining_closed_at FROM rooms WHERE room = ?').get(room)
+    return ((row as { joining_closed_at: string | null } | undefined)?.joining_closed_at ?? null) !== null
+  }
+
+  /** Closing twice keeps the first time. */
+  closeJoining(room: string, at: string): void {
+    this.#transaction(() => {
+      const { changes } = this.#prepare(
+        'UPDATE rooms SET joining_closed_at = ? WHERE room = ? AND joining_closed_at IS NULL',
+      ).run(at, room)
+      if (changes > 0) this.#log(room, { event: 'joining-closed' }, at)
+    })
   }
 
   /** Closing twice keeps the first time. */
   closeRoom(room: string, closedAt: string): void {
-    this.#prepare('UPDATE rooms SET closed_at = ? WHERE room = ? AND closed_at IS NULL').run(closedAt, room)
+    this.#transaction(() => {
+      const { changes } = this.#prepare(
+        'UPDATE rooms SET closed_at = ? WHERE room = ? AND closed_at IS NULL',
+      ).run(closedAt, room)
+      if (changes > 0) this.#log(room, { event: 'closed' }, closedAt)
+    })
   }
 
-  /** In the order they were accepted. */
+  /** Those that were not withdrawn, in the order they were accepted; undecided ones included. */
   updates(room: string): AcceptedUpdate[] {
-    const rows = this.#prepare('SELECT * FROM updates WHERE room = ? ORDER BY contribution').all(room)
-    return (rows as UpdateRow[]).map(({ digest, bytes, examples, contribution }) => ({
-      digest: digest as Digest,
-      bytes,
-      examples,
-      contribution,
-    }))
+    const rows = this.#prepare(
+      'SELECT * FROM contributions WHERE room = ? AND withdrawn_at IS NULL ORDER BY contribution',
+    ).all(room)
+    return (rows as ContributionRow[]).map(acceptedUpdate)
   }
 
+  /** The participants whose contribution is in, by participant. */
+  senders(room: string): Map<string, Digest> {
+    const rows = this.#prepare(
+      'SELECT participant, digest FROM senders JOIN contributions USING (room, contribution) WHERE room = ?',
+    ).all(room)
+    return new Map(
+      (rows as { participant: string; digest: string }[]).map((row) => [
+        row.participant,
+        row.digest as Digest,
+      ]),
+    )
+  }
+
+  /** Unsigned. */
   receipt(manifest: Manifest, participant: string): Receipt | null {
     const row = this.#prepare(
-      `SELECT updates.* FROM receipts JOIN updates USING (room, digest)
-         WHERE receipts.room = ? AND receipts.participant = ?`,
-    ).get(manifest.room, participant) as UpdateRow | undefined
+      `SELECT contributions.* FROM senders JOIN contributions USING (room, contribution)
+         WHERE room = ? AND participant = ?`,
+    ).get(manifest.room, participant) as ContributionRow | undefined
     if (!row) return null
     return {
       room: manifest.room,
@@ -152,81 +213,237 @@ export class Ledger {
   accept(
     manifest: Manifest,
     participant: string,
-    update: { digest: Digest; bytes: number; examples: number },
+    update: { digest: Digest; bytes: number; examples: number; norm: number | null },
     acceptedAt: string,
   ): Receipt {
     const { room } = manifest
-    if (this.#closed) throw new ProtocolError('relay/stopping')
-    this.#database
-      .transaction(() => {
-        const earlier = this.receipt(manifest, participant)
-        if (earlier) {
-          if (earlier.digest === update.digest) return
-          throw new ProtocolError('upload/second')
-        }
-        const { closed_at } = this.#database
-          .prepare('SELECT closed_at FROM rooms WHERE room = ?')
-          .get(room) as {
-          closed_at: string | null
-        }
-        if (closed_at !== null) throw new ProtocolError('room/closed')
-        if (!this.hasUpdate(room, update.digest)) {
-          const contribution = this.contributions(room) + 1
-          if (contribution > manifest.limits.contributions) throw new ProtocolError('room/full')
-          this.#prepare(
-            `INSERT INTO updates (room, digest, contribution, bytes, examples, accepted_at)
-               VALUES (?, ?, ?, ?, ?, ?)`,
-          ).run(room, update.digest, contribution, update.bytes, update.examples, acceptedAt)
-        }
-        this.#database
-          .prepare('INSERT INTO receipts (room, participant, digest) VALUES (?, ?, ?)')
-          .run(room, participant, update.digest)
-      })
-      .immediate()
+    this.#transaction(() => {
+      const earlier = this.receipt(manifest, participant)
+      if (earlier) {
+        if (earlier.digest === update.digest) return
+        throw new ProtocolError('upload/second')
+      }
+      const { closed_at } = this.#prepare('SELECT closed_at FROM rooms WHERE room = ?').get(room) as {
+        closed_at: string | null
+      }
+      if (closed_at !== null) throw new ProtocolError('room/closed')
+      const contribution =
+        this.#contribution(room, update.digest) ?? this.#addContribution(manifest, update, acceptedAt)
+      this.#prepare('INSERT INTO senders (room, participant, contribution) VALUES (?, ?, ?)').run(
+        room,
+        participant,
+        contribution,
+      )
+      const { digest, bytes, examples } = update
+      this.#log(room, { event: 'accepted', participant, contribution, digest, bytes, examples }, acceptedAt)
+    })
     const receipt = this.receipt(manifest, participant)
     if (!receipt) throw new Error('an accepted update has no receipt')
     return receipt
   }
 
-  hasUpdate(room: string, digest: Digest): boolean {
-    const row = this.#prepare('SELECT 1 AS found FROM updates WHERE room = ? AND digest = ?')
-    return row.get(room, digest) !== undefined
+  /** An update that was looked at and refused; the first thousand of a room are in its log. */
+  logRefusal(room: string, participant: string, code: ErrorCode, at: string): void {
+    this.#transaction(() => {
+      const { refusals } = this.#prepare(
+        `SELECT count(*) AS refusals FROM audit WHERE room = ? AND line LIKE '%"event":"refused"%'`,
+      ).get(room) as { refusals: number }
+      if (refusals < MAX_LOGGED_REFUSALS) this.#log(room, { event: 'refused', participant, code }, at)
+    })
   }
 
+  /** Lets a waiting contribution count. Throws ProtocolError `host/unknown-contribution` or `host/not-waiting`. */
+  approve(room: string, digest: Digest, at: string): void {
+    this.#transaction(() => {
+      const contribution = this.#contribution(room, digest)
+      if (contribution === undefined) throw new ProtocolError('host/unknown-contribution')
+      const { changes } = this.#prepare(
+        'UPDATE contributions SET approved = 1 WHERE room = ? AND contribution = ? AND approved = 0',
+      ).run(room, contribution)
+      if (changes === 0) throw new ProtocolError('host/not-waiting')
+      this.#log(room, { event: 'approved', contribution, digest }, at)
+    })
+  }
+
+  /**
+   * Takes a participant's contribution out; the row stays as a tombstone. If others have sent the very same update it
+   * stays for them. Versions it was in are retired. Throws ProtocolError `withdraw/unknown`.
+   */
+  withdraw(room: string, participant: string, digest: Digest, at: string): Withdrawal {
+    return this.#transaction(() => {
+      const row = this.#prepare(
+        `SELECT contributions.* FROM senders JOIN contributions USING (room, contribution)
+           WHERE room = ? AND participant = ? AND digest = ?`,
+      ).get(room, participant, digest) as ContributionRow | undefined
+      if (!row) throw new ProtocolError('withdraw/unknown')
+      const { contribution } = row
+      this.#prepare('DELETE FROM senders WHERE room = ? AND participant = ?').run(room, participant)
+      const others = this.#prepare('SELECT 1 AS found FROM senders WHERE room = ? AND contribution = ?')
+      const erased = others.get(room, contribution) === undefined
+      this.#log(
+        room,
+        { event: 'withdrawn', participant, contribution, digest, by: 'participant', erased },
+        at,
+      )
+      const retired = erased ? this.#bury(room, contribution, digest, at) : []
+      return { digest, erased, retired, participants: [participant] }
+    })
+  }
+
+  /** The host takes a contribution out, whoever sent it. Throws ProtocolError `host/unknown-contribution`. */
+  remove(room: string, digest: Digest, at: string): Withdrawal {
+    return this.#transaction(() => {
+      const contribution = this.#contribution(room, digest)
+      if (contribution === undefined) throw new ProtocolError('host/unknown-contribution')
+      const senders = this.#prepare(
+        'SELECT participant FROM senders WHERE room = ? AND contribution = ?',
+      ).all(room, contribution) as { participant: string }[]
+      this.#prepare('DELETE FROM senders WHERE room = ? AND contribution = ?').run(room, contribution)
+      this.#log(room, { event: 'withdrawn', contribution, digest, by: 'host', erased: true }, at)
+      const retired = this.#bury(room, contribution, digest, at)
+      return { digest, erased: true, retired, participants: senders.map(({ participant }) => participant) }
+    })
+  }
+
+  hasUpdate(room: string, digest: Digest): boolean {
+    return this.#contribution(room, digest) !== undefined
+  }
+
+  /** Those that were not withdrawn; undecided ones included. */
   contributions(room: string): number {
-    const row = this.#prepare('SELECT count(*) AS contributions FROM updates WHERE room = ?').get(room)
+    const row = this.#prepare(
+      'SELECT count(*) AS contributions FROM contributions WHERE room = ? AND withdrawn_at IS NULL',
+    ).get(room)
     return (row as { contributions: number }).contributions
   }
 
   /** Oldest first. */
-  versions(room: string): Version[] {
+  versions(room: string): PublishedVersion[] {
     const rows = this.#prepare('SELECT * FROM versions WHERE room = ? ORDER BY version').all(room)
     return (rows as VersionRow[]).map((row) => ({
       version: row.version,
       digest: row.digest as Digest,
       contributions: row.contributions,
       createdAt: row.created_at,
+      ...(row.retired ? { retired: true as const } : {}),
       files: JSON.parse(row.files) as Version['files'],
+      updates: JSON.parse(row.updates) as Digest[],
     }))
   }
 
-  addVersion(room: string, version: Version): void {
-    this.#prepare(
-      `INSERT INTO versions (room, version, digest, contributions, created_at, files)
-         VALUES (?, ?, ?, ?, ?, ?)`,
-    ).run(
-      room,
-      version.version,
-      version.digest,
-      version.contributions,
-      version.createdAt,
-      JSON.stringify(version.files),
-    )
+  addVersion(room: string, version: PublishedVersion): void {
+    const { updates, files, digest, createdAt } = version
+    this.#transaction(() => {
+      const counting = new Set(
+        this.updates(room)
+          .filter(({ approved }) => approved)
+          .map((update) => update.digest),
+      )
+      // One was withdrawn while its merge was made.
+      if (!updates.every((update) => counting.has(update))) throw new ProtocolError('withdraw/unknown')
+      this.#prepare(
+        `INSERT INTO versions (room, version, digest, contributions, created_at, files, updates)
+           VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      ).run(
+        room,
+        version.version,
+        digest,
+        version.contributions,
+        createdAt,
+        JSON.stringify(files),
+        JSON.stringify(updates),
+      )
+      this.#log(
+        room,
+        { event: 'published', version: version.version, digest, updates: [...updates], files: [...files] },
+        createdAt,
+      )
+    })
+  }
+
+  /** Where the audit log stands; null before its first line (a room from before there was one). */
+  auditPlace(room: string): AuditPlace | null {
+    const row = this.#prepare(
+      'SELECT sequence, hash FROM audit WHERE room = ? ORDER BY sequence DESC LIMIT 1',
+    ).get(room) as { sequence: number; hash: string } | undefined
+    return row ? { sequence: row.sequence, hash: row.hash as Digest } : null
+  }
+
+  /** Lines after this many, each without its line feed. */
+  auditLines(room: string, after: number): string[] {
+    const rows = this.#prepare(
+      'SELECT line FROM audit WHERE room = ? AND sequence > ? ORDER BY sequence',
+    ).all(room, after)
+    return (rows as { line: string }[]).map(({ line }) => line)
   }
 
   close(): void {
     this.#closed = true
     this.#database.close()
+  }
+
+  #contribution(room: string, digest: Digest): number | undefined {
+    const row = this.#prepare(
+      'SELECT contribution FROM contributions WHERE room = ? AND digest = ? AND withdrawn_at IS NULL',
+    ).get(room, digest) as { contribution: number } | undefined
+    return row?.contribution
+  }
+
+  #addContribution(
+    { room, limits, admission }: Manifest,
+    update: { digest: Digest; bytes: number; examples: number; norm: number | null },
+    acceptedAt: string,
+  ): number {
+    if (this.contributions(room) >= limits.contributions) throw new ProtocolError('room/full')
+    const { last } = this.#prepare(
+      'SELECT coalesce(max(contribution), 0) AS last FROM contributions WHERE room = ?',
+    ).get(room) as { last: number }
+    this.#prepare(
+      `INSERT INTO contributions (room, contribution, digest, bytes, examples, norm, accepted_at, approved)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    ).run(
+      room,
+      last + 1,
+      update.digest,
+      update.bytes,
+      update.examples,
+      update.norm,
+      acceptedAt,
+      admission === 'approve' ? 0 : 1,
+    )
+    return last + 1
+  }
+
+  /** Marks a contribution withdrawn and retires the versions it was in; their numbers. */
+  #bury(room: string, contribution: number, digest: Digest, at: string): number[] {
+    this.#prepare('UPDATE contributions SET withdrawn_at = ? WHERE room = ? AND contribution = ?').run(
+      at,
+      room,
+      contribution,
+    )
+    const retired = this.versions(room).filter(
+      (version) => !version.retired && version.updates.includes(digest),
+    )
+    for (const { version } of retired) {
+      this.#prepare('UPDATE versions SET retired = 1 WHERE room = ? AND version = ?').run(room, version)
+      this.#log(room, { event: 'retired', version }, at)
+    }
+    return retired.map(({ version }) => version)
+  }
+
+  #log(room: string, event: AuditEvent, at: string): void {
+    const { sequence, hash, text } = auditLine(event, at, this.auditPlace(room))
+    this.#prepare('INSERT INTO audit (room, sequence, hash, line) VALUES (?, ?, ?, ?)').run(
+      room,
+      sequence,
+      hash,
+      text,
+    )
+  }
+
+  #transaction<T>(change: () => T): T {
+    if (this.#closed) throw new ProtocolError('relay/stopping')
+    return this.#database.transaction(change).immediate() as T
   }
 
   /** libsql ends the whole process when a closed database is used: nothing may get that far. */
@@ -235,3 +452,13 @@ export class Ledger {
     return this.#database.prepare(sql)
   }
 }
+
+const acceptedUpdate = (row: ContributionRow): AcceptedUpdate => ({
+  digest: row.digest as Digest,
+  bytes: row.bytes,
+  examples: row.examples,
+  contribution: row.contribution,
+  norm: row.norm,
+  acceptedAt: row.accepted_at,
+  approved: row.approved === 1,
+})

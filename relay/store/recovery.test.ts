@@ -9,7 +9,7 @@ import { RelayStore } from './relay-store.ts'
 import type { RoomStore } from './room-store.ts'
 
 const manifest = testManifest({ contributions: 2 })
-const inspect = async (_: Digest, bytes: Uint8Array) => ({ digest: digestOf(bytes), examples: 5 })
+const inspect = async (_: Digest, bytes: Uint8Array) => ({ digest: digestOf(bytes), examples: 5, norm: 1 })
 const participantOf = (seed: string) => digestOfText(seed).slice(0, 32)
 
 describe('a data folder', () => {
@@ -50,8 +50,8 @@ describe('a data folder', () => {
     const room = await before.createRoom(manifest)
     const receipt = await upload(room, 'one')
     const version = await room.addVersion(
-      { version: 1, digest: receipt.digest as Digest, contributions: 1 },
-      [],
+      { version: 1, digest: receipt.digest as Digest },
+      [receipt.digest as Digest],
       {
         'adapter_config.json': new Uint8Array(3),
       },
@@ -82,7 +82,7 @@ describe('a data folder', () => {
       version: 1,
       contributions: 1,
       digest: receipt.digest,
-      updateDigests: [],
+      updateDigests: [receipt.digest],
     })
     after.close()
   })
@@ -143,21 +143,17 @@ describe('a data folder', () => {
     const room = await store.createRoom(manifest)
     const { digest } = await upload(room, 'one')
     const files = { 'adapter_config.json': new Uint8Array([1, 2, 3]) }
-    const version = await room.addVersion(
-      { version: 1, digest: digest as Digest, contributions: 1 },
-      [],
-      files,
-    )
+    const version = await room.addVersion({ version: 1, digest: digest as Digest }, [digest as Digest], files)
     store.close()
     await writeFile(room.versionPath(1, 'adapter_config.json'), Buffer.from([1, 2, 4]))
     const again = await open()
     const { store: damaged } = again.restored[0]!
     expect(damaged.damagedVersions()).toEqual([version])
     const other = { 'adapter_config.json': new Uint8Array([1, 2, 5]) }
-    await expect(damaged.restoreVersion(version, [], other)).rejects.toMatchObject({
+    await expect(damaged.restoreVersion(version, other)).rejects.toMatchObject({
       code: 'store/version-differs',
     })
-    await damaged.restoreVersion(damaged.damagedVersions()[0]!, [], files)
+    await damaged.restoreVersion(damaged.damagedVersions()[0]!, files)
     expect(damaged.damagedVersions()).toEqual([])
     again.close()
     const repaired = await open()

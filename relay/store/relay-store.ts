@@ -9,6 +9,7 @@ import { type Manifest, manifestDigest } from '../protocol/manifest.ts'
 import { type FileSystem, nodeFileSystem } from './file-system.ts'
 import { Ledger } from './ledger.ts'
 import { type DirectoryLock, lockDirectory } from './lock.ts'
+import { ReceiptSigner } from './receipt-signer.ts'
 import { RoomStore } from './room-store.ts'
 
 export interface RelayStoreOptions {
@@ -22,6 +23,8 @@ export class RelayStore {
   /** The rooms of earlier runs, with whether each is closed. */
   readonly restored: readonly { readonly store: RoomStore; readonly closed: boolean }[]
   readonly tokenKey: Uint8Array
+  /** Signs this relay's receipts; its public key belongs in every manifest. */
+  readonly signer: ReceiptSigner
   readonly #directory: string
   readonly #files: FileSystem
   readonly #ledger: Ledger
@@ -34,6 +37,7 @@ export class RelayStore {
     files: FileSystem,
     ledger: Ledger,
     lock: DirectoryLock,
+    signer: ReceiptSigner,
     now: () => Date,
     restored: readonly { store: RoomStore; closed: boolean }[],
   ) {
@@ -43,7 +47,8 @@ export class RelayStore {
     this.#lock = lock
     this.#now = now
     this.restored = restored
-    this.tokenKey = ledger.tokenKey()
+    this.signer = signer
+    this.tokenKey = ledger.secret('participant-token')
     for (const { store } of restored) this.#manifests.set(store.room, store.manifest)
   }
 
@@ -60,12 +65,16 @@ export class RelayStore {
       await fileSystem.makeDirectory(join(directory, 'rooms'))
       await fileSystem.syncDirectory(directory)
       if (isNew) await fileSystem.syncDirectory(join(directory, '..'))
+      const signer = new ReceiptSigner(ledger.secret('receipt-key'))
       const restored: { store: RoomStore; closed: boolean }[] = []
       for (const { manifest, closed } of ledger.rooms()) {
         const folder = join(directory, 'rooms', manifest.room)
-        restored.push({ store: await RoomStore.open(folder, manifest, fileSystem, ledger, now), closed })
+        ledger.startLog(manifest, now().toISOString())
+        const store = await RoomStore.open(folder, manifest, fileSystem, ledger, signer, now)
+        await store.audit.recover()
+        restored.push({ store, closed })
       }
-      return new RelayStore(directory, fileSystem, ledger, lock, now, restored)
+      return new RelayStore(directory, fileSystem, ledger, lock, signer, now, restored)
     } catch (error) {
       ledger?.close()
       lock.release()
@@ -84,8 +93,9 @@ export class RelayStore {
     try {
       const folder = join(this.#directory, 'rooms', manifest.room)
       await this.#removeLeftover(folder)
-      const store = await RoomStore.open(folder, manifest, this.#files, this.#ledger, this.#now)
+      const store = await RoomStore.open(folder, manifest, this.#files, this.#ledger, this.signer, this.#now)
       this.#ledger.addRoom(manifest, this.#now().toISOString())
+      await store.audit.recover()
       return store
     } catch (error) {
       this.#manifests.delete(manifest.room)

@@ -5,24 +5,30 @@
  *   rooms/ROOM/open/PARTICIPANT.DIGEST.BYTES      an unfinished upload; its size is the next offset
  *   rooms/ROOM/updates/DIGEST                     an accepted update; counts only if the ledger names it
  *   rooms/ROOM/versions/N/                        a published version: PEFT folder and version.json
+ *   rooms/ROOM/audit.jsonl                        the audit log; a copy of the ledger's, written after it
  *
  * An update becomes accepted in this order, so that a receipt is never given for what could still be lost:
- * write the file, sync it, rename it into updates/, sync that folder, commit to the ledger, answer.
+ * write the file, sync it, rename it into updates/, sync that folder, commit to the ledger, answer. A withdrawal goes
+ * the other way: commit to the ledger, erase the files, sync the folders, answer; an interrupted one is finished at
+ * the next start, because files that the ledger does not name are removed then.
  */
 import { join } from 'node:path'
 import { type Digest, digestOf } from '../protocol/canonical.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import { MAX_OPEN_UPLOADS, OPEN_UPLOAD_LIFETIME_MS } from '../protocol/limits.ts'
 import { type Manifest, manifestDigest } from '../protocol/manifest.ts'
-import type { Receipt, Version } from '../protocol/messages.ts'
+import type { Receipt } from '../protocol/messages.ts'
+import { aboutVersion } from './about-version.ts'
+import { AuditFile } from './audit-file.ts'
 import type { FileSystem } from './file-system.ts'
-import type { AcceptedUpdate, Ledger } from './ledger.ts'
+import type { AcceptedUpdate, Ledger, PublishedVersion, Withdrawal } from './ledger.ts'
+import type { ReceiptSigner } from './receipt-signer.ts'
 
 /** What reading an update's bytes has shown; throws what it must refuse. */
 export type InspectUpdate = (
   expectedDigest: Digest,
   bytes: Uint8Array<ArrayBuffer>,
-) => Promise<{ digest: Digest; examples: number }>
+) => Promise<{ digest: Digest; examples: number; norm: number }>
 
 export interface OpenUpload {
   readonly digest: Digest
@@ -44,7 +50,8 @@ interface OpenUploadEntry {
 export type VersionFiles = Readonly<Record<string, Uint8Array>>
 
 /** The update itself is at fault, so sending it again cannot help; anything else may be tried again. */
-const isRefusal = (error: unknown) => error instanceof ProtocolError && /^up(date|load)\//.test(error.code)
+const isRefusal = (error: unknown): error is ProtocolError =>
+  error instanceof ProtocolError && /^up(date|load)\//.test(error.code)
 
 const OPEN_NAME = /^([0-9a-f]{32})\.([0-9a-f]{64})\.([0-9]{1,12})$/
 
@@ -54,19 +61,25 @@ export class RoomStore {
   readonly #directory: string
   readonly #files: FileSystem
   readonly #ledger: Ledger
+  readonly #signer: ReceiptSigner
   readonly #now: () => Date
+  readonly audit: AuditFile
   /** By participant: each has at most one. */
   readonly #open = new Map<string, OpenUploadEntry>()
-  readonly #damagedVersions: Version[] = []
+  readonly #damagedVersions: PublishedVersion[] = []
   /** As in the ledger; the room's status is asked for with every join. */
-  readonly #versions: Version[]
+  #versions: PublishedVersion[]
   #contributions: number
+  #undecided: number
+  #joinCode: string | null
+  #joiningClosed: boolean
 
   private constructor(
     directory: string,
     manifest: Manifest,
     files: FileSystem,
     ledger: Ledger,
+    signer: ReceiptSigner,
     now: () => Date,
   ) {
     this.manifest = manifest
@@ -74,9 +87,15 @@ export class RoomStore {
     this.#directory = directory
     this.#files = files
     this.#ledger = ledger
+    this.#signer = signer
     this.#now = now
+    this.audit = new AuditFile(join(directory, 'audit.jsonl'), manifest.room, files, ledger)
     this.#versions = ledger.versions(manifest.room)
-    this.#contributions = ledger.contributions(manifest.room)
+    this.#contributions = 0
+    this.#undecided = 0
+    this.#joinCode = ledger.joinCode(manifest.room)
+    this.#joiningClosed = ledger.joiningClosed(manifest.room)
+    this.#count()
   }
 
   /**
@@ -89,9 +108,10 @@ export class RoomStore {
     manifest: Manifest,
     files: FileSystem,
     ledger: Ledger,
+    signer: ReceiptSigner,
     now: () => Date,
   ): Promise<RoomStore> {
-    const store = new RoomStore(directory, manifest, files, ledger, now)
+    const store = new RoomStore(directory, manifest, files, ledger, signer, now)
     await store.#makeFolders()
     await store.#recoverUpdates()
     await store.#recoverOpenUploads()
@@ -112,17 +132,50 @@ export class RoomStore {
     return this.#contributions
   }
 
-  receipt(participant: string): Receipt | null {
-    return this.#ledger.receipt(this.manifest, participant)
+  /** Contributions that wait for the host's decision. */
+  undecided(): number {
+    return this.#undecided
   }
 
-  /** Oldest first. */
-  versions(): readonly Version[] {
+  /** Digests of the participants' contributions, by participant. */
+  senders(): ReadonlyMap<string, Digest> {
+    return this.#ledger.senders(this.room)
+  }
+
+  receipt(participant: string): Receipt | null {
+    const receipt = this.#ledger.receipt(this.manifest, participant)
+    return receipt && this.#signer.sign(receipt, this.manifest)
+  }
+
+  /** Oldest first; the retired ones included, whose files are gone. */
+  versions(): readonly PublishedVersion[] {
     return this.#versions
   }
 
+  joinCode(): string | null {
+    return this.#joinCode
+  }
+
+  setJoinCode(code: string | null): void {
+    this.#ledger.setJoinCode(this.room, code)
+    this.#joinCode = code
+  }
+
+  joiningClosed(): boolean {
+    return this.#joiningClosed
+  }
+
+  closeJoining(): void {
+    this.#ledger.closeJoining(this.room, this.#now().toISOString())
+    this.#joiningClosed = true
+  }
+
+  now(): Date {
+    return this.#now()
+  }
+
   /** Published versions whose files are missing or changed; to be made again from the updates. */
-  damagedVersions(): readonly Version[] {
+  damagedVersions(): readonly PublishedVersion[] {
     return this.#damagedVersions
   }
 
@@ -195,24 +248,26 @@ export class RoomStore {
     const entry = this.#entry(participant)
     const bytes = await this.#files.read(entry.path)
     const length = bytes.byteLength
-    let examples: number
+    let found: Awaited<ReturnType<InspectUpdate>>
     try {
-      const found = await inspect(entry.digest, bytes)
+      found = await inspect(entry.digest, bytes)
       if (found.digest !== entry.digest || length !== entry.bytes) throw new ProtocolError('upload/digest')
-      examples = found.examples
     } catch (error) {
-      if (isRefusal(error)) await this.drop(participant)
+      if (isRefusal(error)) {
+        await this.drop(participant)
+        this.#ledger.logRefusal(this.room, participant, error.code, this.#now().toISOString())
+      }
       throw error
     }
     await this.#files.syncFile(entry.path)
     await this.#files.rename(entry.path, this.updatePath(entry.digest))
     this.#open.delete(participant)
     await this.#files.syncDirectory(join(this.#directory, 'updates'))
-    const update = { digest: entry.digest, bytes: length, examples }
+    const update = { digest: entry.digest, bytes: length, examples: found.examples, norm: found.norm }
     try {
       const receipt = this.#ledger.accept(this.manifest, participant, update, this.#now().toISOString())
-      this.#contributions = this.#ledger.contributions(this.room)
-      return receipt
+      this.#count()
+      return this.#signer.sign(receipt, this.manifest)
     } catch (error) {
       if (!this.#ledger.hasUpdate(this.room, entry.digest))
         await this.#files.remove(this.updatePath(entry.digest))
@@ -227,19 +282,36 @@ export class RoomStore {
     const receipt = this.#ledger.accept(this.manifest, participant, known, this.#now().toISOString())
     // Bytes of it (or of another update) that this participant had sent are of no use any more.
     await this.drop(participant)
-    return receipt
+    return this.#signer.sign(receipt, this.manifest)
+  }
+
+  /** Lets a waiting contribution count. Throws ProtocolError `host/unknown-contribution` or `host/not-waiting`. */
+  approve(digest: Digest): void {
+    this.#ledger.approve(this.room, digest, this.#now().toISOString())
+    this.#count()
+  }
+
+  /** Takes a participant's own contribution out. Throws ProtocolError `withdraw/unknown`. */
+  withdraw(participant: string, digest: Digest): Promise<Withdrawal> {
+    return this.#erase(this.#ledger.withdraw(this.room, participant, digest, this.#now().toISOString()))
+  }
+
+  /** Takes a contribution out for the host. Throws ProtocolError `host/unknown-contribution`. */
+  remove(digest: Digest): Promise<Withdrawal> {
+    return this.#erase(this.#ledger.remove(this.room, digest, this.#now().toISOString()))
   }
 
   /** Writes the files of a version that is new, durably, and then enters it in the ledger. */
   async addVersion(
-    version: Pick<Version, 'version' | 'digest' | 'contributions'>,
-    updateDigests: readonly Digest[],
+    version: Pick<PublishedVersion, 'version' | 'digest'>,
+    updates: readonly Digest[],
     files: VersionFiles,
-  ): Promise<Version> {
-    const entry: Version = {
+  ): Promise<PublishedVersion> {
+    const entry: PublishedVersion = {
       version: version.version,
       digest: version.digest,
-      contributions: version.contributions,
+      contributions: updates.length,
+      updates: [...updates].sort(),
       createdAt: this.#now().toISOString(),
       files: Object.entries(files).map(([name, bytes]) => ({
         name,
@@ -247,8 +319,13 @@ export class RoomStore {
         sha256: digestOf(bytes),
       })),
     }
-    await this.#writeVersion(entry, updateDigests, files)
-    this.#ledger.addVersion(this.room, entry)
+    await this.#writeVersion(entry, files)
+    try {
+      this.#ledger.addVersion(this.room, entry)
+    } catch (error) {
+      await this.#files.remove(join(this.#directory, 'versions', String(entry.version)))
+      throw error
+    }
     this.#versions.push(entry)
     return entry
   }
@@ -257,31 +334,44 @@ export class RoomStore {
    * Puts a damaged version's files back. Throws ProtocolError `store/version-differs` unless they are byte for byte
    * what was published.
    */
-  async restoreVersion(entry: Version, updateDigests: readonly Digest[], files: VersionFiles): Promise<void> {
+  async restoreVersion(entry: PublishedVersion, files: VersionFiles): Promise<void> {
     const same = entry.files.every(({ name, sha256 }) => {
       const bytes = Object.hasOwn(files, name) ? files[name] : undefined
       return bytes !== undefined && digestOf(bytes) === sha256
     })
     if (!same) throw new ProtocolError('store/version-differs')
-    await this.#writeVersion(entry, updateDigests, files)
+    await this.#writeVersion(entry, files)
     this.#damagedVersions.splice(this.#damagedVersions.indexOf(entry), 1)
   }
 
-  async #writeVersion(entry: Version, updateDigests: readonly Digest[], files: VersionFiles): Promise<void> {
+  /** The ledger has let go of it: now the files. */
+  async #erase(withdrawal: Withdrawal): Promise<Withdrawal> {
+    this.#count()
+    this.#versions = this.#ledger.versions(this.room)
+    if (withdrawal.erased) {
+      await this.#files.remove(this.updatePath(withdrawal.digest))
+      await this.#files.syncDirectory(join(this.#directory, 'updates'))
+    }
+    for (const version of withdrawal.retired) {
+      await this.#files.remove(join(this.#directory, 'versions', String(version)))
+    }
+    if (withdrawal.retired.length > 0) await this.#files.syncDirectory(join(this.#directory, 'versions'))
+    return withdrawal
+  }
+
+  #count(): void {
+    const updates = this.#ledger.updates(this.room)
+    this.#contributions = updates.length
+    this.#undecided = updates.filter(({ approved }) => !approved).length
+  }
+
+  async #writeVersion(entry: PublishedVersion, files: VersionFiles): Promise<void> {
     const versions = join(this.#directory, 'versions')
     const unfinished = join(versions, `${entry.version}.unfinished`)
-    const { version, digest, contributions, createdAt } = entry
-    const about = {
-      version,
-      digest,
-      contributions,
-      manifestDigest: this.manifestDigest,
-      updateDigests,
-      createdAt,
-    }
     await this.#files.remove(unfinished)
     await this.#files.makeDirectory(unfinished)
-    const all = { ...files, 'version.json': new TextEncoder().encode(`${JSON.stringify(about, null, 2)}\n`) }
+    const about = aboutVersion(entry, this.manifestDigest)
+    const all = { ...files, 'version.json': new TextEncoder().encode(about) }
     for (const [name, bytes] of Object.entries(all)) {
       await this.#files.write(join(unfinished, name), bytes)
       await this.#files.syncFile(join(unfinished, name))
@@ -365,7 +455,7 @@ export class RoomStore {
   }
 
   async #recoverVersions(): Promise<void> {
-    const versions = this.versions()
+    const versions = this.versions().filter(({ retired }) => !retired)
     const published = new Set(versions.map(({ version }) => String(version)))
     for (const name of await this.#files.list(join(this.#directory, 'versions'))) {
       if (!published.has(name)) await this.#files.remove(join(this.#directory, 'versions', name))
@@ -375,7 +465,7 @@ export class RoomStore {
     }
   }
 
-  async #isIntact(entry: Version): Promise<boolean> {
+  async #isIntact(entry: PublishedVersion): Promise<boolean> {
     if ((await this.#files.stat(this.versionPath(entry.version, 'version.json'))) === null) return false
     for (const { name, bytes, sha256 } of entry.files) {
       const path = this.versionPath(entry.version, name)

@@ -56,7 +56,8 @@ async function joinAs(
     relayOnline.value = true
     if (client === fresh) problem.value = toProblem(state.error)
   })
-  await fresh.join(location.origin, room, as)
+  // The fragment: browsers send it to no server.
+  await fresh.join(location.origin, room, as, decodeURIComponent(location.hash.slice(1)) || undefined)
   return fresh
 }
 

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import * as v from 'valibot'
 import { llamaModules } from '../../../models/llama/modules.ts'
 import {
+  joinCode as joinCodeSchema,
   MAX_CONTRIBUTIONS,
   type Manifest,
   manifestDigest,
@@ -77,6 +78,12 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
       value: 'N',
       help: `contributions between two published versions, default ${DEFAULT_PUBLISH_EVERY}; 1 reveals each`,
     },
+    'join-code': {
+      type: 'string',
+      value: 'CODE',
+      help: 'who joins must know it; `new` makes one, `none` takes it away. It is part of the link printed',
+    },
+    approve: { type: 'boolean', help: 'a contribution counts only once the host has let it' },
     ...TRAINING_OPTIONS,
   },
   async run(args, console, signal) {
@@ -110,11 +117,21 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
       log,
     })
     try {
-      const wanted = await wantedManifest(args, plan, model, described, start)
+      const wanted = {
+        ...(await wantedManifest(args, plan, model, described, start)),
+        receiptKey: relay.receiptKey,
+        ...(args.flag('approve') && { admission: 'approve' as const }),
+      }
       const manifest = await openRoom(relay, wanted, args, plan, console)
-      const joinUrl = new URL(`/join/${manifest.room}`, baseUrl(relay, plan)).href
+      setJoinCode(relay, manifest.room, args)
+      const joinCode = relay.joinCode(manifest.room)
+      const joinUrl = new URL(
+        `/join/${manifest.room}${joinCode === null ? '' : `#${joinCode}`}`,
+        baseUrl(relay, plan),
+      ).href
       console.result({
         joinUrl,
+        joinCode,
         url: relay.url,
         port: relay.port,
         room: manifest.room,
@@ -132,6 +149,31 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
       `\nStopped. Nothing is lost: what was accepted is in ${plan.dataDir}, and starting again there goes on with the round.`,
     )
   },
+}
+
+/** Letters and digits that cannot be taken for one another; 40 bits, as attempts are few a minute. */
+const CODE_LETTERS = '23456789ABCDEFGHJKLMNPQRSTUVWXYZ'
+
+function newJoinCode(): string {
+  const letters = [...randomBytes(8)].map((byte) => CODE_LETTERS[byte % CODE_LETTERS.length]).join('')
+  return `${letters.slice(0, 4)}-${letters.slice(4)}`
+}
+
+/** Without the option a room keeps the code it has. */
+function setJoinCode(relay: Relay, room: string, args: Arguments): void {
+  const wanted = args.text('join-code')
+  if (wanted === undefined) return
+  if (wanted === 'none') {
+    relay.setJoinCode(room, null)
+    return
+  }
+  const code = wanted === 'new' ? newJoinCode() : wanted
+  if (!v.is(joinCodeSchema, code)) {
+    throw new UsageError(
+      `--join-code takes 4 to 32 letters, digits and inner hyphens, \`new\` or \`none\`, not ${JSON.stringify(code)}.`,
+    )
+  }
+  relay.setJoinCode(room, code)
 }
 
 interface Plan {
@@ -228,6 +270,7 @@ const MANIFEST_OPTIONS = [
   ...TRAINING_OPTION_NAMES,
   ...Object.keys(strategyOptions(STRATEGY_NAMES)),
   'publish-every',
+  'approve',
   'title',
   'model',
 ]

@@ -1,9 +1,5 @@
 /** `inspect`: what a gguf or safetensors file holds, without loading a model. */
 import { type FileHandle, open } from 'node:fs/promises'
-import { readModelOutline } from '../../../models/catalog/model-files.ts'
-import type { MemoryNeed } from '../../../models/catalog/planner.ts'
-import { FormatError } from '../../../models/errors.ts'
-import type { ByteSource } from '../../../models/formats/byte-source.ts'
 import { HttpFile } from '../../../models/formats/http-file.ts'
 import { type Inspection, inspectFile, type MetadataValue } from '../../../models/formats/inspect.ts'
 import { fileSource } from '../base-model.ts'
@@ -15,65 +11,25 @@ import { isAddress } from '../remote-model.ts'
 export const command: Command = {
   usage: 'FILE|URL',
   about:
-    'Says what a gguf or safetensors file holds: metadata, tensors, number types, sizes; of a model in\na gguf file also what training it takes. Of a file behind an address only the first part is fetched.',
+    'Says what a gguf or safetensors file holds: metadata, tensors, number types, sizes. Of a file behind an\naddress only the first part is fetched.',
   options: {},
   async run(args, console, signal) {
     const [file, ...more] = args.positionals
     if (file === undefined || more.length > 0) throw new UsageError('Name one file.')
-    const { training, ...inspection } = await (isAddress(file) ? inspectAddress(file, signal) : inspect(file))
-    console.result({ file, ...inspection, training })
-    console.print(describe(file, inspection) + describeTraining(training))
+    const inspection = await (isAddress(file) ? inspectAddress(file, signal) : inspect(file))
+    console.result({ file, ...inspection })
+    console.print(describe(file, inspection))
   },
 }
 
-/** With what one window of 256 tokens and an adapter of rank 8 takes. */
-const WORK = { batch: 1, tokens: 256, rank: 8 } as const
-
-/** Null: the file is no whole model. */
-type Training =
-  | (typeof WORK & { readonly webgpu: MemoryNeed; readonly wasm: MemoryNeed })
-  | { readonly refused: { readonly code: string; readonly message: string } }
-  | null
-
-type Inspected = Inspection & { readonly training: Training }
-
-async function inspectSource(source: ByteSource): Promise<Inspected> {
-  const inspection = await inspectFile(source)
-  return { ...inspection, training: await trainingOf(source, inspection) }
-}
-
-/** Whether the model in the file can be trained, and with how much memory. */
-async function trainingOf(source: ByteSource, { format, metadata }: Inspection): Promise<Training> {
-  if (format !== 'gguf' || (metadata['general.type'] ?? 'model') !== 'model') return null
-  try {
-    const outline = await readModelOutline(new Map([['model.gguf', source]]))
-    const { MemoryPlanner } = await import('../../../models/catalog/planner.ts')
-    return {
-      ...WORK,
-      webgpu: await new MemoryPlanner(outline, 'plan').need(WORK),
-      wasm: await new MemoryPlanner(outline, 'eager').need(WORK),
-    }
-  } catch (error) {
-    if (!(error instanceof FormatError)) throw error
-    return { refused: { code: error.code, message: error.message } }
-  }
-}
-
-function describeTraining(training: Training): string {
-  if (training === null) return ''
-  if ('refused' in training) return `\nCannot be trained: ${training.refused.message}\n`
-  const { batch, tokens, rank, webgpu, wasm } = training
-  return `\nTraining with batch ${batch}, length ${tokens} and rank ${rank} takes ${inBytes(webgpu.totalBytes)} on WebGPU, about ${inBytes(wasm.totalBytes)} on wasm.\n`
-}
-
 /** Reads the header alone: the file may be larger than memory. */
-async function inspect(file: string): Promise<Inspected> {
+async function inspect(file: string): Promise<Inspection> {
   let handle: FileHandle | undefined
   try {
     const opened = await open(file)
     handle = opened
     const { size } = await opened.stat()
-    return await inspectSource(fileSource(opened, size))
+    return await inspectFile(fileSource(opened, size))
   } catch (error) {
     throw fileError('read', file, error)
   } finally {
@@ -81,10 +37,10 @@ async function inspect(file: string): Promise<Inspected> {
   }
 }
 
-async function inspectAddress(address: string, signal: AbortSignal): Promise<Inspected> {
+async function inspectAddress(address: string, signal: AbortSignal): Promise<Inspection> {
   const file = await HttpFile.open(address, { signal })
   try {
-    return await inspectSource(file)
+    return await inspectFile(file)
   } finally {
     await file.close()
   }

@@ -1,6 +1,6 @@
 /** `join`: takes part in a round without a browser. The data stay here; one update is sent. */
 import * as v from 'valibot'
-import { ProtocolError, roomName } from '../../protocol/index.ts'
+import { joinCode, ProtocolError, roomName } from '../../protocol/index.ts'
 import { BACKEND_OPTION } from '../args.ts'
 import type { Command } from '../command.ts'
 import { CliError, UsageError } from '../errors.ts'
@@ -26,7 +26,7 @@ export const command: Command = {
   async run(args, console, signal) {
     const address = args.positionals.find((text) => /^https?:\/\//.test(text))
     if (address === undefined) throw new UsageError('The URL to join is missing: the host shows it.')
-    const { url, room } = await parseJoinUrl(address)
+    const { url, room, code } = await parseJoinUrl(address)
     const files = dataFiles(
       args,
       args.positionals.filter((text) => text !== address),
@@ -37,6 +37,7 @@ export const command: Command = {
     const participant = new Participant({
       url,
       room,
+      code,
       files,
       backend: backendOf(args),
       tellExamples: !args.flag('hide-examples'),
@@ -64,10 +65,7 @@ export const command: Command = {
         console.note('Waiting for the merged version …')
         const version = await participant.merged(contributed)
         const measured = await participant.measureVersion(version)
-        if (out !== undefined)
-          await writeAdapterFolder(out, measured.adapter, contributed.manifest.base.id, {
-            base: contributed.manifest.base.digest,
-          })
+        if (out !== undefined) await writeAdapterFolder(out, measured.adapter, contributed.manifest.base.id)
         const { version: number, digest, contributions } = version
         merged = { version: number, digest, contributions, loss: measured.loss, dir: out ?? null }
         console.print(
@@ -93,17 +91,28 @@ export const command: Command = {
   },
 }
 
-/** `http://HOST/join/ROOM`, or the relay's own address if it has a single room. */
-async function parseJoinUrl(text: string): Promise<{ url: string; room: string }> {
+interface JoinAddress {
+  readonly url: string
+  readonly room: string
+  /** The room's join code, after the `#`. */
+  readonly code: string | undefined
+}
+
+/** `http://HOST/join/ROOM#CODE`, or the relay's own address if it has a single room. */
+async function parseJoinUrl(text: string): Promise<JoinAddress> {
   if (!URL.canParse(text)) throw new UsageError(`${JSON.stringify(text)} is not a URL.`)
   const address = new URL(text)
+  const code = decodeURIComponent(address.hash.slice(1)) || undefined
+  if (code !== undefined && !v.is(joinCode, code)) {
+    throw new UsageError(`${JSON.stringify(code)} is not a join code; take the whole link from the host.`)
+  }
   const named = /^\/join\/([^/]+)\/?$/.exec(address.pathname)?.[1]
   if (named !== undefined) {
     if (!v.is(roomName, named)) throw new UsageError(`${JSON.stringify(named)} is not a room's name.`)
     // Asked first over HTTP: the socket would keep trying for minutes to reach what is not there.
     const rooms = await listRooms(address.origin)
     if (!rooms.includes(named)) throw new ProtocolError('room/unknown')
-    return { url: address.origin, room: named }
+    return { url: address.origin, room: named, code }
   }
   if (address.pathname !== '/') throw new UsageError('The URL to join looks like http://HOST/join/ROOM.')
   const rooms = await listRooms(address.origin)
@@ -113,7 +122,7 @@ async function parseJoinUrl(text: string): Promise<{ url: string; room: string }
       `This relay has ${rooms.length} rooms (${rooms.join(', ')}): join one as ${address.origin}/join/ROOM.`,
     )
   }
-  return { url: address.origin, room: rooms[0] }
+  return { url: address.origin, room: rooms[0], code }
 }
 
 const roomListSchema = v.object({ rooms: v.array(v.object({ room: roomName })) })

@@ -1,0 +1,73 @@
+/**
+ * What the host's console reads and sends over HTTP, with the host token: the whole of a room at one moment. It is
+ * asked for again and again, so it holds no bytes and no lists without a bound.
+ */
+import * as v from 'valibot'
+import {
+  byteCount,
+  digest,
+  joinCode,
+  participantId,
+  roomName,
+  shownText,
+  timestamp,
+  wholeNumber,
+} from './fields.ts'
+import { MAX_CONTRIBUTION_NUMBER, MAX_CONTRIBUTIONS, MAX_EXAMPLES } from './limits.ts'
+import { progressSchema, statusSchema, versionSchema } from './messages.ts'
+
+export const participantViewSchema = v.strictObject({
+  /** A random number: it names nobody. */
+  participant: participantId,
+  connected: v.boolean(),
+  /** As it last said; null if it has said nothing. */
+  progress: v.nullable(progressSchema),
+  /** Of its contribution; null if it has none. */
+  digest: v.nullable(digest),
+})
+
+export const contributionViewSchema = v.strictObject({
+  contribution: wholeNumber(1, MAX_CONTRIBUTION_NUMBER),
+  digest,
+  bytes: byteCount,
+  examples: wholeNumber(1, MAX_EXAMPLES),
+  /** L2 norm of the whole change; null for one accepted by an earlier version of the program. */
+  norm: v.nullable(v.pipe(v.number(), v.minValue(0))),
+  acceptedAt: timestamp,
+  /** `undecided`: the host has to approve it before it counts. */
+  state: v.picklist(['counts', 'undecided']),
+})
+
+export const overviewSchema = v.strictObject({
+  room: roomName,
+  title: shownText(120),
+  manifestDigest: digest,
+  status: statusSchema,
+  joinCode: v.nullable(joinCode),
+  participants: v.array(participantViewSchema),
+  contributions: v.pipe(v.array(contributionViewSchema), v.maxLength(MAX_CONTRIBUTIONS)),
+  versions: v.array(versionSchema),
+  /** Lines of the audit log, and the hash of the last. */
+  audit: v.strictObject({ lines: byteCount, hash: digest }),
+})
+
+/**
+ * How one contribution stands beside those that count, before the host lets it count. All of it is about the numbers
+ * as they were sent, taken as one long vector: the delta they make would cost a merge.
+ */
+export const previewSchema = v.strictObject({
+  digest,
+  /** L2 norm. */
+  norm: v.number(),
+  /** Median norm of the contributions that count; null while there is none. */
+  medianNorm: v.nullable(v.number()),
+  /** Cosine to the mean of those that count, in [-1, 1]; null while there is none, or one of the two is zero. */
+  cosine: v.nullable(v.number()),
+})
+
+export const joinCodeChangeSchema = v.strictObject({ code: v.nullable(joinCode) })
+
+export type ParticipantView = v.InferOutput<typeof participantViewSchema>
+export type ContributionView = v.InferOutput<typeof contributionViewSchema>
+export type Overview = v.InferOutput<typeof overviewSchema>
+export type Preview = v.InferOutput<typeof previewSchema>
