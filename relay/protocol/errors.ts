@@ -93,6 +93,8 @@ const SENTENCES = {
     'The request expects what this relay does not do; send it without its Expect header.',
   'request/malformed': 'The request is not what this address takes; see docs/protocol.md.',
   'request/too-large': 'The request is larger than this address takes.',
+  'request/too-often':
+    'Too many attempts came from this address within a minute; wait a minute, then try again.',
   'request/range': 'The requested range lies outside the file.',
   'request/page-missing': 'The page has not been built; run npm start, which builds it.',
 

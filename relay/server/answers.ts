@@ -16,6 +16,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   'request/not-found': 404,
   'request/page-missing': 404,
   'request/range': 416,
+  'request/too-often': 429,
   'request/too-large': 413,
   'relay/stopping': 503,
   'room/exists': 409,

@@ -11,10 +11,12 @@ import { digest, roomName } from '../protocol/fields.ts'
 import { joinCodeChangeSchema } from '../protocol/host.ts'
 import { MAX_MANIFEST_BYTES } from '../protocol/limits.ts'
 import { type Manifest, parseManifest } from '../protocol/manifest.ts'
+import { clientAddress, isLocal, type RateLimit } from './address-limits.ts'
 import { sendError, sendJson } from './answers.ts'
 import { CompressedFiles } from './compression.ts'
 import { hasHost } from './headers.ts'
 import { equalInConstantTime } from './identity.ts'
+import type { RelayMetrics } from './metrics.ts'
 import type { Room } from './room.ts'
 import { IMMUTABLE, REVALIDATE, sendFile } from './send-file.ts'
 
@@ -35,6 +37,12 @@ export interface HttpOptions {
   readonly findRoom: (name: string) => Room | undefined
   readonly createRoom: (manifest: Manifest) => Promise<Room>
   readonly log: Logger
+  /** Wrong join codes and host tokens, by address. */
+  readonly wrongSecrets: RateLimit
+  readonly trustProxy: boolean
+  readonly metrics: RelayMetrics
+  /** Why no update can be taken now; empty where one can. */
+  readonly unreadiness: () => Promise<readonly string[]>
 }
 
 /** One part of a path: no leading dot, so neither `..` nor hidden files; no NUL, slash or backslash. */
@@ -71,6 +79,17 @@ async function route(
       requireMethod(request, response, 'GET', 'HEAD')
       if (rest.length > 0) throw new ProtocolError('request/not-found')
       return sendJson(response, 200, { ok: true })
+    case 'readyz': {
+      requireMethod(request, response, 'GET', 'HEAD')
+      if (rest.length > 0) throw new ProtocolError('request/not-found')
+      const reasons = await options.unreadiness()
+      return sendJson(response, reasons.length > 0 ? 503 : 200, { ready: reasons.length === 0, reasons })
+    }
+    case 'metrics':
+      requireMethod(request, response, 'GET', 'HEAD')
+      if (rest.length > 0) throw new ProtocolError('request/not-found')
+      if (!isLocal(request)) requireHost(request, options)
+      return sendMetrics(response, options.metrics)
     case 'models':
       requireMethod(request, response, 'GET', 'HEAD')
       return sendModelFile(request, response, rest, options)
@@ -145,7 +164,7 @@ async function routeRooms(
     requireMethod(request, response, 'GET', 'HEAD', 'POST')
     if (request.method !== 'POST')
       return sendJson(response, 200, { rooms: [...options.rooms()].map(describe) })
-    requireHost(request, options.hostToken)
+    requireHost(request, options)
     const room = await options.createRoom(parseManifest(await readJson(request)))
     return sendJson(response, 201, describe(room))
   }
@@ -153,7 +172,7 @@ async function routeRooms(
   const host = hostAction(action, rest)
   if (host) {
     requireMethod(request, response, ...host.methods)
-    requireHost(request, options.hostToken)
+    requireHost(request, options)
     return sendJson(response, 200, await host.run(existing(name, options), request))
   }
   requireMethod(request, response, 'GET', 'HEAD')
@@ -200,6 +219,14 @@ function hostAction(action: string, rest: readonly string[]): HostAction | null 
     default:
       return null
   }
+}
+
+async function sendMetrics(response: ServerResponse, metrics: RelayMetrics): Promise<void> {
+  const text = Buffer.from(await metrics.text())
+  response.setHeader('Cache-Control', 'no-store')
+  response.setHeader('Content-Type', metrics.contentType)
+  response.setHeader('Content-Length', text.byteLength)
+  response.writeHead(200).end(text)
 }
 
 /** JSON lines, as the ledger has them: docs/protocol.md. */
@@ -255,9 +282,15 @@ function requireMethod(request: IncomingMessage, response: ServerResponse, ...me
   throw new ProtocolError('request/method')
 }
 
-function requireHost(request: IncomingMessage, hostToken: string): void {
+function requireHost(
+  request: IncomingMessage,
+  { hostToken, wrongSecrets, trustProxy }: Pick<HttpOptions, 'hostToken' | 'wrongSecrets' | 'trustProxy'>,
+): void {
   const [, token] = /^Bearer ([\x21-\x7e]{1,256})$/.exec(request.headers.authorization ?? '') ?? []
-  if (token === undefined || !equalInConstantTime(token, hostToken)) throw new ProtocolError('host/token')
+  if (token !== undefined && equalInConstantTime(token, hostToken)) return
+  // 128 bits cannot be guessed: a limit that also refused the right token would only lock the host out.
+  const isCounted = wrongSecrets.take(clientAddress(request, trustProxy))
+  throw new ProtocolError(isCounted ? 'host/token' : 'request/too-often')
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {

@@ -73,6 +73,11 @@ export class JobThread {
     return this.#run({ kind: 'compare', manifest, path, others }, [])
   }
 
+  /** It takes jobs: one that lost its thread starts another with the next. */
+  get isOpen(): boolean {
+    return !this.#closed
+  }
+
   /** The first job starts the thread; whoever knows that one is coming can save it that second. */
   start(): void {
     if (this.#worker || this.#closed) return

@@ -11,11 +11,13 @@ import { type Manifest, parseManifest } from '../protocol/manifest.ts'
 import type { FileSystem } from '../store/file-system.ts'
 import { RelayStore } from '../store/relay-store.ts'
 import type { RoomStore } from '../store/room-store.ts'
+import { type AddressLimits, DEFAULT_ADDRESS_LIMITS, RateLimit } from './address-limits.ts'
 import { sendError } from './answers.ts'
 import { applySecurityHeaders, securityHeaderLines } from './headers.ts'
 import { createHttpHandler, type ServedModel } from './http.ts'
 import { createHostToken, ParticipantTokens } from './identity.ts'
 import { JobThread } from './job-thread.ts'
+import { RelayMetrics } from './metrics.ts'
 import { Room } from './room.ts'
 import { attachSockets, participantChannel, type Sockets } from './sockets.ts'
 
@@ -40,6 +42,10 @@ export interface RelayOptions {
   readonly log?: Logger
   readonly fileSystem?: FileSystem
   readonly joinTimeoutMs?: number
+  /** What one network address may take; absent ones are the defaults. */
+  readonly limits?: Partial<AddressLimits>
+  /** Behind a proxy that writes X-Forwarded-For, its last entry is whom a request is counted to. */
+  readonly trustProxy?: boolean
 }
 
 export interface Relay {
@@ -97,7 +103,18 @@ class RunningRelay implements Relay {
     this.hostToken = options.hostToken ?? createHostToken()
     this.#tokens = new ParticipantTokens(store.tokenKey)
     const findRoom = (name: string) => this.#rooms.get(name)
+    const limits = { ...DEFAULT_ADDRESS_LIMITS, ...options.limits }
+    const guarded = {
+      wrongSecrets: new RateLimit(limits.wrongSecretsPerMinute),
+      trustProxy: options.trustProxy ?? false,
+      metrics: new RelayMetrics({
+        rooms: () => this.#rooms.values(),
+        sockets: () => this.#sockets.server.engine.clientsCount,
+      }),
+    }
     const handler = createHttpHandler({
+      ...guarded,
+      unreadiness: () => this.#unreadiness(),
       pageDir: options.pageDir ?? null,
       models: options.modelFiles,
       hostToken: this.hostToken,
@@ -118,6 +135,8 @@ class RunningRelay implements Relay {
       sendError(response, 'request/expectation')
     })
     this.#sockets = attachSockets({
+      ...guarded,
+      limits,
       http: this.#http,
       findRoom,
       allowedOrigins: options.allowedOrigins ?? [],
@@ -187,6 +206,14 @@ class RunningRelay implements Relay {
     await Promise.all([this.#inspecting.close(), this.#merging.close()])
     await Promise.all([...this.#rooms.values()].map((room) => room.settled()))
     this.#store.close()
+  }
+
+  async #unreadiness(): Promise<string[]> {
+    const reasons: string[] = []
+    if (this.#closing) reasons.push('stopping')
+    else if (!(await this.#store.isWritable())) reasons.push('store')
+    if (!this.#inspecting.isOpen || !this.#merging.isOpen) reasons.push('jobs')
+    return reasons
   }
 
   #existing(name: string): Room {

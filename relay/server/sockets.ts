@@ -8,8 +8,10 @@ import type { Logger } from 'pino'
 import { Server, type Socket } from 'socket.io'
 import { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
 import { JOIN_TIMEOUT_MS, MAX_MESSAGE_BYTES, MAX_PENDING_MESSAGES, MAX_SOCKETS } from '../protocol/limits.ts'
-import { type ClientMessage, parseClientMessage, type Refusal } from '../protocol/messages.ts'
+import { type ClientMessage, type Join, parseClientMessage, type Refusal } from '../protocol/messages.ts'
+import { type AddressLimits, clientAddress, HeldCount, RateLimit } from './address-limits.ts'
 import { SECURITY_HEADERS } from './headers.ts'
+import type { RelayMetrics } from './metrics.ts'
 import { OffsetError, type Room } from './room.ts'
 import { routeUpgrades, SOCKET_PATH } from './upgrades.ts'
 
@@ -20,6 +22,11 @@ export interface SocketOptions {
   readonly allowedOrigins: readonly string[]
   readonly log: Logger
   readonly joinTimeoutMs?: number
+  readonly limits: AddressLimits
+  /** Wrong join codes and host tokens, by address. */
+  readonly wrongSecrets: RateLimit
+  readonly trustProxy: boolean
+  readonly metrics: RelayMetrics
 }
 
 interface Joined {
@@ -39,7 +46,9 @@ export interface Sockets {
 }
 
 export function attachSockets(options: SocketOptions): Sockets {
-  const { http, log } = options
+  const { http, log, limits, wrongSecrets, trustProxy, metrics } = options
+  const heldSockets = new HeldCount(limits.sockets)
+  const newParticipants = new RateLimit(limits.joinsPerMinute)
   const server = new Server(http, {
     // Long polling would be a second way in with other limits; every browser that trains speaks WebSocket.
     transports: ['websocket'],
@@ -53,17 +62,26 @@ export function attachSockets(options: SocketOptions): Sockets {
   const endAnswers = routeUpgrades({
     http,
     refusal(request) {
-      const refused = refusal(request, options.allowedOrigins, server)
+      const refused =
+        refusal(request, options.allowedOrigins, server) ??
+        (heldSockets.isFull(clientAddress(request, trustProxy)) ? 'join/too-many' : null)
+      if (refused) metrics.refused(refused)
       if (refused) log.warn({ code: refused }, 'connection refused')
       return refused
     },
-    accept: (request, socket, head) => server.engine.handleUpgrade(request, socket, head),
+    accept(request, socket, head) {
+      const address = clientAddress(request, trustProxy)
+      heldSockets.add(address)
+      socket.once('close', () => heldSockets.remove(address))
+      server.engine.handleUpgrade(request, socket, head)
+    },
   })
   server.engine.on('headers', (headers: Record<string, string>) => Object.assign(headers, SECURITY_HEADERS))
   /** By room and participant: the newest socket is the one that counts. */
   const current = new Map<string, Socket>()
 
   server.on('connection', (socket) => {
+    const address = clientAddress(socket.request, trustProxy)
     let joined: Joined | undefined
     let pending = 0
     const timeout = setTimeout(
@@ -71,12 +89,26 @@ export function attachSockets(options: SocketOptions): Sockets {
       options.joinTimeoutMs ?? JOIN_TIMEOUT_MS,
     )
 
+    /** By address only for who has no token yet; wrong codes are counted before the next is compared. */
+    const admit = (room: Room, join: Join) => {
+      if (join.resume) return room.join(join)
+      if (!wrongSecrets.has(address) || !newParticipants.take(address)) {
+        throw new ProtocolError('request/too-often')
+      }
+      try {
+        return room.join(join)
+      } catch (error) {
+        if (error instanceof ProtocolError && error.code === 'join/code') wrongSecrets.take(address)
+        throw error
+      }
+    }
+
     const handle = async (message: ClientMessage): Promise<unknown> => {
       if (message.event === 'join') {
         if (joined) throw new ProtocolError('protocol/already-joined')
         const room = options.findRoom(message.payload.room)
         if (!room) throw new ProtocolError('room/unknown')
-        const answer = room.join(message.payload)
+        const answer = admit(room, message.payload)
         joined = { room, participant: answer.participant }
         clearTimeout(timeout)
         const key = `${room.store.room}\n${answer.participant}`
@@ -113,12 +145,18 @@ export function attachSockets(options: SocketOptions): Sockets {
       const answer: Ack = (result) => (ack ? ack(result) : socket.emit('refused', result))
       if (pending >= MAX_PENDING_MESSAGES) return answer(refusalOf('protocol/busy'))
       pending++
+      const startedMs = performance.now()
       try {
         const message = parseClientMessage(event, rest.length === 1 ? rest[0] : undefined)
         if (!ack) throw new ProtocolError('protocol/malformed')
-        answer(await handle(message))
+        const result = await handle(message)
+        answer(result)
+        metrics.answered(message.event, (performance.now() - startedMs) / 1000)
+        if (message.event === 'chunk') metrics.received(message.payload.data.byteLength)
       } catch (error) {
-        answer(answerTo(error, log))
+        const refused = answerTo(error, log)
+        metrics.refused(refused.code)
+        answer(refused)
       } finally {
         pending--
       }

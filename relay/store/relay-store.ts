@@ -30,6 +30,8 @@ export class RelayStore {
   readonly #ledger: Ledger
   readonly #lock: DirectoryLock
   readonly #now: () => Date
+  #triedWritingMs = Number.NEGATIVE_INFINITY
+  #writable = Promise.resolve(true)
   readonly #manifests = new Map<string, Manifest>()
 
   private constructor(
@@ -124,6 +126,27 @@ export class RelayStore {
     if (!existing) return false
     if (manifestDigest(existing) !== manifestDigest(manifest)) throw new ProtocolError('room/exists')
     return true
+  }
+
+  /** Tries it; whoever asks more often than once a second gets the last answer. */
+  isWritable(): Promise<boolean> {
+    const nowMs = performance.now()
+    if (nowMs - this.#triedWritingMs >= 1000) {
+      this.#triedWritingMs = nowMs
+      this.#writable = this.#tryWriting()
+    }
+    return this.#writable
+  }
+
+  async #tryWriting(): Promise<boolean> {
+    const path = join(this.#directory, 'ready.probe')
+    try {
+      await this.#files.write(path, new Uint8Array(4096))
+      await this.#files.remove(path)
+      return true
+    } catch {
+      return false
+    }
   }
 
   close(): void {

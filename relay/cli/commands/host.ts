@@ -12,12 +12,14 @@ import { llamaModules } from '../../../models/llama/modules.ts'
 import {
   joinCode as joinCodeSchema,
   MAX_CONTRIBUTIONS,
+  MAX_SOCKETS,
   type Manifest,
   manifestDigest,
   ProtocolError,
   parseManifest,
   roomName,
 } from '../../protocol/index.ts'
+import { DEFAULT_ADDRESS_LIMITS } from '../../server/address-limits.ts'
 import { type Relay, type RelayOptions, startRelay } from '../../server/server.ts'
 import type { Arguments } from '../args.ts'
 import { type BaseModel, describeModel, findBaseModel, MODEL_OPTION, readConfig } from '../base-model.ts'
@@ -67,6 +69,20 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
     cert: { type: 'string', value: 'FILE', help: 'certificate to use instead (PEM), with --key' },
     key: { type: 'string', value: 'FILE', help: 'its private key (PEM)' },
     'public-url': { type: 'string', value: 'URL', help: 'address participants use, behind a proxy' },
+    'trust-proxy': {
+      type: 'boolean',
+      help: 'a proxy stands in front: limits count by the last entry of its X-Forwarded-For',
+    },
+    'max-sockets': {
+      type: 'string',
+      value: 'N',
+      help: `connections from one network address, default ${DEFAULT_ADDRESS_LIMITS.sockets}`,
+    },
+    'max-joins': {
+      type: 'string',
+      value: 'N',
+      help: `new participants a minute from one network address, default ${DEFAULT_ADDRESS_LIMITS.joinsPerMinute}`,
+    },
     'data-dir': {
       type: 'string',
       value: 'DIR',
@@ -114,6 +130,13 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
       ...(tls && { tls }),
       rooms: [],
       allowedOrigins: plan.publicUrl ? [new URL(plan.publicUrl).origin] : [],
+      trustProxy: args.flag('trust-proxy'),
+      limits: {
+        sockets:
+          args.integer('max-sockets', { least: 1, most: MAX_SOCKETS }) ?? DEFAULT_ADDRESS_LIMITS.sockets,
+        joinsPerMinute:
+          args.integer('max-joins', { least: 1, most: 1_000_000 }) ?? DEFAULT_ADDRESS_LIMITS.joinsPerMinute,
+      },
       log,
     })
     try {

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import pino from 'pino'
 import type { Manifest } from '../../protocol/manifest.ts'
 import { startRelay } from '../server.ts'
-import { TEST_BASE_DIGEST, testManifest } from './round.ts'
+import { NO_ADDRESS_LIMITS, TEST_BASE_DIGEST, testManifest } from './round.ts'
 
 export interface RelayProcessSettings {
   readonly dataDir: string
@@ -37,6 +37,7 @@ const relay = await startRelay({
   pageDir,
   modelFiles: [{ digest: TEST_BASE_DIGEST, files: new Map() }],
   rooms,
+  limits: NO_ADDRESS_LIMITS,
   log: pino({ level: 'error' }, pino.destination({ dest: 2, sync: true })),
   // Known to the test, and the same after a restart.
   hostToken: createHash('sha256').update(dataDir).digest('hex'),

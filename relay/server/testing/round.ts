@@ -98,6 +98,9 @@ export async function temporaryFolder(): Promise<TestFolder> {
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
 }
 
+/** In tests everybody has one address. */
+export const NO_ADDRESS_LIMITS = { sockets: 10_000, joinsPerMinute: 1e6, wrongSecretsPerMinute: 1e6 }
+
 /** On a free port of loopback. */
 export function startTestRelay(dataDir: string, changes: Partial<RelayOptions> = {}): Promise<Relay> {
   return startRelay({
@@ -105,6 +108,7 @@ export function startTestRelay(dataDir: string, changes: Partial<RelayOptions> =
     modelFiles: [{ digest: TEST_BASE_DIGEST, files: new Map() }],
     rooms: [testManifest()],
     log: silent,
+    limits: NO_ADDRESS_LIMITS,
     ...changes,
   })
 }
