@@ -417,10 +417,22 @@ export class RoomStore {
       if (!accepted.has(name)) await this.#files.remove(join(this.#directory, 'updates', name))
     }
     for (const { digest, bytes } of accepted.values()) {
-      if ((await this.#files.stat(this.updatePath(digest)))?.bytes !== bytes) {
+      const path = this.updatePath(digest)
+      if ((await this.#files.stat(path))?.bytes !== bytes) {
         throw new ProtocolError(
           'store/damaged',
           `Update ${digest} of room ${this.room} is missing or cut short; restore the data folder from a copy.`,
+        )
+      }
+      if (digestOf(await this.#files.read(path)) !== digest) {
+        // Out of the way, so that nothing is ever merged from it, but not gone: it may be all that is left.
+        const quarantine = join(this.#directory, 'quarantine')
+        await this.#files.makeDirectory(quarantine)
+        await this.#files.rename(path, join(quarantine, digest))
+        await this.#files.syncDirectory(quarantine)
+        throw new ProtocolError(
+          'store/damaged',
+          `Update ${digest} of room ${this.room} does not have its digest any more and was moved to ${quarantine}; restore the data folder from a copy.`,
         )
       }
     }
