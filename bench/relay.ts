@@ -58,6 +58,8 @@ function updateOf(template: Uint8Array, client: number): Uint8Array {
 interface Sent {
   readonly receipt: Receipt
   readonly chunkMs: readonly number[]
+  /** Times the relay had as many uploads under way as it takes. */
+  readonly waits: number
 }
 
 async function connected(url: string): Promise<Socket> {
@@ -75,9 +77,20 @@ async function ask(socket: Socket, event: string, payload: object) {
   return answer
 }
 
+/** False if too many uploads are unfinished; the protocol then asks to try again. */
+async function hasBegun(socket: Socket, digest: string, bytes: number): Promise<boolean> {
+  const answer = await socket.timeout(300_000).emitWithAck('begin', { digest, bytes })
+  if (!answer.ok && answer.code !== 'upload/too-many') throw new Error(`begin was refused: ${answer.code}`)
+  return answer.ok
+}
+
 async function send(socket: Socket, bytes: Uint8Array, chunkBytes: number): Promise<Sent> {
   const digest = digestOf(bytes)
-  await ask(socket, 'begin', { digest, bytes: bytes.length })
+  let waits = 0
+  while (!(await hasBegun(socket, digest, bytes.length))) {
+    waits++
+    await new Promise((resolve) => setTimeout(resolve, 250 + 500 * Math.random()))
+  }
   const chunkMs: number[] = []
   for (let offset = 0; offset < bytes.length; offset += chunkBytes) {
     const sentMs = performance.now()
@@ -85,7 +98,7 @@ async function send(socket: Socket, bytes: Uint8Array, chunkBytes: number): Prom
     chunkMs.push(performance.now() - sentMs)
   }
   const { receipt } = await ask(socket, 'commit', { digest })
-  return { receipt, chunkMs }
+  return { receipt, chunkMs, waits }
 }
 
 async function download(url: string): Promise<string> {
@@ -242,6 +255,7 @@ try {
     chunkAckP50Ms: round(quantile(chunkMs, 0.5)),
     chunkAckP99Ms: round(quantile(chunkMs, 0.99)),
     sendMs: round(sendMs, 0),
+    waits: sent.reduce((sum, { waits }) => sum + waits, 0),
     versions: versions.length,
     relayIdleMB: megabytes(idle.residentBytes),
     relayPeakMB: megabytes(afterSending.peakBytes),
