@@ -1,5 +1,5 @@
 /**
- * A Python with `peft` in a virtual environment of the project's own (.cache/peft-venv), made on first use. Not
+ * A Python with `peft` and python-socketio in a virtual environment of the project's own (.cache/peft-venv), made on first use. Not
  * every machine has Python, gigabytes to spare and a package index; whoever asks gets a reason to skip then.
  */
 import { spawn } from 'node:child_process'
@@ -7,7 +7,12 @@ import fs from 'node:fs'
 import path from 'node:path'
 
 /** Pinned, so that a failure tells of a change here and not of one there. */
-const REQUIREMENTS = ['torch==2.13.0', 'transformers==5.23.0', 'peft==0.21.2']
+const REQUIREMENTS = [
+  'torch==2.13.0',
+  'transformers==5.23.0',
+  'peft==0.21.2',
+  'python-socketio[client]==5.14.3',
+]
 
 /** PyTorch is the better part of a gigabyte, several with the libraries it brings on Linux. */
 const INSTALL_TIMEOUT_MS = 15 * 60_000
