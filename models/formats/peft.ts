@@ -5,6 +5,7 @@
  */
 import { type Adapter, type LoraFactors, loraA, loraB, withoutCores } from '../adapters/adapter.ts'
 import { FormatError } from '../errors.ts'
+import { SHA256_HEX } from '../sha256.ts'
 import { parsePeftConfig } from './peft-config.ts'
 import {
   bytesOf,
@@ -17,6 +18,17 @@ import {
 
 const WRAPPER = 'base_model.model.'
 const FACTOR = /^(base_model\.model\..+)\.lora_(A|B)\.weight$/
+
+/** Which base an adapter was trained on, where its file says so: SHA-256, 64 hexadecimal digits. */
+export interface AdapterOrigin {
+  /** `baseDigest` of the base model's files. */
+  readonly base?: string | undefined
+  /** `Tokenizer.vocabularyDigest`: the same for all files of one model, however quantised. */
+  readonly vocabulary?: string | undefined
+}
+
+/** Where the tensors' file says so: PEFT reads adapter_config.json alone and would stumble over keys of ours in it. */
+const ORIGIN_KEYS = { base: 'base_model_sha256', vocabulary: 'vocabulary_sha256' } as const
 
 export interface PeftFolder {
   readonly 'adapter_config.json': Uint8Array
@@ -95,7 +107,11 @@ function mostCommon(values: readonly number[]): number {
  * @param baseModelName what PEFT calls `base_model_name_or_path`.
  * @throws FormatError `peft/empty` when no module is left.
  */
-export function writePeftAdapter(adapter: Adapter, baseModelName: string): PeftFolder {
+export function writePeftAdapter(
+  adapter: Adapter,
+  baseModelName: string,
+  origin: AdapterOrigin = {},
+): PeftFolder {
   const modules = [...withoutCores(adapter).modules.values()].filter((factors) => factors.rank > 0)
   if (modules.length === 0) {
     throw new FormatError(
@@ -149,6 +165,27 @@ export function writePeftAdapter(adapter: Adapter, baseModelName: string): PeftF
   ])
   return {
     'adapter_config.json': new TextEncoder().encode(`${JSON.stringify(config, null, 2)}\n`),
-    'adapter_model.safetensors': writeSafetensors(tensors, { format: 'pt' }),
+    'adapter_model.safetensors': writeSafetensors(tensors, { format: 'pt', ...originMetadata(origin) }),
   }
+}
+
+function originMetadata({ base, vocabulary }: AdapterOrigin): Record<string, string> {
+  return {
+    ...(base !== undefined && { [ORIGIN_KEYS.base]: base }),
+    ...(vocabulary !== undefined && { [ORIGIN_KEYS.vocabulary]: vocabulary }),
+  }
+}
+
+/**
+ * What adapter_model.safetensors says of the base; nothing where it was written by another program.
+ *
+ * @throws FormatError `safetensors/malformed`
+ */
+export function readAdapterOrigin(weights: Uint8Array): AdapterOrigin {
+  const { metadata } = parseSafetensors(weights)
+  const digest = (key: string) => {
+    const value = metadata.get(key)
+    return value !== undefined && SHA256_HEX.test(value) ? value : undefined
+  }
+  return { base: digest(ORIGIN_KEYS.base), vocabulary: digest(ORIGIN_KEYS.vocabulary) }
 }

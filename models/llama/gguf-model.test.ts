@@ -65,6 +65,7 @@ describe.each(['nano', 'nano-mixed', 'nano-untied'])('%s', (name) => {
     const expected = createTokenizer(fixtureJson(`${folder}/tokenizer.json`), {}, config)
     expect(tokenizer.vocabularySize).toBe(expected.vocabularySize)
     expect([tokenizer.bosId, tokenizer.eosId, tokenizer.addBos]).toEqual([1, 2, false])
+    expect(tokenizer.vocabularyDigest).toBe(expected.vocabularyDigest)
     for (const text of [
       '',
       'hello there, the sea is 42!',
@@ -271,6 +272,22 @@ describe('tokenizers', () => {
     const { tokenizer } = readGgufLlama(withMetadata(file, { 'tokenizer.ggml.token_type': types }))
     expect(tokenizer.encode('<|end|>')).toEqual([1])
     expect([0, 1, types.length - 1].map((id) => tokenizer.isSpecial(id))).toEqual([true, true, false])
+  })
+})
+
+describe('the digest of a vocabulary', () => {
+  const digest = (change: Record<string, GgufValue>) =>
+    readGgufLlama(withMetadata(nano, change)).tokenizer.vocabularyDigest
+  const tokens = nano.metadata.get('tokenizer.ggml.tokens') as string[]
+
+  it('is another for other tokens, and the same without what only fills up', () => {
+    const own = digest({})
+    const filled = [...tokens, '[PAD97]', '[PAD98]']
+    const types = filled.map((_, id) => (id < 3 ? 3 : id < 97 ? 1 : 5))
+    const added = { 'tokenizer.ggml.tokens': filled, 'tokenizer.ggml.token_type': types }
+    expect(digest({ ...added, 'llama.vocab_size': 99 })).toBe(own)
+    const renamed = tokens.with(50, 'other')
+    expect(digest({ 'tokenizer.ggml.tokens': renamed, 'tokenizer.ggml.merges': [] })).not.toBe(own)
   })
 })
 

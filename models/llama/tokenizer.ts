@@ -5,6 +5,7 @@
 import { Template } from '@huggingface/jinja'
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
 import { FormatError } from '../errors.ts'
+import { sha256Hex } from '../sha256.ts'
 
 export interface ChatMessage {
   readonly role: string
@@ -19,6 +20,8 @@ export interface Tokenizer {
   /** True: a document begins with `bosId`, which `encode` does not add. */
   readonly addBos: boolean
   readonly hasChatTemplate: boolean
+  /** SHA-256 over all tokens by id: the same in every file of a model, whatever its layout. */
+  readonly vocabularyDigest: string
   /** The text's own tokens; special tokens written out in it are recognised, none is added. */
   encode(text: string): number[]
   decode(ids: readonly number[], options?: { readonly skipSpecial?: boolean }): string
@@ -78,6 +81,25 @@ function checkVocabulary(json: Json): number {
   return largest + 1
 }
 
+/** llama.cpp's converter fills a vocabulary up to the model's size with these. */
+const FILLER = /^\[PAD\d+\]$/
+
+/** Of a vocabulary that was checked. */
+function digestOfTokens(json: Json): string {
+  const tokens: (string | null)[] = []
+  const { vocab } = json.model as { vocab: Record<string, number> }
+  for (const [token, id] of Object.entries(vocab)) tokens[id] = token
+  for (const { content, id } of (json.added_tokens ?? []) as { content: string; id: number }[]) {
+    tokens[id] = content
+  }
+  // Ids that no token has are null in either layout.
+  const named = Array.from(tokens, (token) =>
+    token === undefined || FILLER.test(token ?? '') ? null : token,
+  )
+  while (named.at(-1) === null) named.pop()
+  return sha256Hex(new TextEncoder().encode(JSON.stringify(named)))
+}
+
 /** A special token is written as its text, or as an object that holds it. */
 function specialText(config: Json, key: string): string | undefined {
   const value = config[key]
@@ -115,6 +137,7 @@ class LlamaTokenizer implements Tokenizer {
   readonly eosId: number
   readonly addBos: boolean
   readonly hasChatTemplate: boolean
+  readonly vocabularyDigest: string
   readonly #inner: HuggingFaceTokenizer
   readonly #special: ReadonlySet<number>
   readonly #template: Template | undefined
@@ -123,6 +146,7 @@ class LlamaTokenizer implements Tokenizer {
 
   constructor(json: Json, config: Json, ids: SpecialTokenIds) {
     this.vocabularySize = checkVocabulary(json)
+    this.vocabularyDigest = digestOfTokens(json)
     try {
       // The library fills in what these optional parts leave out only where they are null.
       const parts = {

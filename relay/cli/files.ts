@@ -3,7 +3,12 @@ import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/prom
 import path from 'node:path'
 import type { Adapter } from '../../models/adapters/adapter.ts'
 import { wholeFile } from '../../models/formats/byte-source.ts'
-import { readPeftAdapter, writePeftAdapter } from '../../models/formats/peft.ts'
+import {
+  type AdapterOrigin,
+  readAdapterOrigin,
+  readPeftAdapter,
+  writePeftAdapter,
+} from '../../models/formats/peft.ts'
 import { readGgufAdapter } from '../../models/llama/gguf-adapter.ts'
 import { type BaseModel, readConfig } from './base-model.ts'
 import { CliError, fileError } from './errors.ts'
@@ -63,19 +68,37 @@ export async function writeChunks(
   return bytes
 }
 
-/** A PEFT folder, or a GGUF file as llama.cpp loads it; `base` is the model that the adapter is for. */
-export async function readAdapter(name: string, base: BaseModel): Promise<Adapter> {
-  if (!name.toLowerCase().endsWith('.gguf')) return readAdapterFolder(name)
-  return readGgufAdapter(wholeFile(await readBytes(name)), await readConfig(base))
+export interface AdapterFile {
+  readonly adapter: Adapter
+  /** Empty where the file does not say. */
+  readonly origin: AdapterOrigin
 }
+
+export const NO_ADAPTER = { adapter: null, origin: {} } as const
+
+/** A PEFT folder, or a GGUF file as llama.cpp loads it; `base` is the model that the adapter is for. */
+export async function readAdapter(name: string, base: BaseModel): Promise<AdapterFile> {
+  if (name.toLowerCase().endsWith('.gguf')) {
+    return {
+      adapter: await readGgufAdapter(wholeFile(await readBytes(name)), await readConfig(base)),
+      origin: {},
+    }
+  }
+  return { adapter: await readAdapterFolder(name), origin: await readOrigin(name) }
+}
+
+/** Which base a PEFT folder's adapter was trained on. */
+export const readOrigin = async (folder: string): Promise<AdapterOrigin> =>
+  readAdapterOrigin(await readBytes(path.join(folder, WEIGHTS)))
 
 /** Creates the folder; an adapter already in it is replaced. Returns the files' sizes together, in bytes. */
 export async function writeAdapterFolder(
   folder: string,
   adapter: Adapter,
   baseModel: string,
+  origin: AdapterOrigin = {},
 ): Promise<number> {
-  const files = Object.entries(writePeftAdapter(adapter, baseModel)) as [string, Uint8Array][]
+  const files = Object.entries(writePeftAdapter(adapter, baseModel, origin)) as [string, Uint8Array][]
   try {
     await mkdir(folder, { recursive: true })
     for (const [name, content] of files) await writeFile(path.join(folder, name), content)

@@ -93,7 +93,10 @@ export function mergeVersion(
       return { digest, examples, change }
     }),
   })
-  return { digest: merged.digest as Digest, files: { ...writePeftAdapter(merged.adapter, manifest.base.id) } }
+  return {
+    digest: merged.digest as Digest,
+    files: { ...writePeftAdapter(merged.adapter, manifest.base.id, { base: manifest.base.digest }) },
+  }
 }
 
 /** How a contribution stands beside `others`, which are read one at a time. Throws ProtocolError `store/damaged`. */

@@ -1,9 +1,10 @@
 /** `eval`: the mean negative log-likelihood a counted token, in nats, over all windows of the data. */
 import { splitHeldOut } from '../../../models/training/holdout.ts'
+import { checkBase, checkVocabulary, OTHER_BASE_OPTION } from '../adapter-origin.ts'
 import { BACKEND_OPTION } from '../args.ts'
 import { findBaseModel, MODEL_OPTION, readConfig } from '../base-model.ts'
 import type { Command } from '../command.ts'
-import { readAdapter } from '../files.ts'
+import { NO_ADAPTER, readAdapter } from '../files.ts'
 import { loss as showLoss } from '../format.ts'
 import { DATA_OPTION, dataFiles, readExamples } from '../local-data.ts'
 import { measure } from '../measure.ts'
@@ -23,6 +24,7 @@ export const command: Command = {
     length: TRAINING_OPTIONS.length,
     'held-out': { type: 'boolean', help: 'only the tenth of the windows that training holds out' },
     batch: { type: 'string', value: 'N', help: `windows at once, default ${DEFAULT_BATCH}` },
+    ...OTHER_BASE_OPTION,
     ...BACKEND_OPTION,
   },
   async run(args, console, signal) {
@@ -31,11 +33,13 @@ export const command: Command = {
     const backend = backendOf(args)
     const folder = args.text('adapter')
     const base = await findBaseModel(args.text('model'), { console, signal })
-    const adapter = folder === undefined ? null : await readAdapter(folder, base)
+    const { adapter, origin } = folder === undefined ? NO_ADAPTER : await readAdapter(folder, base)
+    await checkBase(origin, base, args)
     const length = windowLength(args, await readConfig(base))
     const running = await runModel(base, backend, console, { batch, tokens: length, rank: null })
     try {
       if (adapter) await checkFits(running, adapter)
+      checkVocabulary(origin, running.tokenizer.vocabularyDigest, base)
       const all = await readExamples(files, running.tokenizer, length, console)
       const { train, heldOut } = splitHeldOut(all)
       // Of a single window nothing is held out; it is then what was trained on, as `join` says.

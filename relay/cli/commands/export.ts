@@ -4,12 +4,13 @@ import { type MergedType, mergedModel } from '../../../models/catalog/merged-mod
 import { ggufAdapter } from '../../../models/llama/gguf-adapter.ts'
 import { llamaModules } from '../../../models/llama/modules.ts'
 import { checkAdapterFits } from '../../../models/training/engine-adapter.ts'
+import { checkBase, OTHER_BASE_OPTION } from '../adapter-origin.ts'
 import type { Arguments } from '../args.ts'
 import { type BaseModel, findBaseModel, MODEL_OPTION, readConfig, withSources } from '../base-model.ts'
 import type { Command } from '../command.ts'
 import type { Console } from '../console.ts'
 import { UsageError } from '../errors.ts'
-import { readAdapter, writeAdapterFolder, writeChunks } from '../files.ts'
+import { NO_ADAPTER, readAdapter, writeAdapterFolder, writeChunks } from '../files.ts'
 import { bytes } from '../format.ts'
 
 const FORMATS = ['peft', 'gguf', 'merged'] as const
@@ -30,12 +31,14 @@ export const command: Command = {
       value: 'NAME',
       help: `numbers of the merged model: ${TYPES.join(', ')}; default ${DEFAULT_TYPE}`,
     },
+    ...OTHER_BASE_OPTION,
   },
   async run(args, console, signal) {
     args.noPositionals()
     const { format, out, type, adapterName } = wanted(args)
     const base = await findBaseModel(args.text('model'), { console, signal })
-    const adapter = adapterName === undefined ? null : await readAdapter(adapterName, base)
+    const { adapter, origin } = adapterName === undefined ? NO_ADAPTER : await readAdapter(adapterName, base)
+    await checkBase(origin, base, args)
     if (adapter) checkAdapterFits({ modules: llamaModules(await readConfig(base)) }, adapter)
     if (format === 'merged') {
       const files = await writeMerged(base, adapter, type, out, console)
@@ -47,7 +50,7 @@ export const command: Command = {
     // Only `merged` goes without one: `wanted` saw to it.
     const written =
       format === 'peft'
-        ? await writeAdapterFolder(out, adapter!, base.id)
+        ? await writeAdapterFolder(out, adapter!, base.id, origin)
         : await writeChunks(out, ggufAdapter(adapter!, await readConfig(base), path.basename(out, '.gguf')))
     console.result({ out, format, modules: adapter!.modules.size, bytes: written })
     console.print(`${out}: adapter as ${format}, ${adapter!.modules.size} modules, ${bytes(written)}\n`)

@@ -1,10 +1,11 @@
 /** `generate`: continues a prompt, with or without an adapter. */
 import { randomBytes } from 'node:crypto'
+import { checkBase, checkVocabulary, OTHER_BASE_OPTION } from '../adapter-origin.ts'
 import { BACKEND_OPTION } from '../args.ts'
 import { findBaseModel, MODEL_OPTION } from '../base-model.ts'
 import type { Command } from '../command.ts'
 import { UsageError } from '../errors.ts'
-import { readAdapter } from '../files.ts'
+import { NO_ADAPTER, readAdapter } from '../files.ts'
 import { rate } from '../format.ts'
 import { backendOf, checkFits, runModel } from '../running-model.ts'
 
@@ -42,6 +43,7 @@ export const command: Command = {
       help: 'end before this text; may be given several times',
     },
     seed: { type: 'string', value: 'TEXT', help: 'of the sampling; default: a new one each time' },
+    ...OTHER_BASE_OPTION,
     ...BACKEND_OPTION,
   },
   async run(args, console, signal) {
@@ -60,11 +62,13 @@ export const command: Command = {
     const backend = backendOf(args)
     const folder = args.text('adapter')
     const base = await findBaseModel(args.text('model'), { console, signal })
-    const adapter = folder === undefined ? null : await readAdapter(folder, base)
+    const { adapter, origin } = folder === undefined ? NO_ADAPTER : await readAdapter(folder, base)
+    await checkBase(origin, base, args)
     const running = await runModel(base, backend, console, { batch: 1, tokens: PROMPT_TOKENS, rank: null })
     try {
       const { model, tokenizer } = running
       if (adapter) await checkFits(running, adapter)
+      checkVocabulary(origin, running.tokenizer.vocabularyDigest, base)
       // A template writes its own beginning-of-text token; plain text gets it only where the tokenizer says so.
       const ids = args.flag('chat')
         ? tokenizer.encode(tokenizer.renderChat([{ role: 'user', content: prompt }], true))

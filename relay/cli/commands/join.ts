@@ -65,7 +65,10 @@ export const command: Command = {
         console.note('Waiting for the merged version …')
         const version = await participant.merged(contributed)
         const measured = await participant.measureVersion(version)
-        if (out !== undefined) await writeAdapterFolder(out, measured.adapter, contributed.manifest.base.id)
+        if (out !== undefined)
+          await writeAdapterFolder(out, measured.adapter, contributed.manifest.base.id, {
+            base: contributed.manifest.base.digest,
+          })
         const { version: number, digest, contributions } = version
         merged = { version: number, digest, contributions, loss: measured.loss, dir: out ?? null }
         console.print(

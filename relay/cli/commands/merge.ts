@@ -1,12 +1,14 @@
 /** `merge`: one adapter out of several, by the relay's own strategies, without a relay. */
 import type { Adapter } from '../../../models/adapters/adapter.ts'
+import { MismatchError } from '../../../models/errors.ts'
+import type { AdapterOrigin } from '../../../models/formats/peft.ts'
 import { mergeAdapters, scaledAdapter } from '../../aggregation/index.ts'
 import { type Arguments, BACKEND_OPTION, parseNumber } from '../args.ts'
 import { findBaseModel, MODEL_OPTION, readConfig } from '../base-model.ts'
 import type { Command } from '../command.ts'
 import type { Console } from '../console.ts'
 import { UsageError } from '../errors.ts'
-import { baseModelName, readAdapterFolder, writeAdapterFolder } from '../files.ts'
+import { baseModelName, readAdapterFolder, readOrigin, writeAdapterFolder } from '../files.ts'
 import { bytes, loss as showLoss } from '../format.ts'
 import { bestOf, type Measured, searchScale } from '../line-search.ts'
 import { readExamples } from '../local-data.ts'
@@ -50,11 +52,12 @@ export const command: Command = {
     const weights = weightsOf(args, folders.length)
     const adapters = []
     for (const folder of folders) adapters.push(await readAdapterFolder(folder))
+    const origin = await commonOrigin(folders)
     const unscaled = mergeAdapters({ strategy, weights, adapters })
     const measured = texts.length > 0 ? await measureScales(args, texts, unscaled, console, signal) : null
     const best = measured && bestOf(measured)
     const merged = best ? scaledAdapter(unscaled, best.scale) : unscaled
-    const written = await writeAdapterFolder(out, merged, await baseModelName(folders[0]))
+    const written = await writeAdapterFolder(out, merged, await baseModelName(folders[0]), origin)
     const ranks = [...merged.modules.values()].map(({ rank }) => rank)
     const rank = { least: Math.min(...ranks), most: Math.max(...ranks) }
     console.result({
@@ -76,6 +79,25 @@ export const command: Command = {
       )
     }
   },
+}
+
+/** What all of them say of their base. Throws MismatchError where two say different things. */
+async function commonOrigin(folders: readonly string[]): Promise<AdapterOrigin> {
+  const common: { -readonly [key in keyof AdapterOrigin]: AdapterOrigin[key] } = {}
+  for (const folder of folders) {
+    const origin = await readOrigin(folder)
+    for (const part of ['base', 'vocabulary'] as const) {
+      const [known, found] = [common[part], origin[part]]
+      if (known !== undefined && found !== undefined && known !== found) {
+        throw new MismatchError(
+          'adapter/other-base',
+          `${folder} was trained on another base than ${folders[0]}; merge adapters of one base.`,
+        )
+      }
+      common[part] = known ?? found
+    }
+  }
+  return common
 }
 
 /** Windows at once while measuring. */

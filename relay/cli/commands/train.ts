@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { startOf } from '../../../models/adapters/initial.ts'
 import { splitHeldOut } from '../../../models/training/holdout.ts'
 import { BACKEND_OPTION } from '../args.ts'
-import { findBaseModel, MODEL_OPTION, readConfig } from '../base-model.ts'
+import { describeModel, findBaseModel, MODEL_OPTION, readConfig } from '../base-model.ts'
 import type { Command } from '../command.ts'
 import { writeAdapterFolder } from '../files.ts'
 import { bytes, loss as showLoss } from '../format.ts'
@@ -60,7 +60,10 @@ export const command: Command = {
         signal,
       )
       const { best, startLoss } = trained
-      const written = await writeAdapterFolder(out, trained.adapter, base.id)
+      const written = await writeAdapterFolder(out, trained.adapter, base.id, {
+        base: (await describeModel(base)).digest,
+        vocabulary: running.tokenizer.vocabularyDigest,
+      })
       console.result({
         dir: out,
         backend: running.engine.backend,
