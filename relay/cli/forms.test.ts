@@ -53,7 +53,8 @@ describe.each(['ffa', 'lora-sb'] as const)('a room that trains %s', (form) => {
       const { loss, updateBytes } = second.answer
       expect(loss.own).toBeLessThan(loss.base)
       expect(loss.merged).toBeLessThan(loss.base)
-      expect(updateBytes).toBeLessThanOrEqual(mostBytes(manifest.adapter, 'i8'))
+      expect(manifest.update.encoding).toBe(form === 'ffa' ? 'i8' : 'f16')
+      expect(updateBytes).toBeLessThanOrEqual(mostBytes(manifest.adapter, manifest.update.encoding))
       const share = form === 'ffa' ? 0.6 : 0.3
       expect(updateBytes).toBeLessThan(share * mostBytes({ ...manifest.adapter, form: 'lora' }, 'i8'))
     } finally {

@@ -45,7 +45,8 @@ export interface RoomChoices {
 export function roomManifest(choices: RoomChoices): Manifest {
   const { model, described, form, rank, alpha, start, modules, recipe } = choices
   const shape: AdapterShape = { form, rank, alpha, modules }
-  const encoding = 'i8'
+  // Of small matrices I8's scales, and their names in the header, take more than F16's second byte.
+  const encoding = updateBytes(shape, 'f16') < updateBytes(shape, 'i8') ? 'f16' : 'i8'
   const bytes = updateBytes(shape, encoding)
   if (bytes > MAX_UPDATE_BYTES) {
     throw new CliError(

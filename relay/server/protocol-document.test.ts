@@ -1,9 +1,10 @@
 /** docs/protocol.md is what authors of other clients read: its lists, limits and test vectors are held to the code. */
 import { readFile } from 'node:fs/promises'
 import { beforeAll, describe, expect, it } from 'vitest'
+import type { AdapterForm } from '../../models/adapters/adapter.ts'
 import { initialAdapter } from '../../models/adapters/initial.ts'
 import { philox4x32, seedKey } from '../../models/adapters/random.ts'
-import { encodeUpdate } from '../../models/adapters/update-codec.ts'
+import { encodeUpdate, type UpdateEncoding } from '../../models/adapters/update-codec.ts'
 import { canonicalJson, digestOf, digestOfText } from '../protocol/canonical.ts'
 import { ERROR_CODES, sentenceFor } from '../protocol/errors.ts'
 import * as limits from '../protocol/limits.ts'
@@ -102,21 +103,27 @@ describe('docs/protocol.md', () => {
 
     const [, changeA, changeB] = /change A = `(.+?)`, B = `(.+?)`/.exec(text)!
     const values = (list: string) => Float32Array.from(list.split(' ').map(Number))
-    const update = encodeUpdate({
-      change: new Map([
-        [`${name}.lora_A.weight`, values(changeA!)],
-        [`${name}.lora_B.weight`, values(changeB!)],
-      ]),
-      shape,
-      manifestDigest: '0'.repeat(64),
-      examples: 3,
-      encoding: 'i8',
-      seed: 'rounding',
-    })
-    const headerBytes = Number(new DataView(update.buffer, update.byteOffset).getBigUint64(0, true))
-    const data = Buffer.from(update.subarray(8 + headerBytes)).toString('hex')
-    expect(text.replace(/\s+/g, ' ')).toContain(
-      `${update.byteLength} bytes, H = ${headerBytes}, data \`${data}\`, digest \`${digestOf(update)}\``,
-    )
+    const example = (
+      form: AdapterForm,
+      encoding: UpdateEncoding,
+      change: Readonly<Record<string, Float32Array>>,
+    ) => {
+      const update = encodeUpdate({
+        change: new Map(Object.entries(change).map(([factor, list]) => [`${name}.${factor}.weight`, list])),
+        shape: { ...shape, form },
+        manifestDigest: '0'.repeat(64),
+        examples: 3,
+        encoding,
+        seed: 'rounding',
+      })
+      const headerBytes = Number(new DataView(update.buffer, update.byteOffset).getBigUint64(0, true))
+      const data = Buffer.from(update.subarray(8 + headerBytes)).toString('hex')
+      return `${update.byteLength} bytes, H = ${headerBytes}, data \`${data}\`, digest \`${digestOf(update)}\``
+    }
+    const [, changeR] = /change R = `(.+?)`/.exec(text)!
+    const plain = text.replace(/\s+/g, ' ')
+    expect(plain).toContain(example('lora', 'i8', { lora_A: values(changeA!), lora_B: values(changeB!) }))
+    expect(plain).toContain(example('ffa', 'i8', { lora_B: values(changeB!) }))
+    expect(plain).toContain(example('lora-sb', 'f16', { lora_R: values(changeR!) }))
   })
 })
