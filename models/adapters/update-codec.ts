@@ -15,11 +15,10 @@ import { FormatError } from '../errors.ts'
 import { float16ToFloat32, float32ToFloat16 } from '../formats/half.ts'
 import {
   bytesOf,
-  parseSafetensors,
+  readSafetensorsHeaderSync,
   type SafetensorsEntry,
-  type SafetensorsFile,
+  type SafetensorsHeaderEntry,
   type SafetensorsInput,
-  type SafetensorsTensor,
   safetensorsBytes,
   writeSafetensors,
 } from '../formats/safetensors.ts'
@@ -219,7 +218,7 @@ function checkExamples(examples: number): number {
   return examples
 }
 
-function readMetadata({ metadata }: SafetensorsFile): { examples: number; manifestDigest: string } {
+function readMetadata({ metadata }: UpdateHeader): { examples: number; manifestDigest: string } {
   if (metadata.get('format') !== UPDATE_FORMAT) {
     throw new UpdateError(
       'update/malformed',
@@ -256,7 +255,7 @@ function readMetadata({ metadata }: SafetensorsFile): { examples: number; manife
 }
 
 /** The encoding the first of the room's tensors is in; every other one is then held to it. */
-function encodingOf({ tensors }: SafetensorsFile, specs: readonly NamedFactor[]): UpdateEncoding {
+function encodingOf({ tensors }: UpdateHeader, specs: readonly NamedFactor[]): UpdateEncoding {
   for (const { name } of specs) {
     const tensor = tensors.get(name)
     if (!tensor) continue
@@ -271,7 +270,7 @@ function encodingOf({ tensors }: SafetensorsFile, specs: readonly NamedFactor[])
 }
 
 /** Every entry of the file must be there, in its dtype and shape, and nothing else. */
-function checkEntries({ tensors }: SafetensorsFile, shape: AdapterShape, encoding: UpdateEncoding): void {
+function checkEntries({ tensors }: UpdateHeader, shape: AdapterShape, encoding: UpdateEncoding): void {
   const entries = fileEntries(shape, encoding)
   const known = new Set(entries.map((entry) => entry.name))
   for (const name of tensors.keys()) {
@@ -303,9 +302,6 @@ function checkEntries({ tensors }: SafetensorsFile, shape: AdapterShape, encodin
   }
 }
 
-/** Bytes of a tensor laid at the start of a buffer of their own. */
-const aligned = (tensor: SafetensorsTensor): ArrayBuffer => new Uint8Array(tensor.bytes).buffer
-
 function dequantise(name: string, codes: Int8Array, scales: Float32Array): Float32Array {
   for (const scale of scales) {
     if (scale < 0)
@@ -328,16 +324,31 @@ export interface DecodedUpdate {
   readonly change: Map<string, Float32Array>
 }
 
+/** Where an update's bytes are: in memory, or in a file that is read as it is needed. */
+export interface UpdateBytes {
+  readonly bytes: number
+  /** Exactly so many bytes, which are there. */
+  read(offset: number, length: number): Uint8Array
+}
+
+/** An update whose header has been checked; its numbers are decoded, and checked, when they are asked for. */
+export interface OpenUpdate extends Omit<DecodedUpdate, 'change'> {
+  /** Tensors of the change. */
+  readonly size: number
+  /** Anew at each call. Throws UpdateError where the numbers are no change. */
+  get(tensor: string): Float32Array | undefined
+}
+
 /**
- * Reads an update from a stranger. Allocates no more than the expected shape needs.
+ * Reads the header of an update from a stranger, and none of its numbers. Allocates no more than the header is long.
  *
  * @throws UpdateError with the code of what is wrong first.
  */
-export function decodeUpdate(
-  bytes: Uint8Array,
+export function openUpdate(
+  source: UpdateBytes,
   expected: { readonly shape: AdapterShape; readonly manifestDigest?: string },
-): DecodedUpdate {
-  const file = parseUpdateFile(bytes)
+): OpenUpdate {
+  const file = parseUpdateHeader(source)
   const { examples, manifestDigest } = readMetadata(file)
   if (expected.manifestDigest !== undefined && manifestDigest !== expected.manifestDigest) {
     throw new UpdateError(
@@ -348,28 +359,64 @@ export function decodeUpdate(
   const specs = tensorSpecs(expected.shape)
   const encoding = encodingOf(file, specs)
   checkEntries(file, expected.shape, encoding)
-  const change = new Map<string, Float32Array>()
-  for (const { name } of specs) {
-    const raw = aligned(file.tensors.get(name) as SafetensorsTensor)
-    let values: Float32Array
-    if (encoding === 'i8') {
-      const scales = new Float32Array(aligned(file.tensors.get(scaleName(name)) as SafetensorsTensor))
-      assertFinite(scales, scaleName(name), 'train again')
-      values = dequantise(name, new Int8Array(raw), scales)
-    } else if (encoding === 'f16') {
-      values = float16ToFloat32(new Uint16Array(raw))
-    } else {
-      values = new Float32Array(raw)
-    }
-    assertFinite(values, name, 'train again with a lower learning rate')
-    change.set(name, values)
+  const names = new Set(specs.map(({ name }) => name))
+  /** Bytes of a tensor laid at the start of a buffer of their own. */
+  const raw = (name: string): ArrayBuffer => {
+    const { begin, end } = file.tensors.get(name) as SafetensorsHeaderEntry
+    return new Uint8Array(source.read(file.dataStart + begin, end - begin)).buffer
   }
+  return {
+    examples,
+    manifestDigest,
+    encoding,
+    size: names.size,
+    get(name) {
+      if (!names.has(name)) return undefined
+      let values: Float32Array
+      if (encoding === 'i8') {
+        const scales = new Float32Array(raw(scaleName(name)))
+        assertFinite(scales, scaleName(name), 'train again')
+        values = dequantise(name, new Int8Array(raw(name)), scales)
+      } else if (encoding === 'f16') {
+        values = float16ToFloat32(new Uint16Array(raw(name)))
+      } else {
+        values = new Float32Array(raw(name))
+      }
+      assertFinite(values, name, 'train again with a lower learning rate')
+      return values
+    },
+  }
+}
+
+/**
+ * Reads a whole update from a stranger. Allocates no more than the expected shape needs.
+ *
+ * @throws UpdateError with the code of what is wrong first.
+ */
+export function decodeUpdate(
+  bytes: Uint8Array,
+  expected: { readonly shape: AdapterShape; readonly manifestDigest?: string },
+): DecodedUpdate {
+  const open = openUpdate(
+    { bytes: bytes.length, read: (offset, length) => bytes.subarray(offset, offset + length) },
+    expected,
+  )
+  const { examples, manifestDigest, encoding } = open
+  const change = new Map<string, Float32Array>()
+  for (const { name } of tensorSpecs(expected.shape)) change.set(name, open.get(name) as Float32Array)
   return { examples, manifestDigest, encoding, change }
 }
 
-function parseUpdateFile(bytes: Uint8Array): SafetensorsFile {
+interface UpdateHeader {
+  readonly tensors: ReadonlyMap<string, SafetensorsHeaderEntry>
+  readonly metadata: ReadonlyMap<string, string>
+  readonly dataStart: number
+}
+
+function parseUpdateHeader(source: UpdateBytes): UpdateHeader {
   try {
-    return parseSafetensors(bytes)
+    const { entries, metadata, dataStart } = readSafetensorsHeaderSync(source)
+    return { tensors: new Map(entries.map((entry) => [entry.name, entry])), metadata, dataStart }
   } catch (error) {
     if (error instanceof FormatError)
       throw new UpdateError('update/malformed', error.message, { cause: error })

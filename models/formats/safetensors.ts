@@ -196,6 +196,15 @@ export async function readSafetensorsHeader(
   return parseSafetensorsHeader(header, source.bytes)
 }
 
+/** The same of a source that answers at once. Throws FormatError `safetensors/malformed`. */
+export function readSafetensorsHeaderSync(source: {
+  readonly bytes: number
+  read(offset: number, length: number): Uint8Array
+}): SafetensorsHeader {
+  const dataStart = dataStartOf(source.read(0, Math.min(source.bytes, 8)), source.bytes)
+  return parseSafetensorsHeader(source.read(0, dataStart), source.bytes)
+}
+
 /**
  * Reads a whole file held in memory. The tensors are views of `file`.
  *
