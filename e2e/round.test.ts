@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import Database from 'libsql'
 import type { Browser } from 'playwright'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createTokenizer } from '../models/llama/tokenizer.ts'
@@ -14,6 +15,7 @@ import { RelayClient } from '../relay/client/index.ts'
 import { type Manifest, parseManifest, type Version } from '../relay/protocol/index.ts'
 import { SECURITY_HEADERS } from '../relay/server/headers.ts'
 import { startRelay } from '../relay/server/server.ts'
+import { Ledger } from '../relay/store/ledger.ts'
 import { compareWithDenseMean } from './support/dense-merge.ts'
 import { LeakSearch, type Secret } from './support/leaks.ts'
 import { RelayProcess } from './support/relay-process.ts'
@@ -209,9 +211,24 @@ describe('a round', () => {
   })
 })
 
-/** The same room in a relay of its own, into which the stored updates are sent in this order. */
+/** The room's manifest names the key that signs receipts, so a relay that takes the room over needs it. */
+function giveReceiptKey(from: string, to: string): void {
+  const ledger = new Database(path.join(from, 'relay.sqlite'), { readonly: true })
+  const row = ledger.prepare("SELECT secret_hex FROM secrets WHERE name = 'receipt-key'").get()
+  ledger.close()
+  fs.mkdirSync(to, { recursive: true })
+  const store = new Ledger(path.join(to, 'relay.sqlite'))
+  store.close()
+  const database = new Database(path.join(to, 'relay.sqlite'))
+  const { secret_hex } = row as { secret_hex: string }
+  database.prepare("INSERT INTO secrets (name, secret_hex) VALUES ('receipt-key', ?)").run(secret_hex)
+  database.close()
+}
+
+/** The same room in a relay of its own, which signs with the same key, into which the stored updates are sent in this order. */
 async function replay(manifest: Manifest, order: readonly string[], dataDir: string): Promise<string> {
   const files = new Map(manifest.base.files.map(({ name }) => [name, path.join(CATALOG, 'tiny', name)]))
+  giveReceiptKey(relay.answer.dataDir, dataDir)
   const replayed = await startRelay({
     dataDir,
     modelFiles: [{ digest: manifest.base.digest, files }],

@@ -31,6 +31,13 @@ export class FactorSum {
     return this.#examples.size
   }
 
+  /** Memory of the sums. */
+  get bytes(): number {
+    let bytes = 0
+    for (const sum of this.#sums.values()) bytes += sum.byteLength
+    return bytes
+  }
+
   /** False, and without effect, when this digest is in already. Throws MergeError and then changes nothing. */
   add(update: Contribution): boolean {
     if (this.#examples.has(update.digest)) return false

@@ -24,26 +24,35 @@ export interface MergedUpdates {
   readonly digest: string
 }
 
+export interface Round {
+  readonly strategy: StrategyChoice
+  /** What every client started from: the manifest's seed or start file gives it. */
+  readonly initial: Adapter
+  /** What the clients trained of it; `lora` where it is left out. */
+  readonly form?: AdapterForm | undefined
+  /** Read module by module, so their changes may be decoded as they are asked for. */
+  readonly updates: readonly Contribution[]
+}
+
+/** Throws MergeError. */
+export function mergeUpdates(round: Round & { readonly manifestDigest: string }): MergedUpdates {
+  const adapter = mergeModules(round)
+  const digests = round.updates.map(({ digest }) => digest)
+  return { adapter, digest: mergedDigest(round.manifestDigest, digests, adapter) }
+}
+
 /**
- * `initial` is what every client started from (the manifest's seed or start file gives it), `form` what they trained
- * of it, `lora` where it is left out. Updates are read module by module, so their changes may be decoded as they are
- * asked for. Throws MergeError.
+ * Only these modules of the merged adapter, in the initial one's order, or all of them. A module's bits do not depend
+ * on which others are asked for, so a merge may be shared out. Throws MergeError.
  */
-export function mergeUpdates(round: {
-  strategy: StrategyChoice
-  initial: Adapter
-  form?: AdapterForm | undefined
-  manifestDigest: string
-  updates: readonly Contribution[]
-}): MergedUpdates {
-  const { strategy: choice, initial } = round
+export function mergeModules(round: Round & { readonly modules?: ReadonlySet<string> }): Adapter {
+  const { strategy: choice, initial, modules } = round
   const start = roundStart(initial, round.form)
   const set = contributionSet(start, round.updates)
-  const digests = set.map(({ digest }) => digest)
   const strategy = strategies[choice.id] as Strategy<StrategyChoice>
   const merge = strategy.overUpdates(choice, start, clippedUpdates(start, set, choice.clip))
-  const adapter = publish(choice, initial.modules.values(), merge)
-  return { adapter, digest: mergedDigest(round.manifestDigest, digests, adapter) }
+  const wanted = [...initial.modules.values()].filter(({ name }) => modules?.has(name) ?? true)
+  return publish(choice, wanted, merge)
 }
 
 /**
@@ -153,6 +162,7 @@ export {
   MAX_CONTRIBUTIONS,
   MAX_EXAMPLES,
 } from './contribution.ts'
+export { mergedDigest } from './digest.ts'
 export { MergeError, type MergeErrorCode } from './errors.ts'
 export { FactorSum } from './factor-sum.ts'
 export { DEFAULT_TAU } from './florist.ts'
@@ -160,4 +170,5 @@ export { gaussianSigma, type PrivacyBudget } from './gaussian.ts'
 export { noisyMean, type PrivateRound } from './noisy-mean.ts'
 export { scaledAdapter } from './publish.ts'
 export { type RoundStart, roundStart } from './round-start.ts'
+export { RunningMerge } from './running-merge.ts'
 export type { StrategyChoice, StrategyId } from './strategies.ts'

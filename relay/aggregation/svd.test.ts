@@ -214,7 +214,9 @@ describe('leading terms of a dense matrix', () => {
             expect(left ** 2).toBeLessThanOrEqual((1 - tau + 1e-12) * total ** 2)
           }
           terms.forEach(({ left, right }, i) => {
-            expect(norm(left) * norm(right)).toBeCloseTo(sigmas[i]!, 6)
+            // Rounding in a product with itself may make a term where Jacobi sees a zero.
+            const off = Math.abs(norm(left) * norm(right) - (sigmas[i] ?? 0))
+            expect(off).toBeLessThanOrEqual(1e-7 * total)
             expect(norm(left) / norm(right)).toBeCloseTo(1, 12)
           })
         }

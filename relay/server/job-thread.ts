@@ -4,11 +4,14 @@
  * job and again after a crash.
  */
 import { Worker } from 'node:worker_threads'
+import type { LoraFactors } from '../../models/adapters/adapter.ts'
 import type { Digest } from '../protocol/canonical.ts'
 import { isErrorCode, ProtocolError } from '../protocol/errors.ts'
 import type { Preview } from '../protocol/host.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import type { InspectedUpdate, MergedVersion } from './jobs.ts'
+import type { StoredUpdate } from './update-file.ts'
+import type { MergeRequest } from './version-merger.ts'
 
 interface InspectJob {
   readonly kind: 'inspect'
@@ -20,7 +23,7 @@ interface InspectJob {
 interface MergeJob {
   readonly kind: 'merge'
   readonly manifest: Manifest
-  readonly updates: readonly { readonly digest: Digest; readonly path: string }[]
+  readonly updates: readonly StoredUpdate[]
   /** Where the room's start file lies, if it has one. */
   readonly startPath: string | null
 }
@@ -32,7 +35,12 @@ interface CompareJob {
   readonly others: readonly string[]
 }
 
-export type Job = InspectJob | MergeJob | CompareJob
+interface MergePartJob extends MergeRequest {
+  readonly kind: 'merge-part'
+  readonly modules: readonly string[]
+}
+
+export type Job = InspectJob | MergeJob | MergePartJob | CompareJob
 
 export interface JobRequest {
   readonly id: number
@@ -66,6 +74,11 @@ export class JobThread {
   /** Throws ProtocolError, or an Error with the merge's own message. */
   merge(manifest: Manifest, updates: MergeJob['updates'], startPath: string | null): Promise<MergedVersion> {
     return this.#run({ kind: 'merge', manifest, updates, startPath }, [])
+  }
+
+  /** These modules of a merge. */
+  mergeModules(request: MergeRequest, modules: readonly string[]): Promise<readonly LoraFactors[]> {
+    return this.#run({ kind: 'merge-part', ...request, modules }, [])
   }
 
   /** How the update in the file `path` stands beside those in `others`. */

@@ -3,7 +3,9 @@ import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { parentPort } from 'node:worker_threads'
 import type { Job, JobAnswer, JobRequest } from './job-thread.ts'
-import { compareUpdate, inspectUpdate, mergeVersion } from './jobs.ts'
+import { JobThread } from './job-thread.ts'
+import { compareUpdate, inspectUpdate } from './jobs.ts'
+import { mergePart, VersionMerger } from './version-merger.ts'
 
 const port = parentPort
 if (!port) throw new Error('job-worker.ts runs only as a worker thread')
@@ -13,17 +15,33 @@ function* contents(paths: readonly string[]): Generator<Uint8Array> {
   for (const path of paths) yield readFileSync(path)
 }
 
+/** Merges of many updates are shared out to threads like this one. */
+const merger = new VersionMerger(() => new JobThread())
+
+/** What an answer is made of moves to the other thread instead of being copied: a version may have gigabytes. */
+function buffersOf(answer: unknown): ArrayBuffer[] {
+  const found = new Set<ArrayBuffer>()
+  const visit = (value: unknown): void => {
+    if (ArrayBuffer.isView(value)) {
+      if (value.buffer instanceof ArrayBuffer) found.add(value.buffer)
+    } else if (typeof value === 'object' && value !== null) {
+      for (const one of Object.values(value)) visit(one)
+    }
+  }
+  visit(answer)
+  return [...found]
+}
+
 async function perform(job: Job): Promise<unknown> {
   switch (job.kind) {
     case 'inspect':
       return inspectUpdate(job.manifest, job.expectedDigest, job.bytes)
     case 'merge': {
-      const updates = await Promise.all(
-        job.updates.map(async ({ digest, path }) => ({ digest, bytes: await readFile(path) })),
-      )
       const start = job.startPath === null ? null : await readFile(job.startPath)
-      return mergeVersion(job.manifest, updates, start)
+      return merger.merge({ manifest: job.manifest, updates: job.updates, start })
     }
+    case 'merge-part':
+      return mergePart(job, job.modules)
     case 'compare':
       return compareUpdate(job.manifest, await readFile(job.path), contents(job.others))
     default:
@@ -39,5 +57,5 @@ port.on('message', async ({ id, job }: JobRequest) => {
     const { code, message, stack } = error as Partial<Record<'code' | 'message' | 'stack', unknown>>
     answer = { id, ok: false, code: String(code ?? ''), message: String(message), stack: String(stack ?? '') }
   }
-  port.postMessage(answer)
+  port.postMessage(answer, answer.ok ? buffersOf(answer.result) : [])
 })

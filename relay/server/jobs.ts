@@ -1,13 +1,10 @@
 /**
- * The relay's two pieces of arithmetic, pure over bytes: is this update acceptable, and what do these updates merge
- * to. They run in a thread (job-thread.ts), because they read a stranger's file and take seconds for large models.
+ * Is this update acceptable: arithmetic over bytes. It runs in a thread (job-thread.ts), as merging does
+ * (version-merger.ts), because it reads a stranger's file and takes seconds for large models.
  */
 import { createHash } from 'node:crypto'
 import type { AdapterShape } from '../../models/adapters/adapter.ts'
-import { startOf } from '../../models/adapters/initial.ts'
 import { decodeUpdate } from '../../models/adapters/update-codec.ts'
-import { writePeftAdapter } from '../../models/formats/peft.ts'
-import { mergeUpdates } from '../aggregation/index.ts'
 import type { Digest } from '../protocol/canonical.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import type { Preview } from '../protocol/host.ts'
@@ -21,7 +18,7 @@ export const adapterShape = ({ adapter }: Manifest): AdapterShape => ({
   modules: adapter.modules,
 })
 
-const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex') as Digest
+export const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex') as Digest
 
 export interface InspectedUpdate {
   readonly digest: Digest
@@ -68,35 +65,6 @@ export interface MergedVersion {
   readonly digest: Digest
   /** The PEFT folder's files by name. */
   readonly files: Record<string, Uint8Array>
-}
-
-/**
- * `start`: the bytes of the start file, where the manifest names one. Throws ProtocolError `store/damaged` if its
- * bytes or an update's are not those that were accepted.
- */
-export function mergeVersion(
-  manifest: Manifest,
-  updates: readonly { digest: Digest; bytes: Uint8Array }[],
-  start: Uint8Array | null = null,
-): MergedVersion {
-  const shape = adapterShape(manifest)
-  if (start && sha256(start) !== manifest.adapter.start?.sha256) throw new ProtocolError('store/damaged')
-  const ofManifest = manifestDigest(manifest)
-  const merged = mergeUpdates({
-    strategy: manifest.strategy,
-    initial: startOf(shape, manifest.adapter.seed, start),
-    form: shape.form,
-    manifestDigest: ofManifest,
-    updates: updates.map(({ digest, bytes }) => {
-      if (sha256(bytes) !== digest) throw new ProtocolError('store/damaged')
-      const { examples, change } = decodeUpdate(bytes, { shape, manifestDigest: ofManifest })
-      return { digest, examples, change }
-    }),
-  })
-  return {
-    digest: merged.digest as Digest,
-    files: { ...writePeftAdapter(merged.adapter, manifest.base.id, { base: manifest.base.digest }) },
-  }
 }
 
 /** How a contribution stands beside `others`, which are read one at a time. Throws ProtocolError `store/damaged`. */

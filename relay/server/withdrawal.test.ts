@@ -6,15 +6,15 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { RelayClient } from '../client/client.ts'
 import type { Sent } from '../client/states.ts'
 import { readAuditLog } from '../protocol/audit.ts'
-import { digestOf } from '../protocol/canonical.ts'
 import type { ErrorCode } from '../protocol/errors.ts'
 import type { Overview, Preview } from '../protocol/host.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import type { Version } from '../protocol/messages.ts'
 import { checkReceipt } from '../protocol/receipt.ts'
 import { verifyRoom } from '../store/verify-room.ts'
-import { mergeVersion } from './jobs.ts'
+import { JobThread } from './job-thread.ts'
 import type { Relay } from './server.ts'
+import { mergedInMemory } from './testing/merged-in-memory.ts'
 import {
   startTestRelay,
   type TestFolder,
@@ -22,6 +22,7 @@ import {
   testManifest,
   testUpdate,
 } from './testing/round.ts'
+import { VersionMerger } from './version-merger.ts'
 
 let folder: TestFolder
 let relay: Relay
@@ -72,15 +73,14 @@ async function newestOf(contributions: number): Promise<Version> {
   }
 }
 
-const verified = () => verifyRoom(roomFolder(), mergeVersion)
+const merger = new VersionMerger(() => new JobThread())
+const verified = () =>
+  verifyRoom(roomFolder(), (manifest, updates) => merger.merge({ manifest, updates, start: null }))
 
 /** The digest of the version that a room has which got these updates and no others. */
 function digestWithout(manifest: Manifest, seeds: readonly string[]): string {
   const updates = seeds.map((seed) => testUpdate(manifest, seed))
-  return mergeVersion(
-    manifest,
-    updates.map((bytes) => ({ digest: digestOf(bytes), bytes })),
-  ).digest
+  return mergedInMemory(manifest, updates).digest
 }
 
 describe('withdrawal', () => {

@@ -14,8 +14,8 @@ import { aboutVersion } from './about-version.ts'
 
 export type MergeForVerifying = (
   manifest: Manifest,
-  updates: readonly { digest: Digest; bytes: Uint8Array }[],
-) => { digest: Digest; files: Record<string, Uint8Array> }
+  updates: readonly { readonly digest: Digest; readonly path: string }[],
+) => Promise<{ digest: Digest; files: Record<string, Uint8Array> }>
 
 export interface Verified {
   readonly room: string
@@ -152,14 +152,15 @@ function replay(lines: readonly AuditLine[], manifest: Manifest, problems: strin
   return expected
 }
 
-/** The bytes of those that are intact. */
+/** Where those that are intact lie. */
 async function checkUpdates(directory: string, expected: Expected, problems: string[]) {
-  const intact = new Map<Digest, Uint8Array>()
+  const intact = new Map<Digest, string>()
   for (const digest of expected.updates.keys()) {
-    const bytes = await readFile(join(directory, 'updates', digest)).catch(() => null)
+    const path = join(directory, 'updates', digest)
+    const bytes = await readFile(path).catch(() => null)
     if (bytes === null) problems.push(`Update ${digest} is missing.`)
     else if (sha256(bytes) !== digest) problems.push(`Update ${digest} does not have its digest any more.`)
-    else intact.set(digest, bytes)
+    else intact.set(digest, path)
   }
   return intact
 }
@@ -180,7 +181,7 @@ async function checkVersion(
   directory: string,
   manifest: Manifest,
   published: PublishedLine,
-  intact: ReadonlyMap<Digest, Uint8Array>,
+  intact: ReadonlyMap<Digest, string>,
   merge: MergeForVerifying,
   problems: string[],
 ): Promise<void> {
@@ -199,9 +200,9 @@ async function checkVersion(
   // Noise cannot be drawn again: a private room's one publication stands by its digests alone.
   if (manifest.privacy) return
   if (!updates.every((update) => intact.has(update))) return // named above
-  const merged = merge(
+  const merged = await merge(
     manifest,
-    updates.map((update) => ({ digest: update, bytes: intact.get(update)! })),
+    updates.map((update) => ({ digest: update, path: intact.get(update)! })),
   )
   const follows =
     merged.digest === digest &&

@@ -1,7 +1,8 @@
 /** `verify`: a room's folder checked from its audit log down to the bits of every update and version. */
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
-import { mergeVersion } from '../../server/jobs.ts'
+import { JobThread } from '../../server/job-thread.ts'
+import { VersionMerger } from '../../server/version-merger.ts'
 import { type MergeForVerifying, verifyRoom } from '../../store/verify-room.ts'
 import type { Command } from '../command.ts'
 import { CliError, fileError, UsageError } from '../errors.ts'
@@ -22,14 +23,15 @@ versions are those it tells of and no others, and that each version follows from
     if (directory === undefined || more.length > 0) throw new UsageError("Name one room's folder.")
     const startFile = args.text('start')
     const start = startFile === undefined ? null : await readLocalFile(startFile)
-    const merge: MergeForVerifying = (manifest, updates) => {
+    const merger = new VersionMerger(() => new JobThread())
+    const merge: MergeForVerifying = async (manifest, updates) => {
       if (manifest.adapter.start && start === null) {
         throw new CliError(
           'verify/start-missing',
           `The versions of room ${manifest.room} can be made again only from its start file: name it with --start FILE.`,
         )
       }
-      return mergeVersion(manifest, updates, start)
+      return merger.merge({ manifest, updates, start })
     }
     const verified = await verifyRoom(path.resolve(directory), merge, (checked) =>
       console.note(`oneround: checked ${checked}`),
