@@ -9,7 +9,7 @@ import type { LlamaModel } from '../llama/model.ts'
 import { placeAdapter } from '../training/engine-adapter.ts'
 import { furthest, largest } from './distance.ts'
 import type { FixtureSet } from './fixture-set.ts'
-import { examplesOf, lossAndGradients, lossOf, states, tenSteps } from './llama.ts'
+import { examplesOf, lossAndGradients, lossOf, states, steadySteps } from './llama.ts'
 import type { Numbers } from './reference.ts'
 
 /** What is compared; each has a tolerance of its own. */
@@ -143,7 +143,7 @@ export function nanoCases(name: 'nano' | 'nano-untied'): Cases {
     async 'ten AdamW steps'({ model, fixtures }) {
       const run = fixtures.json(`${name}/train.json`)
       const { lr, betas, eps, weight_decay, clip_global_norm } = run.optimiser
-      const found = await tenSteps(
+      const found = await steadySteps(
         model,
         examples(fixtures),
         shape,
@@ -205,14 +205,20 @@ export function tinyCases(): Cases {
 
     async 'ten AdamW steps'({ model, fixtures }) {
       const run = fixtures.json('tiny/train.json')
-      const found = await tenSteps(model, examples(fixtures), shape, fixtures.adapter('tiny/train/start'), {
-        learningRate: run.lr,
-        beta1: run.betas[0],
-        beta2: run.betas[1],
-        epsilon: run.eps,
-        weightDecay: run.weightDecay,
-        maxNorm: run.clip,
-      })
+      const found = await steadySteps(
+        model,
+        examples(fixtures),
+        shape,
+        fixtures.adapter('tiny/train/start'),
+        {
+          learningRate: run.lr,
+          beta1: run.betas[0],
+          beta2: run.betas[1],
+          epsilon: run.eps,
+          weightDecay: run.weightDecay,
+          maxNorm: run.clip,
+        },
+      )
       const steps: { loss: number; gradNorm: number }[] = run.steps
       return [
         ...compareSteps(

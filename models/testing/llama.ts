@@ -86,19 +86,20 @@ export async function lossAndGradients(
   return { loss: meanLoss(nll, batch.counted), gradients }
 }
 
-/** Ten steps at a constant learning rate. */
-export async function tenSteps(
+/** Steps at a constant learning rate, ten if not said otherwise. */
+export async function steadySteps(
   model: LlamaModel,
   examples: TextExample[],
   shape: BatchShape,
   initial: Adapter,
   optimiser: Omit<Recipe, 'steps' | 'batch' | 'tokens' | 'warmupSteps' | 'evaluateEvery'>,
+  steps = 10,
 ) {
   const placed = placeAdapter(model.engine, initial)
   const step = await TrainingStep.create(model, placed, shape)
   const batch = model.collate(examples, shape)
   const readings = []
-  for (let at = 1; at <= 10; at++) {
+  for (let at = 1; at <= steps; at++) {
     const recipe = {
       ...optimiser,
       ...shape,
