@@ -13,8 +13,16 @@ import {
   timestamp,
   wholeNumber,
 } from './fields.ts'
-import { MAX_CONTRIBUTION_NUMBER, MAX_CONTRIBUTIONS, MAX_EXAMPLES } from './limits.ts'
+import {
+  MAX_ADAPTER_MODULES,
+  MAX_BASE_FILES,
+  MAX_CONTRIBUTION_NUMBER,
+  MAX_CONTRIBUTIONS,
+  MAX_EXAMPLES,
+} from './limits.ts'
+import { adapterFormSchema, adapterModuleSchema, baseFileSchema, modeSchema } from './manifest.ts'
 import { progressSchema, statusSchema, versionSchema } from './messages.ts'
+import { strategySchema } from './strategy.ts'
 
 export const participantViewSchema = v.strictObject({
   /** A random number: it names nobody. */
@@ -65,9 +73,39 @@ export const previewSchema = v.strictObject({
   cosine: v.nullable(v.number()),
 })
 
+/** A base model that a room may be opened with: what its manifest has to say of it. */
+export const offeredModelSchema = v.strictObject({
+  id: v.pipe(shownText(200), v.minLength(1)),
+  family: v.pipe(shownText(64), v.minLength(1)),
+  license: shownText(120),
+  digest,
+  files: v.pipe(v.array(baseFileSchema), v.minLength(1), v.maxLength(MAX_BASE_FILES)),
+  modules: v.pipe(v.array(adapterModuleSchema), v.minLength(1), v.maxLength(MAX_ADAPTER_MODULES)),
+  /** The longest window it takes, in tokens. */
+  maxTokens: wholeNumber(1, 1 << 30),
+  /** Fixed factors of `lora-sb` that the relay has for it. */
+  starts: v.pipe(v.array(baseFileSchema), v.maxLength(MAX_BASE_FILES)),
+})
+
+/** What this relay can open a room with and keep; nothing else is worth asking for. */
+export const offerSchema = v.strictObject({
+  /** Where participants reach the page: an origin, e.g. `http://192.168.1.20:8787`. */
+  joinBase: v.pipe(v.string(), v.maxLength(300), v.url()),
+  models: v.array(offeredModelSchema),
+  forms: v.array(adapterFormSchema),
+  strategies: v.array(v.picklist(strategySchema.options.map((option) => option.entries.id.literal))),
+  modes: v.array(v.picklist(modeSchema.options.map((option) => option.entries.kind.literal))),
+  /** Whether a private room keeps what it promises. */
+  privacy: v.boolean(),
+  /** The host may decide contribution by contribution. */
+  approval: v.boolean(),
+})
+
 export const joinCodeChangeSchema = v.strictObject({ code: v.nullable(joinCode) })
 
 export type ParticipantView = v.InferOutput<typeof participantViewSchema>
 export type ContributionView = v.InferOutput<typeof contributionViewSchema>
 export type Overview = v.InferOutput<typeof overviewSchema>
+export type OfferedModel = v.InferOutput<typeof offeredModelSchema>
+export type Offer = v.InferOutput<typeof offerSchema>
 export type Preview = v.InferOutput<typeof previewSchema>

@@ -28,12 +28,12 @@ import {
 } from './limits.ts'
 import { strategySchema } from './strategy.ts'
 
-const baseFileSchema = v.strictObject({ name: fileName, bytes: byteCount, sha256: digest })
+export const baseFileSchema = v.strictObject({ name: fileName, bytes: byteCount, sha256: digest })
 
 /** PEFT's module path, e.g. `base_model.model.model.layers.0.self_attn.q_proj`. */
 const moduleName = v.pipe(v.string(), v.maxLength(256), v.regex(/^[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*$/))
 
-const adapterModuleSchema = v.strictObject({
+export const adapterModuleSchema = v.strictObject({
   name: moduleName,
   inFeatures: wholeNumber(1, MAX_LAYER_WIDTH),
   outFeatures: wholeNumber(1, MAX_LAYER_WIDTH),

@@ -2,10 +2,13 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { type IncomingHttpHeaders, request } from 'node:http'
 import { join } from 'node:path'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
+import { parse } from 'valibot'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { digestOfText } from '../protocol/canonical.ts'
+import { type Offer, offerSchema } from '../protocol/host.ts'
 import { SECURITY_HEADERS } from './headers.ts'
 import type { Relay } from './server.ts'
+import { SUPPORTED } from './supported.ts'
 import { exchangeRaw } from './testing/raw.ts'
 import {
   startTestRelay,
@@ -347,6 +350,36 @@ describe('the relay over HTTP', () => {
     expect((await close('wrong')).status).toBe(401)
     expect(await (await close(relay.hostToken)).json()).toMatchObject({ closed: true })
     expect((await get('/api/rooms/second/close')).status).toBe(405)
+  })
+
+  it('shows the page at the console’s addresses, and its offer to the host alone', async () => {
+    for (const path of ['/host', '/host/class-7b']) expect((await get(path)).status).toBe(200)
+    for (const path of ['/host/class-7b/more', '/hosts']) expect((await get(path)).status).toBe(404)
+    expect((await get('/api/host/offer')).status).toBe(401)
+    const headers = { Authorization: `Bearer ${relay.hostToken}` }
+    // This relay was started without one.
+    expect((await get('/api/host/offer', { headers })).status).toBe(404)
+    await using other = await temporaryFolder()
+    const offer: Offer = { ...SUPPORTED, joinBase: 'http://192.168.1.20:8787', models: [] }
+    const offering = await startTestRelay(other.path, { offer: () => offer })
+    const ask = () =>
+      fetch(`${offering.url}/api/host/offer`, { headers: { Authorization: `Bearer ${offering.hostToken}` } })
+    expect(parse(offerSchema, await (await ask()).json())).toEqual(offer)
+    await offering.close()
+  })
+
+  it('knows the same host again after a restart on the same data folder, and on no other', async () => {
+    await using first = await temporaryFolder()
+    await using second = await temporaryFolder()
+    const tokenOf = async (path: string) => {
+      const started = await startTestRelay(path)
+      await started.close()
+      return started.hostToken
+    }
+    const token = await tokenOf(first.path)
+    expect(token).toMatch(/^[0-9a-f]{32}$/)
+    expect(await tokenOf(first.path)).toBe(token)
+    expect(await tokenOf(second.path)).not.toBe(token)
   })
 
   it('says that the page is missing where it has not been built', async () => {

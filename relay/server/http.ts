@@ -8,7 +8,7 @@ import type { Logger } from 'pino'
 import * as v from 'valibot'
 import { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
 import { digest, roomName } from '../protocol/fields.ts'
-import { joinCodeChangeSchema } from '../protocol/host.ts'
+import { joinCodeChangeSchema, type Offer } from '../protocol/host.ts'
 import { MAX_MANIFEST_BYTES } from '../protocol/limits.ts'
 import { type Manifest, parseManifest } from '../protocol/manifest.ts'
 import { clientAddress, isLocal, type RateLimit } from './address-limits.ts'
@@ -36,6 +36,8 @@ export interface HttpOptions {
   readonly rooms: () => Iterable<Room>
   readonly findRoom: (name: string) => Room | undefined
   readonly createRoom: (manifest: Manifest) => Promise<Room>
+  /** What the host's console may open a room with; null where whoever runs the relay offers nothing. */
+  readonly offer: () => Offer | null
   readonly log: Logger
   /** Wrong join codes and host tokens, by address. */
   readonly wrongSecrets: RateLimit
@@ -94,6 +96,7 @@ async function route(
       requireMethod(request, response, 'GET', 'HEAD')
       return sendModelFile(request, response, rest, options)
     case 'api':
+      if (rest[0] === 'host') return sendOffer(request, response, rest.slice(1), options)
       if (rest[0] !== 'rooms') throw new ProtocolError('request/not-found')
       return routeRooms(request, response, rest.slice(1), options)
     default:
@@ -122,6 +125,13 @@ function pathNames(url: string): string[] {
     })
 }
 
+/** Every screen is the one page: the invitation to a room, the host's console, a room in it. */
+function isPagePath(names: readonly string[]): boolean {
+  if (names.length === 0) return true
+  if (names[0] === 'join') return names.length === 2
+  return names[0] === 'host' && names.length <= 2
+}
+
 async function sendPage(
   request: IncomingMessage,
   response: ServerResponse,
@@ -129,7 +139,7 @@ async function sendPage(
   { pageDir }: HttpOptions,
   compressed: CompressedFiles,
 ): Promise<void> {
-  const isPage = names.length === 0 || (names[0] === 'join' && names.length === 2)
+  const isPage = isPagePath(names)
   if (pageDir === null) throw new ProtocolError(isPage ? 'request/page-missing' : 'request/not-found')
   const path = isPage ? join(pageDir, 'index.html') : join(pageDir, ...names)
   const cacheControl = isHashedAsset(names) ? IMMUTABLE : REVALIDATE
@@ -152,6 +162,21 @@ async function sendModelFile(
   const path = models.find((model) => model.digest === digest)?.files.get(file ?? '')
   if (path === undefined || more.length > 0) throw new ProtocolError('request/not-found')
   await sendFile(request, response, { path, cacheControl: IMMUTABLE, etag: `"${digest}-${file}"` })
+}
+
+/** `/api/host/offer`: it also tells a console whether its token is right. */
+function sendOffer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  [what, ...more]: readonly string[],
+  options: HttpOptions,
+): void {
+  if (what !== 'offer' || more.length > 0) throw new ProtocolError('request/not-found')
+  requireMethod(request, response, 'GET', 'HEAD')
+  requireHost(request, options)
+  const offer = options.offer()
+  if (!offer) throw new ProtocolError('request/not-found')
+  sendJson(response, 200, offer)
 }
 
 async function routeRooms(

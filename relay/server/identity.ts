@@ -31,8 +31,12 @@ export class ParticipantTokens {
   }
 }
 
-export function createHostToken(): string {
-  return randomBytes(16).toString('hex')
+/**
+ * The same at every start on a data folder, so that a console goes on after the relay was started again. No room's
+ * name holds a space, so no participant's token is made from this text.
+ */
+export function hostTokenOf(key: Uint8Array): string {
+  return createHmac('sha256', key).update('host token').digest('hex').slice(0, 32)
 }
 
 /** Takes as long for a wrong first character as for a wrong last one; hashing hides the lengths. */

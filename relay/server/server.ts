@@ -7,6 +7,7 @@ import { createServer as createTlsServer, type Server as HttpsServer } from 'nod
 import type { AddressInfo, Socket } from 'node:net'
 import pino, { type Logger } from 'pino'
 import { ProtocolError } from '../protocol/errors.ts'
+import type { Offer } from '../protocol/host.ts'
 import { type Manifest, parseManifest } from '../protocol/manifest.ts'
 import type { FileSystem } from '../store/file-system.ts'
 import { RelayStore } from '../store/relay-store.ts'
@@ -15,7 +16,7 @@ import { type AddressLimits, DEFAULT_ADDRESS_LIMITS, RateLimit } from './address
 import { sendError } from './answers.ts'
 import { applySecurityHeaders, securityHeaderLines } from './headers.ts'
 import { createHttpHandler, type ServedModel } from './http.ts'
-import { createHostToken, ParticipantTokens } from './identity.ts'
+import { hostTokenOf, ParticipantTokens } from './identity.ts'
 import { JobThread } from './job-thread.ts'
 import { RelayMetrics } from './metrics.ts'
 import { Room } from './room.ts'
@@ -36,8 +37,10 @@ export interface RelayOptions {
   readonly rooms: readonly Manifest[]
   /** Origins besides the relay's own whose pages may connect, e.g. `https://learn.example.org` behind a proxy. */
   readonly allowedOrigins?: readonly string[]
-  /** Default: a new random one. */
+  /** Default: the data folder's own, the same at every start. */
   readonly hostToken?: string
+  /** What the host's console may open rooms with; asked for once the relay listens. */
+  readonly offer?: (relay: Relay) => Offer
   /** Default: JSON lines on stderr, level info. */
   readonly log?: Logger
   readonly fileSystem?: FileSystem
@@ -100,7 +103,7 @@ class RunningRelay implements Relay {
     this.#options = options
     this.#store = store
     this.#log = log
-    this.hostToken = options.hostToken ?? createHostToken()
+    this.hostToken = options.hostToken ?? hostTokenOf(store.tokenKey)
     this.#tokens = new ParticipantTokens(store.tokenKey)
     const findRoom = (name: string) => this.#rooms.get(name)
     const limits = { ...DEFAULT_ADDRESS_LIMITS, ...options.limits }
@@ -122,6 +125,7 @@ class RunningRelay implements Relay {
       findRoom,
       // Whoever sends a manifest from afar cannot know the key.
       createRoom: (manifest) => this.#createRoom({ ...manifest, receiptKey: this.receiptKey }),
+      offer: () => options.offer?.(this) ?? null,
       log,
     })
     // Node would answer these two by itself, without the headers: http.ts and upgrades.ts ask for the Host.

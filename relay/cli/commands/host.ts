@@ -21,17 +21,19 @@ import {
 } from '../../protocol/index.ts'
 import { DEFAULT_ADDRESS_LIMITS } from '../../server/address-limits.ts'
 import { type Relay, type RelayOptions, startRelay } from '../../server/server.ts'
+import { SUPPORTED } from '../../server/supported.ts'
 import type { Arguments } from '../args.ts'
 import { type BaseModel, describeModel, findBaseModel, MODEL_OPTION, readConfig } from '../base-model.ts'
 import { readCertificate, selfSignedCertificate, type Tls } from '../certificate.ts'
 import type { Command } from '../command.ts'
 import type { Console } from '../console.ts'
 import { CliError, UsageError } from '../errors.ts'
+import { hostedModels, offeredModel, servedFiles } from '../hosting-offer.ts'
 import { lanAddresses } from '../network.ts'
 import { ownManifest } from '../own-manifest.ts'
 import { relayLog } from '../relay-log.ts'
 import { roomManifest } from '../room-manifest.ts'
-import { ensureStart, keptStarts, type StartFile } from '../start-file.ts'
+import { ensureStart, type StartFile } from '../start-file.ts'
 import { roomStrategyOf, STRATEGIES_IN_WORDS, strategyOptions } from '../strategy-option.ts'
 import { adapterOptions, recipeOf, TRAINING_OPTION_NAMES, TRAINING_OPTIONS } from '../training-options.ts'
 
@@ -115,7 +117,9 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
       form === 'lora-sb'
         ? await ensureStart(plan.dataDir, model, described.digest, { form, rank, alpha, modules }, console)
         : null
-    const files = new Map([...model.files, ...(await keptStarts(plan.dataDir, described.digest))])
+    const hosted = await hostedModels({ model, ...described })
+    const modelFiles = await Promise.all(hosted.map((one) => servedFiles(plan.dataDir, one)))
+    const models = await Promise.all(hosted.map((one) => offeredModel(plan.dataDir, one)))
     const log = relayLog((line) => console.note(line))
     if (!existsSync(path.join(PAGE_DIR, 'index.html'))) {
       console.note(
@@ -126,7 +130,8 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
       dataDir: plan.dataDir,
       host: plan.lan ? '0.0.0.0' : '127.0.0.1',
       pageDir: existsSync(PAGE_DIR) ? PAGE_DIR : null,
-      modelFiles: [{ digest: described.digest, files }],
+      modelFiles,
+      offer: (running) => ({ ...SUPPORTED, joinBase: new URL(baseUrl(running, plan)).origin, models }),
       ...(tls && { tls }),
       rooms: [],
       allowedOrigins: plan.publicUrl ? [new URL(plan.publicUrl).origin] : [],
@@ -152,8 +157,11 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
         `/join/${manifest.room}${joinCode === null ? '' : `#${joinCode}`}`,
         baseUrl(relay, plan),
       ).href
+      // The host sits at this machine, or reaches it the way that participants do.
+      const hostUrl = new URL(`/host/${manifest.room}#${relay.hostToken}`, plan.publicUrl ?? relay.url).href
       console.result({
         joinUrl,
+        hostUrl,
         joinCode,
         url: relay.url,
         port: relay.port,
@@ -163,7 +171,7 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
         dataDir: plan.dataDir,
         hostToken: relay.hostToken,
       })
-      await welcome(joinUrl, manifest, plan, tls !== null, console)
+      await welcome({ joinUrl, hostUrl }, manifest, plan, tls !== null, console)
       await untilStopped(relay, manifest.room, console, signal)
     } finally {
       await relay.close()
@@ -337,11 +345,23 @@ function baseUrl(relay: Relay, { publicUrl, addresses }: Plan): string {
   return url.href
 }
 
-async function welcome(joinUrl: string, manifest: Manifest, plan: Plan, tls: boolean, console: Console) {
+interface Addresses {
+  readonly joinUrl: string
+  readonly hostUrl: string
+}
+
+async function welcome(
+  { joinUrl, hostUrl }: Addresses,
+  manifest: Manifest,
+  plan: Plan,
+  tls: boolean,
+  console: Console,
+) {
   const { base, recipe, strategy, publishEvery } = manifest
   console.print(`\n  Join at  ${joinUrl}\n\n`)
   const { renderUnicodeCompact } = await import('uqr')
   console.print(`${renderUnicodeCompact(joinUrl, { border: 2 })}\n\n`)
+  console.note(`The host's console, for you alone:  ${hostUrl}\n`)
   console.note(
     `Room ${manifest.room}: ${base.id}, ${recipe.steps} steps of ${recipe.batch} x ${recipe.tokens} tokens, merged by ${strategy.id}.`,
   )
