@@ -1,4 +1,5 @@
 /** The invitation: what the room is, what will happen, what this device can do; then the model's download. */
+import { useEffect, useRef } from 'preact/hooks'
 import { DeviceStatus } from '../components/device-status.tsx'
 import { Fact, Facts } from '../components/facts.tsx'
 import { ModelMeter } from '../components/model-meter.tsx'
@@ -8,6 +9,8 @@ import { joinRoom } from '../state/opening.ts'
 import {
   address,
   catalogEntry,
+  joinCode,
+  joinCodeWanted,
   latestVersion,
   manifest,
   modelBytes,
@@ -43,11 +46,18 @@ export function JoinScreen() {
           <ModelMeter />
         </div>
       ) : (
-        <div class="actions">
-          <button type="button" class="button button-primary" data-testid="join-start" onClick={joinRoom}>
+        <form
+          class="join-form"
+          onSubmit={(event) => {
+            event.preventDefault()
+            void joinRoom()
+          }}
+        >
+          {joinCodeWanted.value && <JoinCodeField />}
+          <button type="submit" class="button button-primary" data-testid="join-start">
             {text.start}
           </button>
-        </div>
+        </form>
       )}
       {!secureContext.value && (
         <p class="notice notice-warm" data-testid="insecure">
@@ -96,6 +106,38 @@ export function JoinScreen() {
         </ol>
       </div>
     </Screen>
+  )
+}
+
+/** For whoever typed the address from the projector; the link and the QR code bring the code along. */
+function JoinCodeField() {
+  const input = useRef<HTMLInputElement>(null)
+  useEffect(() => input.current?.focus(), [])
+  return (
+    <div class="field">
+      <label class="field-label" for="join-code">
+        {text.code}
+      </label>
+      <input
+        ref={input}
+        class="input join-code"
+        id="join-code"
+        data-testid="join-code"
+        autocomplete="off"
+        autocapitalize="characters"
+        spellcheck={false}
+        required
+        maxLength={32}
+        aria-describedby="join-code-note"
+        value={joinCode.value}
+        onInput={(event) => {
+          joinCode.value = event.currentTarget.value
+        }}
+      />
+      <p class="note" id="join-code-note">
+        {text.codeNote}
+      </p>
+    </div>
   )
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parseAddress } from './address.ts'
+import { codeInLink, parseAddress } from './address.ts'
 
 describe('what the address asks for', () => {
   it('names a room, a backend and fewer steps', () => {
@@ -21,7 +21,14 @@ describe('what the address asks for', () => {
     },
   )
 
+  it('may bring the join code, in the part that no server sees', () => {
+    expect(codeInLink('#7KQ4-M2XT')).toBe('7KQ4-M2XT')
+    expect(codeInLink('')).toBe('')
+    expect(codeInLink('#main')).toBe('')
+  })
+
   it('does not fall over a broken escape', () => {
+    expect(codeInLink('#%E0%A4%A')).toBe('%E0%A4%A')
     expect(parseAddress('/join/%E0%A4%A', '').room).toBe('%E0%A4%A')
   })
 })

@@ -17,6 +17,10 @@ export function parseAddress(path: string, query: string): Address {
   }
 }
 
+/** `#7KQ4-M2XT` of an invitation; `#main` is where the link to skip the header leads. */
+export const codeInLink = (fragment: string) =>
+  fragment === '#main' ? '' : safeDecode(fragment.slice(1)).trim()
+
 function safeDecode(segment: string): string {
   try {
     return decodeURIComponent(segment)

@@ -4,7 +4,7 @@ import { prepareModel } from './preparing.ts'
 import { toProblem } from './problems.ts'
 import { connect } from './relay.ts'
 import { keepSession } from './session.ts'
-import { modelReport, problem } from './store.ts'
+import { joinCode, joinCodeWanted, modelReport, problem } from './store.ts'
 import { isDeviceProblem, loseDevice } from './worker-client.ts'
 
 /** The round must be at 'loading'. */
@@ -16,7 +16,11 @@ export async function finishJoining(): Promise<void> {
   } catch (error) {
     const found = toProblem(error)
     if (isDeviceProblem(found) && modelReport.peek()) return loseDevice(found)
-    problem.value = found
+    if (found.code === 'join/code') {
+      // Whoever has given none yet is asked, not corrected.
+      problem.value = joinCode.peek() === '' ? null : found
+      joinCodeWanted.value = true
+    } else problem.value = found
     move('loading', { at: 'welcome' })
   }
 }

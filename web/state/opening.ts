@@ -3,18 +3,28 @@
  * fetched once the invitation stands, so that the first view waits for none of it.
  */
 import { problems } from '../strings/problems.ts'
-import { parseAddress } from './address.ts'
+import { codeInLink, parseAddress } from './address.ts'
 import { move } from './machine.ts'
 import { PageError, toProblem } from './problems.ts'
 import { fetchManifest, fetchRoomNews, fetchRooms } from './relay-http.ts'
 import { beginSession } from './session.ts'
 import { loadSession, type SavedSession } from './storage.ts'
-import { address, manifest, manifestDigest, problem, resetRound, rooms, secureContext } from './store.ts'
+import {
+  address,
+  joinCode,
+  manifest,
+  manifestDigest,
+  problem,
+  resetRound,
+  rooms,
+  secureContext,
+} from './store.ts'
 import { tabId } from './tab.ts'
 
 export async function open(): Promise<void> {
   address.value = parseAddress(location.pathname, location.search)
   secureContext.value = window.isSecureContext
+  joinCode.value = codeInLink(location.hash)
   try {
     const room = address.peek().room ?? (await onlyRoom())
     if (room === null) move('opening', { at: 'choosing' })

@@ -8,14 +8,25 @@ import type { WireListener } from '../../relay/client/wire-log.ts'
 import type { Receipt, Version } from '../../relay/protocol/messages.ts'
 import { problems } from '../strings/problems.ts'
 import { PageError, toProblem } from './problems.ts'
+import { reportProgress } from './reporting.ts'
 import { keepMembership, savedMembership } from './session.ts'
-import { addVersion, manifest, manifestDigest, problem, receipt, relayOnline, roomStatus } from './store.ts'
+import {
+  addVersion,
+  joinCode,
+  manifest,
+  manifestDigest,
+  problem,
+  receipt,
+  relayOnline,
+  roomStatus,
+} from './store.ts'
 import { recordWire } from './wire.ts'
 
 const onWire: WireListener = ({ direction, name, bytes, payload }) =>
   recordWire({ direction, event: name, bytes, payload })
 
 let client: RelayClient | null = null
+let stopReporting: (() => void) | null = null
 
 /** Joins the open room, as the participant of an earlier visit where there was one; once is enough. */
 export async function connect(): Promise<void> {
@@ -36,6 +47,10 @@ export async function connect(): Promise<void> {
   const { participant, token } = joined.membership
   keepMembership({ participant, token })
   if (joined.state.phase === 'sent') receipt.value = joined.state.receipt
+  stopReporting = reportProgress(
+    (progress) => void joined.report(progress),
+    () => relayOnline.value,
+  )
 }
 
 async function joinAs(
@@ -56,8 +71,7 @@ async function joinAs(
     relayOnline.value = true
     if (client === fresh) problem.value = toProblem(state.error)
   })
-  // The fragment: browsers send it to no server.
-  await fresh.join(location.origin, room, as, decodeURIComponent(location.hash.slice(1)) || undefined)
+  await fresh.join(location.origin, room, as, joinCode.peek().trim() || undefined)
   return fresh
 }
 
@@ -79,6 +93,7 @@ export async function fetchVersion(version: Version): Promise<{ config: Uint8Arr
 }
 
 export function leaveRelay(): void {
+  stopReporting?.()
   client?.close()
   client = null
   relayOnline.value = true

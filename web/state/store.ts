@@ -45,6 +45,10 @@ export interface RoomEntry {
 export const rooms = signal<readonly RoomEntry[]>([])
 export const manifest = signal<Manifest | null>(null)
 export const manifestDigest = signal('')
+/** From the link's fragment, which browsers send to no server, or typed by the person. */
+export const joinCode = signal('')
+/** The room has one, and what was given is not it. */
+export const joinCodeWanted = signal(false)
 export const roomStatus = signal<RoomStatus | null>(null)
 
 export const device = signal<DeviceReport | null>(null)

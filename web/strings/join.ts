@@ -47,6 +47,8 @@ export const join = {
     ['Review and send', 'You see what leaves this device before it does. Then you may close the tab.'],
   ] as const,
   start: 'Join',
+  code: 'Join code',
+  codeNote: 'This room asks for the code that the host shows. Capital and small letters are the same.',
   starting: 'Opening the device…',
   continuing: 'Continuing where you left off',
   continuingLead: 'This browser kept your text and your progress. The model is loaded again, then you go on.',
