@@ -15,6 +15,7 @@ import {
   MAX_EXAMPLES,
   MAX_UPDATE_BYTES,
   type Manifest,
+  type Privacy,
   parseManifest,
   type Recipe,
   type Strategy,
@@ -39,6 +40,7 @@ export interface RoomChoices {
   readonly recipe: Recipe
   readonly strategy: Strategy
   readonly publishEvery: number
+  readonly privacy?: Privacy | undefined
 }
 
 /** Throws CliError `room/too-large`, ProtocolError `manifest/malformed`. */
@@ -78,10 +80,12 @@ export function roomManifest(choices: RoomChoices): Manifest {
     update: { encoding },
     strategy: choices.strategy,
     publishEvery: choices.publishEvery,
+    ...(choices.privacy && { privacy: choices.privacy }),
     limits: {
       updateBytes: bytes,
       chunkBytes: DEFAULT_CHUNK_BYTES,
-      examples: MAX_EXAMPLES,
+      // Claimed counts would be a sensitivity of their own.
+      examples: choices.privacy ? 1 : MAX_EXAMPLES,
       contributions: MAX_CONTRIBUTIONS,
       changeNorm: largestChange(shape, recipe),
     },

@@ -8,6 +8,7 @@ import { canonicalJson, type Digest, digestOfText } from './canonical.ts'
 import { ERROR_CODES, ProtocolError } from './errors.ts'
 import { byteCount, digest, fileName, participantId, roomName, timestamp, wholeNumber } from './fields.ts'
 import { MAX_CONTRIBUTION_NUMBER, MAX_CONTRIBUTIONS, MAX_EXAMPLES, MAX_VERSION_NUMBER } from './limits.ts'
+import { privacyFiguresSchema } from './privacy.ts'
 
 const contribution = wholeNumber(1, MAX_CONTRIBUTION_NUMBER)
 const version = wholeNumber(1, MAX_VERSION_NUMBER)
@@ -33,6 +34,12 @@ export const auditEventSchema = v.variant('event', [
     digest,
     by: v.picklist(['participant', 'host']),
     erased: v.boolean(),
+  }),
+  /** A private room's noise is drawn for exactly these updates: from here on nothing can be withdrawn. */
+  v.strictObject({
+    event: v.literal('drawn'),
+    updates: v.pipe(v.array(digest), v.minLength(1), v.maxLength(MAX_CONTRIBUTIONS)),
+    privacy: privacyFiguresSchema,
   }),
   v.strictObject({
     event: v.literal('published'),

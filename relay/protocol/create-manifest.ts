@@ -2,6 +2,7 @@
 import { DEFAULT_CHUNK_BYTES, MAX_CONTRIBUTIONS, MAX_EXAMPLES } from './limits.ts'
 import { type Manifest, parseManifest, type Recipe, type UpdateEncoding } from './manifest.ts'
 import type { Strategy } from './strategy.ts'
+import { trainedNumbers } from './trained-numbers.ts'
 
 /** Of the delta's energy; what is cut is smaller than what I8 rounds away. */
 export const DEFAULT_TAU = 0.999
@@ -22,6 +23,8 @@ export interface NewManifest {
   readonly publishEvery?: number
   readonly contributions?: number
   readonly changeNorm?: number
+  readonly mode?: Manifest['mode']
+  readonly privacy?: Manifest['privacy']
 }
 
 /** Throws ProtocolError `manifest/malformed`. */
@@ -37,10 +40,13 @@ export function createManifest(options: NewManifest): Manifest {
     update: { encoding: options.encoding ?? 'i8' },
     strategy: options.strategy ?? { id: 'florist', tau: DEFAULT_TAU },
     publishEvery: options.publishEvery ?? DEFAULT_PUBLISH_EVERY,
+    ...(options.mode && { mode: options.mode }),
+    ...(options.privacy && { privacy: options.privacy }),
     limits: {
       updateBytes: options.updateBytes,
       chunkBytes: DEFAULT_CHUNK_BYTES,
-      examples: MAX_EXAMPLES,
+      // Claimed counts would be a sensitivity of their own.
+      examples: options.privacy ? 1 : MAX_EXAMPLES,
       contributions: options.contributions ?? MAX_CONTRIBUTIONS,
       changeNorm: options.changeNorm ?? largestChangeNorm(recipe, adapter),
     },
@@ -52,11 +58,5 @@ export function createManifest(options: NewManifest): Manifest {
  * falls, so no entry moves further than steps * learningRate; the norm of n such entries is sqrt(n) times that.
  */
 export function largestChangeNorm(recipe: Recipe, adapter: Manifest['adapter']): number {
-  const { form = 'lora', rank, modules } = adapter
-  const trained = ({ inFeatures, outFeatures }: Manifest['adapter']['modules'][number]) => {
-    if (form === 'lora-sb') return rank * rank
-    return form === 'ffa' ? rank * outFeatures : rank * (inFeatures + outFeatures)
-  }
-  const entries = modules.reduce((sum, module) => sum + trained(module), 0)
-  return Math.max(1, recipe.steps * recipe.learningRate) * Math.sqrt(entries)
+  return Math.max(1, recipe.steps * recipe.learningRate) * Math.sqrt(trainedNumbers(adapter))
 }

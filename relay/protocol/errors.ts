@@ -79,13 +79,14 @@ const SENTENCES = {
   'withdraw/unknown':
     'There is no contribution of this participant to withdraw; it was withdrawn before, or never accepted.',
   'withdraw/too-late':
-    'This contribution is part of a round that others have built on, so it cannot be taken out any more.',
+    'This contribution is in a publication that cannot be made again, so it cannot be taken out any more.',
 
   'version/retired':
     'This version held a contribution that has been withdrawn, so the relay has erased it; take a newer one.',
 
   'host/unknown-contribution': 'No contribution of this room has this digest; reload the list.',
   'host/not-waiting': 'This contribution does not wait for a decision; reload the list.',
+  'host/at-close': 'A private room publishes once, when it closes; close it to publish what has come in.',
   'host/token': 'Only the host may do this: send the token that the relay printed when it started.',
   'request/not-found': 'There is nothing at this address; check the link.',
   'request/method': 'This address does not take that kind of request; see docs/protocol.md.',

@@ -160,6 +160,28 @@ export const manifestSchema = v.pipe(
     ),
     ['strategy', 'id'],
   ),
+  v.forward(
+    v.partialCheck(
+      [['privacy'], ['strategy'], ['adapter']],
+      ({ privacy, strategy, adapter }) =>
+        privacy === undefined ||
+        (adapter.form !== undefined && strategy.id === adapter.form && strategy.clip === undefined),
+      'a private room trains the form ffa or lora-sb and merges by the strategy of that name, with no other clip',
+    ),
+    ['privacy'],
+  ),
+  v.forward(
+    v.partialCheck(
+      [['privacy'], ['mode'], ['admission'], ['limits']],
+      ({ privacy, mode, admission, limits }) =>
+        privacy === undefined ||
+        ((mode === undefined || mode.kind === 'one-shot') &&
+          admission !== 'approve' &&
+          limits.examples === 1),
+      'a private room is one-shot, counts every contribution as one, and nobody chooses among them',
+    ),
+    ['privacy'],
+  ),
 )
 
 export type Manifest = v.InferOutput<typeof manifestSchema>

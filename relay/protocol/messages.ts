@@ -28,6 +28,7 @@ import {
   PROTOCOL_VERSION,
 } from './limits.ts'
 import { manifestSchema } from './manifest.ts'
+import { privacyFiguresSchema } from './privacy.ts'
 
 const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array
 
@@ -164,6 +165,8 @@ export const statusSchema = v.strictObject({
   /** Whether somebody new may join. */
   joinable: v.boolean(),
   closed: v.boolean(),
+  /** Of a private room alone. */
+  privacy: v.optional(privacyFiguresSchema),
 })
 
 export const refusalSchema = v.strictObject({

@@ -26,6 +26,8 @@ interface MergeJob {
   readonly updates: readonly StoredUpdate[]
   /** Where the room's start file lies, if it has one. */
   readonly startPath: string | null
+  /** Of a private room's noise, hex. */
+  readonly noiseKey?: string | undefined
 }
 
 interface CompareJob {
@@ -72,8 +74,8 @@ export class JobThread {
   }
 
   /** Throws ProtocolError, or an Error with the merge's own message. */
-  merge(manifest: Manifest, updates: MergeJob['updates'], startPath: string | null): Promise<MergedVersion> {
-    return this.#run({ kind: 'merge', manifest, updates, startPath }, [])
+  merge(merge: Omit<MergeJob, 'kind'>): Promise<MergedVersion> {
+    return this.#run({ kind: 'merge', ...merge }, [])
   }
 
   /** These modules of a merge. */

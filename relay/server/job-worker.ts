@@ -37,8 +37,9 @@ async function perform(job: Job): Promise<unknown> {
     case 'inspect':
       return inspectUpdate(job.manifest, job.expectedDigest, job.bytes)
     case 'merge': {
-      const start = job.startPath === null ? null : await readFile(job.startPath)
-      return merger.merge({ manifest: job.manifest, updates: job.updates, start })
+      const { manifest, updates, startPath, noiseKey } = job
+      const start = startPath === null ? null : await readFile(startPath)
+      return merger.merge({ manifest, updates, start, noiseKey })
     }
     case 'merge-part':
       return mergePart(job, job.modules)

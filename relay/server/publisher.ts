@@ -3,8 +3,11 @@
  * contribution would show that contribution to everyone. Works from what is stored, so a relay that was killed
  * between accepting and publishing publishes at its next start.
  */
+import { gaussianSigma } from '../aggregation/gaussian.ts'
 import type { Digest } from '../protocol/canonical.ts'
 import { ProtocolError } from '../protocol/errors.ts'
+import type { Privacy } from '../protocol/manifest.ts'
+import { privacyFigures } from '../protocol/privacy.ts'
 import type { PublishedVersion } from '../store/ledger.ts'
 import type { RoomStore } from '../store/room-store.ts'
 import type { JobThread } from './job-thread.ts'
@@ -67,6 +70,8 @@ export class Publisher {
   /** Puts back versions whose files were damaged. Throws ProtocolError `store/version-differs`. */
   async restoreDamaged(): Promise<void> {
     for (const version of [...this.#store.damagedVersions()]) {
+      // Its noise is gone for good.
+      if (this.#store.manifest.privacy) throw new ProtocolError('store/version-differs')
       const merged = await this.#merge(version.updates)
       await this.#store.restoreVersion(version, merged.files)
     }
@@ -75,7 +80,7 @@ export class Publisher {
   /** Merges the newest version again. False if the stored updates no longer give what was published. */
   async newestFollowsFromUpdates(): Promise<boolean> {
     const newest = this.#store.versions().at(-1)
-    if (!newest || newest.retired) return true
+    if (!newest || newest.retired || this.#store.manifest.privacy) return true
     const { digest } = await this.#merge(newest.updates)
     return digest === newest.digest
   }
@@ -86,6 +91,8 @@ export class Publisher {
   }
 
   async #publishAll(all: boolean): Promise<void> {
+    const { manifest } = this.#store
+    if (manifest.privacy) return this.#publishPrivately(manifest.privacy)
     for (;;) {
       const newest = this.#store.versions().at(-1)
       const due = updatesDue({
@@ -113,6 +120,19 @@ export class Publisher {
     }
   }
 
+  /** Once, after the room has closed. What is published is fixed, with its noise, before any of it is computed. */
+  async #publishPrivately(privacy: Privacy): Promise<void> {
+    if (!this.#isClosed() || this.#store.versions().length > 0) return
+    const sigma = gaussianSigma(privacy)
+    const release = this.#store.drawRelease((contributions) =>
+      privacyFigures({ ...this.#store.manifest, privacy }, sigma, contributions),
+    )
+    if (!release) return
+    if (release.noiseKey === null) throw new ProtocolError('store/damaged')
+    const { digest, files } = await this.#merge(release.updates, release.noiseKey)
+    this.#onPublished(await this.#store.addVersion({ version: 1, digest }, release.updates, files))
+  }
+
   #counting(): Digest[] {
     return this.#store
       .updates()
@@ -120,8 +140,12 @@ export class Publisher {
       .map(({ digest }) => digest)
   }
 
-  #merge(updates: readonly Digest[]): Promise<MergedVersion> {
-    const files = updates.map((digest) => ({ digest, path: this.#store.updatePath(digest) }))
-    return this.#thread.merge(this.#store.manifest, files, this.#startPath)
+  #merge(updates: readonly Digest[], noiseKey?: string): Promise<MergedVersion> {
+    return this.#thread.merge({
+      manifest: this.#store.manifest,
+      updates: updates.map((digest) => ({ digest, path: this.#store.updatePath(digest) })),
+      startPath: this.#startPath,
+      noiseKey,
+    })
   }
 }

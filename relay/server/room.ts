@@ -3,6 +3,7 @@
  * one message of the protocol, and throws ProtocolError with the code to answer.
  */
 import type { Logger } from 'pino'
+import { gaussianSigma } from '../aggregation/gaussian.ts'
 import { AUDIT_START } from '../protocol/audit.ts'
 import type { Digest } from '../protocol/canonical.ts'
 import { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
@@ -20,6 +21,7 @@ import type {
   Version,
   Withdraw,
 } from '../protocol/messages.ts'
+import { privacyFigures } from '../protocol/privacy.ts'
 import type { PublishedVersion, Withdrawal } from '../store/ledger.ts'
 import type { RoomStore } from '../store/room-store.ts'
 import { equalInConstantTime, type ParticipantTokens } from './identity.ts'
@@ -84,6 +86,8 @@ export class Room {
   #closed: boolean
   #statusPause: NodeJS.Timeout | undefined
   #statusChanged = false
+  /** Of a private room's noise. */
+  readonly #sigma: number
 
   constructor(options: RoomOptions) {
     this.store = options.store
@@ -91,6 +95,8 @@ export class Room {
     this.#tokens = options.tokens
     this.#inspecting = options.inspecting
     this.#listener = options.listener
+    const { privacy } = options.store.manifest
+    this.#sigma = privacy ? gaussianSigma(privacy) : 0
     this.#log = options.log.child({ room: options.store.room })
     this.#publisher = new Publisher(
       options.store,
@@ -118,6 +124,7 @@ export class Room {
     const newest = this.store.versions().at(-1)
     const contributions = this.store.contributions()
     const undecided = this.store.undecided()
+    const { privacy } = this.store.manifest
     const published = newest && !newest.retired ? newest.contributions : 0
     return {
       connected: this.#connected.size,
@@ -127,6 +134,9 @@ export class Room {
       ...(this.store.manifest.admission === 'approve' ? { undecided } : {}),
       joinable: this.#refusesNew() === null,
       closed: this.#closed,
+      ...(privacy && {
+        privacy: privacyFigures({ ...this.store.manifest, privacy }, this.#sigma, contributions),
+      }),
     }
   }
 
@@ -270,7 +280,6 @@ export class Room {
   /** The participant's own contribution is gone as if never sent; a version without it follows. */
   withdraw(participant: string, { digest }: Withdraw): Promise<Accepted<'withdraw'>> {
     return this.#messages.run(participant, async () => {
-      this.#requireWithdrawable()
       const withdrawal = await this.#takeOut('participant', () => this.store.withdraw(participant, digest))
       return { ok: true, digest, erased: withdrawal.erased, retired: [...withdrawal.retired] }
     })
@@ -278,7 +287,6 @@ export class Room {
 
   /** The same by the host, for whoever sent it. Throws ProtocolError `host/unknown-contribution`. */
   async remove(digest: Digest): Promise<Overview> {
-    this.#requireWithdrawable()
     await this.#takeOut('host', () => this.store.remove(digest))
     return this.overview()
   }
@@ -306,6 +314,7 @@ export class Room {
 
   /** Publishes what waits for a full batch now. */
   async publishNow(): Promise<Overview> {
+    if (this.store.manifest.privacy) throw new ProtocolError('host/at-close')
     await this.#publish({ all: true })
     return this.overview()
   }
@@ -393,13 +402,6 @@ export class Room {
       },
       Math.min(leftMs, MAX_TIMER_MS),
     ).unref()
-  }
-
-  /** A second noisy publication would cost the participants' privacy a second time. */
-  #requireWithdrawable(): void {
-    if (this.store.manifest.privacy && this.store.versions().length > 0) {
-      throw new ProtocolError('withdraw/too-late')
-    }
   }
 
   async #takeOut(by: 'participant' | 'host', change: () => Promise<Withdrawal>): Promise<Withdrawal> {

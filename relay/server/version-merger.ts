@@ -3,15 +3,24 @@
  * arrival costs one pass over its update; all others start from the stored updates, and large merges are shared out to
  * further threads, module by module. The bits are the same in every case.
  */
+import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import type { Adapter, AdapterModule, LoraFactors } from '../../models/adapters/adapter.ts'
 import { startOf } from '../../models/adapters/initial.ts'
 import { writePeftAdapter } from '../../models/formats/peft.ts'
-import { type MergedUpdates, mergedDigest, mergeModules, RunningMerge } from '../aggregation/index.ts'
+import {
+  gaussianSigma,
+  type MergedUpdates,
+  mergedDigest,
+  mergeModules,
+  privateRelease,
+  RunningMerge,
+} from '../aggregation/index.ts'
 import type { Digest } from '../protocol/canonical.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import { type Manifest, manifestDigest } from '../protocol/manifest.ts'
 import { adapterShape, type MergedVersion, sha256 } from './jobs.ts'
+import { NOISE_KEY_BYTES, noiseStream } from './noise-stream.ts'
 import { openStoredUpdate, type StoredUpdate } from './update-file.ts'
 
 /** A merge, or these modules of it. */
@@ -20,6 +29,8 @@ export interface MergeRequest {
   readonly updates: readonly StoredUpdate[]
   /** The bytes of the start file, where the manifest names one. */
   readonly start: Uint8Array | null
+  /** Of a private room's noise, hex; without it the mean is made without noise, for comparing alone. */
+  readonly noiseKey?: string | undefined
 }
 
 /** Does part of a merge in another thread. */
@@ -57,9 +68,11 @@ export class VersionMerger {
   async merge(request: MergeRequest): Promise<MergedVersion> {
     const { manifest } = request
     const { strategy, adapter } = manifest
-    const merged = RunningMerge.linear(strategy, adapter.form)
-      ? this.#mergeRunning(request)
-      : await this.#mergeAll(request)
+    const merged = manifest.privacy
+      ? mergePrivately(request)
+      : RunningMerge.linear(strategy, adapter.form)
+        ? this.#mergeRunning(request)
+        : await this.#mergeAll(request)
     return {
       digest: merged.digest as Digest,
       files: { ...writePeftAdapter(merged.adapter, manifest.base.id, { base: manifest.base.digest }) },
@@ -118,6 +131,26 @@ export class VersionMerger {
       await Promise.all(helpers.map((helper) => helper.close()))
     }
   }
+}
+
+function mergePrivately({ manifest, updates, start, noiseKey }: MergeRequest): MergedUpdates {
+  const { privacy, adapter } = manifest
+  if (!privacy || !adapter.form) throw new ProtocolError('manifest/malformed')
+  const expected = { shape: adapterShape(manifest), manifestDigest: manifestDigest(manifest) }
+  function* opened() {
+    for (const update of updates) yield openStoredUpdate(update, expected)
+  }
+  return privateRelease({
+    strategy: manifest.strategy,
+    initial: initialOf({ manifest, updates, start }),
+    form: adapter.form,
+    updates: opened(),
+    clip: privacy.clip,
+    sigma: noiseKey === undefined ? 0 : gaussianSigma(privacy),
+    random: noiseStream(noiseKey === undefined ? randomBytes(NOISE_KEY_BYTES) : Buffer.from(noiseKey, 'hex')),
+    manifestDigest: expected.manifestDigest,
+    digests: updates.map(({ digest }) => digest),
+  })
 }
 
 /** These modules of the merged adapter. */

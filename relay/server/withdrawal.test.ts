@@ -12,7 +12,7 @@ import type { Manifest } from '../protocol/manifest.ts'
 import type { Version } from '../protocol/messages.ts'
 import { checkReceipt } from '../protocol/receipt.ts'
 import { verifyRoom } from '../store/verify-room.ts'
-import { JobThread } from './job-thread.ts'
+import { roomVerifier } from './room-verifier.ts'
 import type { Relay } from './server.ts'
 import { mergedInMemory } from './testing/merged-in-memory.ts'
 import {
@@ -22,7 +22,6 @@ import {
   testManifest,
   testUpdate,
 } from './testing/round.ts'
-import { VersionMerger } from './version-merger.ts'
 
 let folder: TestFolder
 let relay: Relay
@@ -73,9 +72,7 @@ async function newestOf(contributions: number): Promise<Version> {
   }
 }
 
-const merger = new VersionMerger(() => new JobThread())
-const verified = () =>
-  verifyRoom(roomFolder(), (manifest, updates) => merger.merge({ manifest, updates, start: null }))
+const verified = () => verifyRoom(roomFolder(), roomVerifier(null))
 
 /** The digest of the version that a room has which got these updates and no others. */
 function digestWithout(manifest: Manifest, seeds: readonly string[]): string {

@@ -11,6 +11,7 @@ import { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
 import { MAX_LOGGED_REFUSALS } from '../protocol/limits.ts'
 import { type Manifest, manifestDigest, parseManifest } from '../protocol/manifest.ts'
 import type { Receipt, Version } from '../protocol/messages.ts'
+import type { PrivacyFigures } from '../protocol/privacy.ts'
 import { migrate } from './schema.ts'
 
 export interface LedgerRoom {
@@ -46,6 +47,14 @@ export interface Withdrawal {
   readonly participants: readonly string[]
 }
 
+/** A private room's one release, from when its noise is drawn. */
+export interface Release {
+  /** Sorted. */
+  readonly updates: readonly Digest[]
+  /** Hex; null once the release is published. */
+  readonly noiseKey: string | null
+}
+
 interface ContributionRow {
   digest: string
   contribution: number
@@ -76,6 +85,8 @@ export class Ledger {
     this.#database.pragma('journal_mode = WAL')
     this.#database.pragma('synchronous = FULL')
     this.#database.pragma('foreign_keys = ON')
+    // The key of a private room's noise must not outlive its use in a freed page.
+    this.#database.pragma('secure_delete = ON')
     try {
       migrate(this.#database)
     } catch (error) {
@@ -271,6 +282,7 @@ export class Ledger {
    */
   withdraw(room: string, participant: string, digest: Digest, at: string): Withdrawal {
     return this.#transaction(() => {
+      if (this.release(room)) throw new ProtocolError('withdraw/too-late')
       const row = this.#prepare(
         `SELECT contributions.* FROM senders JOIN contributions USING (room, contribution)
            WHERE room = ? AND participant = ? AND digest = ?`,
@@ -293,6 +305,7 @@ export class Ledger {
   /** The host takes a contribution out, whoever sent it. Throws ProtocolError `host/unknown-contribution`. */
   remove(room: string, digest: Digest, at: string): Withdrawal {
     return this.#transaction(() => {
+      if (this.release(room)) throw new ProtocolError('withdraw/too-late')
       const contribution = this.#contribution(room, digest)
       if (contribution === undefined) throw new ProtocolError('host/unknown-contribution')
       const senders = this.#prepare(
@@ -302,6 +315,37 @@ export class Ledger {
       this.#log(room, { event: 'withdrawn', contribution, digest, by: 'host', erased: true }, at)
       const retired = this.#bury(room, contribution, digest, at)
       return { digest, erased: true, retired, participants: senders.map(({ participant }) => participant) }
+    })
+  }
+
+  release(room: string): Release | null {
+    const row = this.#prepare('SELECT updates, noise_key_hex FROM releases WHERE room = ?').get(room) as
+      | { updates: string; noise_key_hex: string | null }
+      | undefined
+    return row ? { updates: JSON.parse(row.updates) as Digest[], noiseKey: row.noise_key_hex } : null
+  }
+
+  /**
+   * Fixes what a private room publishes: all that counts, and the key of the noise, before any of it is used. Null
+   * while nothing counts. Asked again, the same: there is never a second key.
+   */
+  drawRelease(room: string, figures: (contributions: number) => PrivacyFigures, at: string): Release | null {
+    return this.#transaction(() => {
+      const drawn = this.release(room)
+      if (drawn) return drawn
+      const updates = this.updates(room)
+        .map(({ digest }) => digest)
+        .sort()
+      if (updates.length === 0) return null
+      const noiseKey = randomBytes(32).toString('hex')
+      this.#prepare('INSERT INTO releases (room, updates, noise_key_hex, drawn_at) VALUES (?, ?, ?, ?)').run(
+        room,
+        JSON.stringify(updates),
+        noiseKey,
+        at,
+      )
+      this.#log(room, { event: 'drawn', updates, privacy: figures(updates.length) }, at)
+      return { updates, noiseKey }
     })
   }
 
@@ -353,6 +397,7 @@ export class Ledger {
         JSON.stringify(files),
         JSON.stringify(updates),
       )
+      this.#prepare('UPDATE releases SET noise_key_hex = NULL WHERE room = ?').run(room)
       this.#log(
         room,
         { event: 'published', version: version.version, digest, updates: [...updates], files: [...files] },

@@ -18,10 +18,11 @@ import { ProtocolError } from '../protocol/errors.ts'
 import { MAX_OPEN_UPLOADS, OPEN_UPLOAD_LIFETIME_MS } from '../protocol/limits.ts'
 import { type Manifest, manifestDigest } from '../protocol/manifest.ts'
 import type { Receipt } from '../protocol/messages.ts'
+import type { PrivacyFigures } from '../protocol/privacy.ts'
 import { aboutVersion } from './about-version.ts'
 import { AuditFile } from './audit-file.ts'
 import type { FileSystem } from './file-system.ts'
-import type { AcceptedUpdate, Ledger, PublishedVersion, Withdrawal } from './ledger.ts'
+import type { AcceptedUpdate, Ledger, PublishedVersion, Release, Withdrawal } from './ledger.ts'
 import type { ReceiptSigner } from './receipt-signer.ts'
 
 /** What reading an update's bytes has shown; throws what it must refuse. */
@@ -283,6 +284,11 @@ export class RoomStore {
     // Bytes of it (or of another update) that this participant had sent are of no use any more.
     await this.drop(participant)
     return this.#signer.sign(receipt, this.manifest)
+  }
+
+  /** Ledger.drawRelease, for this room. */
+  drawRelease(figures: (contributions: number) => PrivacyFigures): Release | null {
+    return this.#ledger.drawRelease(this.room, figures, this.#now().toISOString())
   }
 
   /** Lets a waiting contribution count. Throws ProtocolError `host/unknown-contribution` or `host/not-waiting`. */

@@ -61,6 +61,12 @@ const STEPS: readonly string[] = [
     PRIMARY KEY (room, sequence)
   ) STRICT;
   `,
+  // A private room's one release: of which updates, and the key of its noise until it is published.
+  `
+  CREATE TABLE releases (
+    room TEXT PRIMARY KEY REFERENCES rooms, updates TEXT NOT NULL, noise_key_hex TEXT, drawn_at TEXT NOT NULL
+  ) STRICT;
+  `,
 ]
 
 /** Creates the tables or brings them up to date. Throws ProtocolError `store/newer`. */

@@ -1,7 +1,7 @@
 /**
  * Checks a room's folder without the relay and without its database: every link of the audit log, that the updates and
  * versions in the folder are exactly those the log tells of, and that each version follows from its updates to the bit.
- * `merge` is the relay's own; it is given, because this folder does no arithmetic.
+ * The arithmetic is the relay's own; it is given, because this folder does none.
  */
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
@@ -12,10 +12,23 @@ import { ProtocolError } from '../protocol/errors.ts'
 import { type Manifest, manifestDigest, parseManifest } from '../protocol/manifest.ts'
 import { aboutVersion } from './about-version.ts'
 
-export type MergeForVerifying = (
-  manifest: Manifest,
-  updates: readonly { readonly digest: Digest; readonly path: string }[],
-) => Promise<{ digest: Digest; files: Record<string, Uint8Array> }>
+type UpdateFiles = readonly { readonly digest: Digest; readonly path: string }[]
+
+export interface RoomVerifier {
+  merge(
+    manifest: Manifest,
+    updates: UpdateFiles,
+  ): Promise<{ digest: Digest; files: Record<string, Uint8Array> }>
+  /**
+   * A private room's release: the digest that its files have, and whether they differ from the mean by noise of the
+   * size promised; null where that cannot be told.
+   */
+  checkRelease(
+    manifest: Manifest,
+    updates: UpdateFiles,
+    files: Readonly<Record<string, Uint8Array>>,
+  ): Promise<{ digest: Digest; isNoisy: boolean | null }>
+}
 
 export interface Verified {
   readonly room: string
@@ -41,6 +54,8 @@ interface Expected {
   /** Present updates and their sizes. */
   readonly updates: Map<Digest, number>
   readonly versions: Map<number, PublishedLine>
+  /** What a private room's noise was drawn for. */
+  drawn: readonly Digest[] | null
   withdrawn: number
   retired: number
 }
@@ -48,7 +63,7 @@ interface Expected {
 /** Throws only if the folder is none of a room's (ProtocolError `store/damaged`). */
 export async function verifyRoom(
   directory: string,
-  merge: MergeForVerifying,
+  verifier: RoomVerifier,
   onProgress: (checked: string) => void = () => undefined,
 ): Promise<Verified> {
   const problems: string[] = []
@@ -62,7 +77,7 @@ export async function verifyRoom(
   const numbers = new Set([...expected.versions.keys()].map(String))
   await checkNothingElse(join(directory, 'versions'), numbers, 'versions', problems)
   for (const published of expected.versions.values()) {
-    await checkVersion(directory, manifest, published, intact, merge, problems)
+    await checkVersion(directory, manifest, published, intact, verifier, problems)
     onProgress(`version ${published.event.version}`)
   }
   return {
@@ -103,7 +118,13 @@ async function readLog(directory: string, problems: string[]): Promise<AuditLine
 }
 
 function replay(lines: readonly AuditLine[], manifest: Manifest, problems: string[]): Expected {
-  const expected: Expected = { updates: new Map(), versions: new Map(), withdrawn: 0, retired: 0 }
+  const expected: Expected = {
+    updates: new Map(),
+    versions: new Map(),
+    drawn: null,
+    withdrawn: 0,
+    retired: 0,
+  }
   const problem = (line: AuditLine, what: string) =>
     problems.push(`Line ${line.sequence} of the audit log ${what}.`)
   for (const line of lines) {
@@ -118,6 +139,7 @@ function replay(lines: readonly AuditLine[], manifest: Manifest, problems: strin
         break
       case 'withdrawn':
         if (!expected.updates.has(event.digest)) problem(line, 'withdraws what was not accepted')
+        if (expected.drawn) problem(line, 'withdraws after the noise was drawn')
         if (event.erased) expected.updates.delete(event.digest)
         expected.withdrawn++
         break
@@ -125,12 +147,22 @@ function replay(lines: readonly AuditLine[], manifest: Manifest, problems: strin
         if (!event.updates.every((update) => expected.updates.has(update))) {
           problem(line, 'publishes an update that was not accepted or was withdrawn')
         }
+        if (manifest.privacy && event.updates.join() !== expected.drawn?.join()) {
+          problem(line, 'publishes other updates than noise was drawn for')
+        }
         expected.versions.set(event.version, { at: line.at, event })
         break
       case 'retired':
         if (!expected.versions.delete(event.version))
           problem(line, 'retires a version that was not published')
         expected.retired++
+        break
+      case 'drawn':
+        if (expected.drawn) problem(line, 'draws noise a second time')
+        if (!event.updates.every((update) => expected.updates.has(update))) {
+          problem(line, 'draws noise for an update that was not accepted or was withdrawn')
+        }
+        expected.drawn = event.updates
         break
       case 'approved':
       case 'refused':
@@ -182,28 +214,35 @@ async function checkVersion(
   manifest: Manifest,
   published: PublishedLine,
   intact: ReadonlyMap<Digest, string>,
-  merge: MergeForVerifying,
+  verifier: RoomVerifier,
   problems: string[],
 ): Promise<void> {
   const { version, digest, updates, files } = published.event
   const folder = join(directory, 'versions', String(version))
+  const found: Record<string, Uint8Array> = {}
   for (const file of files) {
     const bytes = await readFile(join(folder, file.name)).catch(() => null)
     if (bytes === null) problems.push(`Version ${version} lacks ${file.name}.`)
     else if (sha256(bytes) !== file.sha256) {
       problems.push(`Version ${version}: ${file.name} is not what was published.`)
-    }
+    } else found[file.name] = bytes
   }
   await checkAbout(folder, published, manifest, problems)
   const names = new Set([...files.map(({ name }) => name), 'version.json'])
   await checkNothingElse(folder, names, `files of version ${version}`, problems)
-  // Noise cannot be drawn again: a private room's one publication stands by its digests alone.
-  if (manifest.privacy) return
   if (!updates.every((update) => intact.has(update))) return // named above
-  const merged = await merge(
-    manifest,
-    updates.map((update) => ({ digest: update, path: intact.get(update)! })),
-  )
+  const stored = updates.map((update) => ({ digest: update, path: intact.get(update)! }))
+  if (manifest.privacy) {
+    // Noise cannot be drawn again: the files themselves are looked at.
+    if (Object.keys(found).length < files.length) return // named above
+    const release = await verifier.checkRelease(manifest, stored, found)
+    if (release.digest !== digest) problems.push(`Version ${version} does not have its merged digest.`)
+    if (release.isNoisy === false) {
+      problems.push(`Version ${version} does not hold the noise that the room promises.`)
+    }
+    return
+  }
+  const merged = await verifier.merge(manifest, stored)
   const follows =
     merged.digest === digest &&
     files.every(({ name, sha256: expected }) => {

@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import * as v from 'valibot'
 import { llamaModules } from '../../../models/llama/modules.ts'
+import { gaussianSigma } from '../../aggregation/index.ts'
 import {
   joinCode as joinCodeSchema,
   MAX_CONTRIBUTIONS,
@@ -17,6 +18,8 @@ import {
   manifestDigest,
   ProtocolError,
   parseManifest,
+  privacyFigures,
+  privacyInWords,
   roomName,
 } from '../../protocol/index.ts'
 import { DEFAULT_ADDRESS_LIMITS } from '../../server/address-limits.ts'
@@ -31,6 +34,7 @@ import { CliError, UsageError } from '../errors.ts'
 import { hostedModels, offeredModel, servedFiles } from '../hosting-offer.ts'
 import { lanAddresses } from '../network.ts'
 import { ownManifest } from '../own-manifest.ts'
+import { PRIVATE_OPTIONS, privacyOf, privateForm } from '../private-option.ts'
 import { relayLog } from '../relay-log.ts'
 import { roomManifest } from '../room-manifest.ts'
 import { ensureStart, type StartFile } from '../start-file.ts'
@@ -102,16 +106,18 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
       help: 'who joins must know it; `new` makes one, `none` takes it away. It is part of the link printed',
     },
     approve: { type: 'boolean', help: 'a contribution counts only once the host has let it' },
+    ...PRIVATE_OPTIONS,
     ...TRAINING_OPTIONS,
   },
   async run(args, console, signal) {
     args.noPositionals()
     const plan = readPlan(args)
+    roomAdapter(args) // wrong options before anything is loaded
     const model = await findBaseModel(args.text('model'), { console, signal })
     console.note(`oneround: checking ${model.id} …`)
     const described = await describeModel(model)
     const tls = await readTls(args, plan)
-    const { form, rank, alpha } = adapterOptions(args)
+    const { form, rank, alpha } = roomAdapter(args)
     const modules = llamaModules(await readConfig(model))
     const start =
       form === 'lora-sb'
@@ -279,7 +285,7 @@ async function wantedManifest(
   described: Awaited<ReturnType<typeof describeModel>>,
   start: StartFile | null,
 ): Promise<Manifest> {
-  const adapter = adapterOptions(args)
+  const adapter = roomAdapter(args)
   const config = await readConfig(model)
   return roomManifest({
     room: plan.room,
@@ -293,7 +299,14 @@ async function wantedManifest(
     recipe: recipeOf(args, config),
     strategy: roomStrategyOf(args, STRATEGY_NAMES, adapter.form),
     publishEvery: plan.publishEvery,
+    privacy: privacyOf(args),
   })
+}
+
+/** A private room has forms of its own. */
+function roomAdapter(args: Arguments) {
+  const adapter = adapterOptions(args)
+  return privacyOf(args) ? { ...adapter, form: privateForm(args, adapter.form) } : adapter
 }
 
 /** Options that become part of a manifest; an existing room's cannot be changed by them. */
@@ -302,6 +315,7 @@ const MANIFEST_OPTIONS = [
   ...Object.keys(strategyOptions(STRATEGY_NAMES)),
   'publish-every',
   'approve',
+  ...Object.keys(PRIVATE_OPTIONS),
   'title',
   'model',
 ]
@@ -357,7 +371,7 @@ async function welcome(
   tls: boolean,
   console: Console,
 ) {
-  const { base, recipe, strategy, publishEvery } = manifest
+  const { base, recipe, strategy, publishEvery, privacy } = manifest
   console.print(`\n  Join at  ${joinUrl}\n\n`)
   const { renderUnicodeCompact } = await import('uqr')
   console.print(`${renderUnicodeCompact(joinUrl, { border: 2 })}\n\n`)
@@ -365,7 +379,10 @@ async function welcome(
   console.note(
     `Room ${manifest.room}: ${base.id}, ${recipe.steps} steps of ${recipe.batch} x ${recipe.tokens} tokens, merged by ${strategy.id}.`,
   )
-  if (publishEvery === 1) {
+  if (privacy) {
+    console.note('One version is published, when the room closes; until then everybody can withdraw.')
+    console.note(privacyInWords(privacyFigures({ ...manifest, privacy }, gaussianSigma(privacy), 0)))
+  } else if (publishEvery === 1) {
     console.note('A version is published after every contribution: everyone can see what each one added.')
   } else {
     console.note(

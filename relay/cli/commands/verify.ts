@@ -1,9 +1,9 @@
 /** `verify`: a room's folder checked from its audit log down to the bits of every update and version. */
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
-import { JobThread } from '../../server/job-thread.ts'
-import { VersionMerger } from '../../server/version-merger.ts'
-import { type MergeForVerifying, verifyRoom } from '../../store/verify-room.ts'
+import type { Manifest } from '../../protocol/index.ts'
+import { roomVerifier } from '../../server/room-verifier.ts'
+import { type RoomVerifier, verifyRoom } from '../../store/verify-room.ts'
 import type { Command } from '../command.ts'
 import { CliError, fileError, UsageError } from '../errors.ts'
 
@@ -23,17 +23,25 @@ versions are those it tells of and no others, and that each version follows from
     if (directory === undefined || more.length > 0) throw new UsageError("Name one room's folder.")
     const startFile = args.text('start')
     const start = startFile === undefined ? null : await readLocalFile(startFile)
-    const merger = new VersionMerger(() => new JobThread())
-    const merge: MergeForVerifying = async (manifest, updates) => {
-      if (manifest.adapter.start && start === null) {
-        throw new CliError(
-          'verify/start-missing',
-          `The versions of room ${manifest.room} can be made again only from its start file: name it with --start FILE.`,
-        )
-      }
-      return merger.merge({ manifest, updates, start })
+    const verifier = roomVerifier(start)
+    const needStart = (manifest: Manifest) => {
+      if (!manifest.adapter.start || start !== null) return
+      throw new CliError(
+        'verify/start-missing',
+        `The versions of room ${manifest.room} can be made again only from its start file: name it with --start FILE.`,
+      )
     }
-    const verified = await verifyRoom(path.resolve(directory), merge, (checked) =>
+    const checking: RoomVerifier = {
+      async merge(manifest, ...rest) {
+        needStart(manifest)
+        return verifier.merge(manifest, ...rest)
+      },
+      async checkRelease(manifest, ...rest) {
+        needStart(manifest)
+        return verifier.checkRelease(manifest, ...rest)
+      },
+    }
+    const verified = await verifyRoom(path.resolve(directory), checking, (checked) =>
       console.note(`oneround: checked ${checked}`),
     )
     if (verified.problems.length > 0) {

@@ -3,12 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pino from 'pino'
-import { type AdapterShape, loraA, loraB } from '../../../models/adapters/adapter.ts'
+import { type AdapterForm, type AdapterShape, factorSpecs } from '../../../models/adapters/adapter.ts'
 import { RandomStream } from '../../../models/adapters/random.ts'
 import { encodeUpdate, updateBytes } from '../../../models/adapters/update-codec.ts'
 import { type Digest, digestOfText } from '../../protocol/canonical.ts'
 import { createManifest, type NewManifest } from '../../protocol/create-manifest.ts'
-import { type Manifest, manifestDigest } from '../../protocol/manifest.ts'
+import { type Manifest, manifestDigest, type Privacy } from '../../protocol/manifest.ts'
 import { type Relay, type RelayOptions, startRelay } from '../server.ts'
 
 export const TEST_SHAPE: AdapterShape = {
@@ -19,6 +19,18 @@ export const TEST_SHAPE: AdapterShape = {
     { name: 'base_model.model.model.layers.0.mlp.down_proj', inFeatures: 40, outFeatures: 24 },
   ],
 }
+
+/** A private room of these layers, training B alone. */
+export const privateManifest = (privacy: Privacy = { epsilon: 8, delta: 1e-5, clip: 1 }): Manifest =>
+  testManifest(
+    {
+      adapter: { ...TEST_SHAPE, seed: 'seed', form: 'ffa', modules: [...TEST_SHAPE.modules] },
+      updateBytes: updateBytes({ ...TEST_SHAPE, form: 'ffa' }, 'i8'),
+      strategy: { id: 'ffa' },
+      privacy,
+    },
+    { examples: 1 },
+  )
 
 export const TEST_BASE_DIGEST: Digest = digestOfText('a base model')
 
@@ -59,16 +71,19 @@ export function testManifest(
 }
 
 /** Values in (-scale, scale) that depend on the seed alone, by tensor name. */
-export function testChange(seed: string, scale = 0.05): Map<string, Float32Array> {
+export function testChange(
+  seed: string,
+  scale = 0.05,
+  form: AdapterForm = 'lora',
+): Map<string, Float32Array> {
   const change = new Map<string, Float32Array>()
-  for (const { name, inFeatures, outFeatures } of TEST_SHAPE.modules) {
-    for (const [tensor, entries] of [
-      [loraA(name), TEST_SHAPE.rank * inFeatures],
-      [loraB(name), TEST_SHAPE.rank * outFeatures],
-    ] as const) {
-      const random = new RandomStream(seed, tensor)
+  for (const module of TEST_SHAPE.modules) {
+    for (const { name, trained, shape } of factorSpecs(module, TEST_SHAPE.rank, form)) {
+      if (!trained) continue
+      const random = new RandomStream(seed, name)
+      const entries = shape[0] * shape[1]
       change.set(
-        tensor,
+        name,
         Float32Array.from({ length: entries }, () => (2 * random.nextFloat() - 1) * scale),
       )
     }
@@ -77,9 +92,10 @@ export function testChange(seed: string, scale = 0.05): Map<string, Float32Array
 }
 
 export function testUpdate(manifest: Manifest, seed: string, examples: number | null = 5): Uint8Array {
+  const { form } = manifest.adapter
   return encodeUpdate({
-    change: testChange(seed),
-    shape: TEST_SHAPE,
+    change: testChange(seed, 0.05, form),
+    shape: { ...TEST_SHAPE, form },
     manifestDigest: manifestDigest(manifest),
     examples,
     encoding: manifest.update.encoding,
