@@ -9,7 +9,7 @@
  * side under two shapes.
  */
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor } from './ops.ts'
+import type { PerPicture, Tensor } from './ops.ts'
 
 /** The tfjs tensor behind a value of the eager executor. */
 export function native(tensor: Tensor): tf.Tensor {
@@ -29,6 +29,16 @@ export function wrap(tensor: tf.Tensor): Tensor {
 /** tf.tidy for bodies that return this project's tensors: frees everything made inside but what is returned. */
 export function tidy<T>(body: () => T, name = ''): T {
   return tf.tidy(name, body as () => tf.TensorContainer) as T
+}
+
+/** Rows that lie picture by picture: [pictures * tokens, width] -> [pictures, tokens, width]. */
+export const byPicture = (rows: tf.Tensor, pictures: number): tf.Tensor3D =>
+  tf.reshape(rows, [pictures, -1, rows.shape[1]!])
+
+/** A picture's numbers beside each of its rows: [pictures, 1, width]. */
+export function shared({ values, part }: PerPicture, width: number): tf.Tensor3D {
+  const own = tf.slice2d(native2d(values), [0, part * width], [values.shape[0], width])
+  return tf.expandDims<tf.Tensor3D>(own, 1)
 }
 
 export class EagerContext {

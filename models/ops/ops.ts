@@ -162,6 +162,58 @@ export interface LinearCrossEntropyOp {
   forwardBackward(x: Tensor, weight: Tensor, targets: Tensor, rowWeights: Tensor): { nll: Tensor; dx: Tensor }
 }
 
+/**
+ * Numbers that all rows of a picture share: columns part * width..(part + 1) * width of row p belong to picture p, whose
+ * rows lie one after another. values [pictures, parts * width].
+ */
+export interface PerPicture {
+  readonly values: Tensor
+  readonly part: number
+}
+
+export interface ModulatedNormOp {
+  /**
+   * x [pictures * tokens, width] -> norm(x) (1 + scale) + shift with norm(x) = x / sqrt(mean(x²) + eps), which has no
+   * weights. The adaptive norm of Peebles & Xie 2022, https://arxiv.org/abs/2212.09748
+   */
+  forward(x: Tensor, shift: PerPicture, scale: PerPicture, eps: number): Tensor
+  /** dx, needing only x and the scale. `addTo` is the residual's gradient. */
+  backward(dy: Tensor, x: Tensor, scale: PerPicture, eps: number, options?: { addTo?: Tensor }): Tensor
+  /** [pictures, width] each, summed over a picture's rows: for a model whose modulation is trained. */
+  modulationGradients(
+    dy: Tensor,
+    x: Tensor,
+    pictures: number,
+    eps: number,
+  ): { dShift: Tensor; dScale: Tensor }
+}
+
+export interface GatedAddOp {
+  /** x + gate y; x, y [pictures * tokens, width]. x's gradient is dy itself. */
+  forward(x: Tensor, y: Tensor, gate: PerPicture): Tensor
+  /** y's gradient, gate dy. */
+  backward(dy: Tensor, gate: PerPicture): Tensor
+  /** [pictures, width]: dy y summed over a picture's rows. */
+  gateGradient(dy: Tensor, y: Tensor, pictures: number): Tensor
+}
+
+export interface LastRowsOp {
+  /** x [pictures * tokens, width] -> the last `count` rows of each picture [pictures * count, width]. */
+  forward(x: Tensor, pictures: number, count: number): Tensor
+  /** dy [pictures * count, width] -> [pictures * tokens, width], 0 in the rows that were left out. */
+  backward(dy: Tensor, pictures: number, tokens: number): Tensor
+}
+
+export interface SquaredErrorOp {
+  /**
+   * y, target [pictures * rows, width], weights [pictures] -> each picture's mean of (y - target)² [pictures], 0 where
+   * its weight is 0; not multiplied by the weight.
+   */
+  forward(y: Tensor, target: Tensor, weights: Tensor): Tensor
+  /** The same, and dy = d (sum of weights * loss) / dy. */
+  forwardBackward(y: Tensor, target: Tensor, weights: Tensor): { loss: Tensor; dy: Tensor }
+}
+
 /** Index of each number in the `hyper` tensor [8] of `adamw`. */
 export const HYPER = {
   learningRate: 0,
@@ -185,6 +237,21 @@ export interface Ops {
   readonly attention: AttentionOp
   readonly swiglu: SwiGluOp
   readonly linearCrossEntropy: LinearCrossEntropyOp
+  readonly modulatedNorm: ModulatedNormOp
+  readonly gatedAdd: GatedAddOp
+  readonly lastRows: LastRowsOp
+  readonly squaredError: SquaredErrorOp
+  /** x / (1 + exp(-x)). */
+  silu(x: Tensor): Tensor
+  /** x [groups * n, width], weights [groups * n] -> [groups, width]: each group's rows, weighted and summed. */
+  weightedRows(x: Tensor, weights: Tensor, groups: number): Tensor
+  /**
+   * a [pictures * m, width], b [pictures * n, width], positions [m + n, width] -> [pictures * (m + n), width]: a
+   * picture's rows of a, then those of b, each plus its position.
+   */
+  joinRows(a: Tensor, b: Tensor, positions: Tensor, pictures: number): Tensor
+  /** [rows, width] each -> [rows, parts * width], side by side. */
+  columns(parts: readonly Tensor[]): Tensor
   /** a + b, same shape. */
   add(a: Tensor, b: Tensor): Tensor
   /** x Wᵀ for the last row of x alone: [rows, width], [out, width] -> [1, out]. */

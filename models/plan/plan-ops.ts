@@ -3,13 +3,18 @@ import { planAccumulate, planAdamw } from '../ops/adamw/plan.ts'
 import { planAdd } from '../ops/add/plan.ts'
 import { planAttention } from '../ops/attention/plan.ts'
 import { planEmbedding } from '../ops/embedding/plan.ts'
+import { planGatedAdd } from '../ops/gated-add/plan.ts'
 import { planLastRowLogits } from '../ops/last-row-logits/plan.ts'
 import { planLinear } from '../ops/linear/plan.ts'
 import { planLinearCrossEntropy } from '../ops/linear-cross-entropy/plan.ts'
+import { planModulatedNorm } from '../ops/modulated-norm/plan.ts'
 import type { Ops } from '../ops/ops.ts'
 import { planRmsNorm } from '../ops/rms-norm/plan.ts'
 import { planRotary } from '../ops/rotary/plan.ts'
+import { planSilu } from '../ops/silu/plan.ts'
+import { planSquaredError } from '../ops/squared-error/plan.ts'
 import { planSwiGlu } from '../ops/swiglu/plan.ts'
+import { planColumns, planJoinRows, planLastRows, planWeightedRows } from '../ops/token-rows/plan.ts'
 import type { Recorder } from './recorder.ts'
 
 export function planOps(recorder: Recorder): Ops {
@@ -21,6 +26,14 @@ export function planOps(recorder: Recorder): Ops {
     attention: planAttention(recorder),
     swiglu: planSwiGlu(recorder),
     linearCrossEntropy: planLinearCrossEntropy(recorder),
+    modulatedNorm: planModulatedNorm(recorder),
+    gatedAdd: planGatedAdd(recorder),
+    lastRows: planLastRows(recorder),
+    squaredError: planSquaredError(recorder),
+    silu: planSilu(recorder),
+    weightedRows: planWeightedRows(recorder),
+    joinRows: planJoinRows(recorder),
+    columns: planColumns(recorder),
     add: planAdd(recorder),
     lastRowLogits: planLastRowLogits(recorder),
     adamw: planAdamw(recorder),
