@@ -34,6 +34,7 @@ interface BlockLinears {
 
 export class LlamaModel implements Model<TextExample> {
   readonly family = 'llama'
+  readonly units = { example: 'window', counted: 'token', loss: 'nats a token' } as const
   readonly modules: readonly AdapterModule[]
   readonly engine: Engine
   readonly config: LlamaConfig

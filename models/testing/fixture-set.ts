@@ -6,13 +6,17 @@ import type { Adapter } from '../adapters/adapter.ts'
 import { readPeftAdapter } from '../formats/peft.ts'
 import { parseSafetensors, toFloat32 } from '../formats/safetensors.ts'
 
-export type FixtureModel = 'nano' | 'nano-untied' | 'tiny'
+export type LlamaFixture = 'nano' | 'nano-untied' | 'tiny'
+export type DiffusionFixture = 'emoji-dit-nano' | 'emoji-dit'
+export type FixtureModel = LlamaFixture | DiffusionFixture
 
 /** Where a model's own files are, from models/. */
 const MODEL_FOLDERS: Readonly<Record<FixtureModel, string>> = {
   nano: 'fixtures/nano',
   'nano-untied': 'fixtures/nano-untied',
   tiny: 'catalog/tiny',
+  'emoji-dit-nano': 'fixtures/emoji-dit-nano',
+  'emoji-dit': 'catalog/emoji-dit',
 }
 
 const MODEL_FILES = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors']

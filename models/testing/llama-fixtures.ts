@@ -3,35 +3,12 @@
  * and measures how far the outcome is from a fixture. Measuring alone, without a test runner: the same cases run in
  * Node's unit tests and inside a browser's worker, and what they find is judged by `tolerances.ts` in the tests.
  */
-import { type Adapter, loraA, loraB } from '../adapters/adapter.ts'
 import { loadModel } from '../catalog/load.ts'
 import type { LlamaModel } from '../llama/model.ts'
 import { placeAdapter } from '../training/engine-adapter.ts'
-import { furthest, largest } from './distance.ts'
-import type { FixtureSet } from './fixture-set.ts'
+import { type Comparison, compare, compareAdapters, compareGradients, compareSteps } from './comparison.ts'
+import type { FixtureSet, LlamaFixture } from './fixture-set.ts'
 import { examplesOf, lossAndGradients, lossOf, states, steadySteps } from './llama.ts'
-import type { Numbers } from './reference.ts'
-
-/** What is compared; each has a tolerance of its own. */
-export type Quantity =
-  | 'hidden states'
-  | 'logits'
-  | 'merged logits'
-  | 'counted targets'
-  | 'token losses'
-  | 'loss'
-  | 'gradient'
-  | 'training loss'
-  | 'gradient norm'
-  | 'final adapter'
-
-export interface Comparison {
-  readonly quantity: Quantity
-  /** Which of its kind, such as a tensor's name. */
-  readonly name: string
-  /** The furthest entry's distance; of a gradient in parts of its largest entry. Infinity for what is not a number. */
-  readonly error: number
-}
 
 export interface CaseContext {
   readonly model: LlamaModel
@@ -40,34 +17,6 @@ export interface CaseContext {
 
 /** By what each case shows. */
 export type Cases = Readonly<Record<string, (context: CaseContext) => Promise<Comparison[]>>>
-
-function compare(quantity: Quantity, name: string, actual: Numbers, expected: Numbers): Comparison {
-  if (expected.length === 0) throw new Error(`the fixture's ${quantity} ${name} are empty`)
-  return { quantity, name, error: furthest(actual, expected) }
-}
-
-function compareGradients(
-  found: ReadonlyMap<string, Float32Array>,
-  expected: (name: string) => Float32Array,
-  adapter: Adapter,
-): Comparison[] {
-  const names = [...adapter.modules.keys()].flatMap((name) => [loraA(name), loraB(name)])
-  if (found.size !== names.length) throw new Error(`${found.size} gradients instead of ${names.length}`)
-  return names.map((name) => {
-    const { error } = compare('gradient', name, found.get(name) ?? [], expected(name))
-    return { quantity: 'gradient', name, error: error / Math.max(largest(expected(name)), 1e-6) }
-  })
-}
-
-function compareAdapters(found: Adapter, expected: Adapter): Comparison[] {
-  if ([...found.modules.keys()].join() !== [...expected.modules.keys()].join()) {
-    throw new Error('the adapter has other modules than the fixture')
-  }
-  return [...expected.modules].flatMap(([name, { a, b }]) => {
-    const own = found.modules.get(name)!
-    return [compare('final adapter', loraA(name), own.a, a), compare('final adapter', loraB(name), own.b, b)]
-  })
-}
 
 /** The cases of `nano` and `nano-untied`. */
 export function nanoCases(name: 'nano' | 'nano-untied'): Cases {
@@ -166,19 +115,6 @@ export function nanoCases(name: 'nano' | 'nano-untied'): Cases {
   }
 }
 
-function compareSteps(
-  readings: ReadonlyArray<{ loss: number; gradientNorm: number }>,
-  losses: Numbers,
-  norms: Numbers,
-): Comparison[] {
-  const loss = readings.map((reading) => reading.loss)
-  const norm = readings.map((reading) => reading.gradientNorm)
-  return [
-    compare('training loss', 'of every step', loss, losses),
-    compare('gradient norm', 'of every step', norm, norms),
-  ]
-}
-
 /** The cases of the embedded model. */
 export function tinyCases(): Cases {
   const shape = { batch: 2, tokens: 48 }
@@ -232,5 +168,4 @@ export function tinyCases(): Cases {
   }
 }
 
-export const casesOf = (model: 'nano' | 'nano-untied' | 'tiny'): Cases =>
-  model === 'tiny' ? tinyCases() : nanoCases(model)
+export const llamaCases = (model: LlamaFixture): Cases => (model === 'tiny' ? tinyCases() : nanoCases(model))

@@ -7,7 +7,7 @@ import type { BatchShape, EngineAdapter, Example, Model } from './model.ts'
 import { cutToFit } from './shapes.ts'
 
 export interface Evaluation {
-  /** Mean negative log-likelihood a counted token, in nats, over all examples. */
+  /** Mean over all examples, in the family's unit: of text negative log-likelihood a counted token, in nats. */
   readonly loss: number
   readonly counted: number
 }
@@ -41,18 +41,19 @@ export class Evaluator<E extends Example> {
 
   async run(examples: readonly E[], onProgress?: OnProgress): Promise<Evaluation> {
     if (examples.length === 0) {
-      throw new DataError('data/empty', 'There are no examples to measure on; add more text.')
+      throw new DataError('data/empty', 'There are no examples to measure on; add more data.')
     }
     let sum = 0
     let counted = 0
     let done = 0
-    for (const part of cutToFit(this.model, examples, this.shape)) {
+    const seen = this.model.asMeasured?.(examples) ?? examples
+    for (const part of cutToFit(this.model, seen, this.shape)) {
       const batch = this.model.collate(part, this.shape)
       const { nll } = await this.program.run(batch.inputs, ['nll'])
       for (const entry of nll) sum += entry
       counted += batch.counted
       done += part.length
-      onProgress?.(done / examples.length)
+      onProgress?.(done / seen.length)
     }
     return { loss: sum / counted, counted }
   }

@@ -37,12 +37,29 @@ export interface Batch {
   readonly processed: number
 }
 
+/** What a family counts in, for people. */
+export interface Units {
+  /** One example. */
+  readonly example: 'window' | 'picture'
+  /** What losses are means over, and speeds are counted in. */
+  readonly counted: 'token' | 'picture'
+  readonly loss: 'nats a token' | 'squared error'
+}
+
 export interface Model<E extends Example = Example> {
   readonly family: string
+  readonly units: Units
   readonly engine: Engine
   /** Every linear layer an adapter can sit on, in the model's order. */
   readonly modules: readonly AdapterModule[]
   inputs(shape: BatchShape): readonly InputSpec[]
+  /**
+   * The examples as step `step` of a run sees them, where a family draws something anew at each (noise, a time): by
+   * seed and step alone, so that a resumed run draws the same. Left out: as they are.
+   */
+  asTrained?(examples: readonly E[], seed: string, step: number): readonly E[]
+  /** As a measurement sees them, the same each time; may be several for each. Left out: as they are. */
+  asMeasured?(examples: readonly E[]): readonly E[]
   /**
    * Whether `collate` can lay these examples out in this shape; a family that packs short examples together fits more
    * than shape.batch of them. Left out: one example a place, and every example needs shape.tokens.

@@ -96,7 +96,7 @@ export async function* train<E extends Example>(
   const control = options.control ?? new TrainControl()
   checkRecipe(recipe)
   checkAdapterFits(model, initial)
-  if (examples.length === 0) throw new DataError('data/empty', 'There is nothing to train on; add more text.')
+  if (examples.length === 0) throw new DataError('data/empty', 'There is nothing to train on; add more data.')
   const counted = examples.reduce((total, example) => total + example.counted, 0)
   const form = options.form ?? formOf(initial)
   const run: RunIdentity = { recipe, seed, form, examples: examples.length, counted }
@@ -107,6 +107,7 @@ export async function* train<E extends Example>(
 
   const order = new ExampleOrder(examples.length, recipe.batch, seed)
   const batchOf = (step: number) => order.ofStep(step).map((index) => examples[index])
+  const seenAt = (step: number) => model.asTrained?.(batchOf(step), seed, step) ?? batchOf(step)
   const steps = Array.from({ length: Math.min(recipe.steps, STEPS_LOOKED_AT) }, (_, i) => i + 1)
   const shapes = chooseShapes(model, { batch: recipe.batch, tokens: recipe.tokens }, steps.map(batchOf))
   const adapter = placeAdapter(model.engine, resume?.adapter ?? initial, form)
@@ -184,7 +185,7 @@ export async function* train<E extends Example>(
         !readAny ||
         model.engine.executor === 'eager' ||
         performance.now() - waitingSince >= READ_INTERVAL_MS
-      const { processed, reading } = await batchSteps.run(batchOf(step), hyper, reads)
+      const { processed, reading } = await batchSteps.run(seenAt(step), hyper, reads)
       tokens += processed
       if (!reading) continue
       const { loss, gradientNorm } = reading

@@ -5,10 +5,10 @@
 import { expose } from 'comlink'
 import { createBrowserEngine } from '../../../models/backend/browser.ts'
 import type { BackendName, Engine, ExecutorName } from '../../../models/backend/engine.ts'
-import { loadModel } from '../../../models/catalog/load.ts'
 import { ModelsError } from '../../../models/errors.ts'
+import type { Comparison } from '../../../models/testing/comparison.ts'
+import { openFixture } from '../../../models/testing/fixture-cases.ts'
 import { type FixtureModel, FixtureSet } from '../../../models/testing/fixture-set.ts'
-import { type Comparison, casesOf } from '../../../models/testing/llama-fixtures.ts'
 import { countDispatches, type DispatchCount } from '../../../web/worker/dispatch-count.ts'
 
 export interface OpenedEngine {
@@ -81,12 +81,10 @@ expose({
     const fixtures = await fetchFixtures(paths)
     const before = { dispatches: dispatches.total(), tfjsOps: engine.tfjsOps() }
     const started = performance.now()
-    const loaded = loadModel(engine, fixtures.modelFiles(model))
+    const opened = openFixture(engine, fixtures, model)
     const comparisons: Record<string, Comparison[]> = {}
-    for (const [title, run] of Object.entries(casesOf(model))) {
-      comparisons[title] = await run({ model: loaded.model, fixtures })
-    }
-    loaded.dispose()
+    for (const [title, run] of Object.entries(opened.cases)) comparisons[title] = await run()
+    opened.dispose()
     return {
       comparisons,
       planDispatches: dispatches.total() - before.dispatches,

@@ -1,0 +1,359 @@
+/**
+ * A text-to-image diffusion transformer over `Ops`: forward, and the backward written by hand, block by block, each
+ * block computed again on the way back as in `models/llama/model.ts`. Caption and patches are one sequence in which
+ * every row attends to every other; norms and residuals are modulated by numbers of the picture that come from time
+ * and caption. Peebles & Xie 2022, https://arxiv.org/abs/2212.09748
+ *
+ * Shapes: B pictures of S = caption tokens + patches rows, D = hidden.
+ */
+import type { AdapterModule } from '../adapters/adapter.ts'
+import type { Engine, InputSpec } from '../backend/engine.ts'
+import type { StoredSource } from '../families/placing.ts'
+import type { Linear, Ops, PerPicture, Tensor } from '../ops/ops.ts'
+import { loraPath } from '../training/engine-adapter.ts'
+import type { Batch, BatchShape, EngineAdapter, Model } from '../training/model.ts'
+import type { PictureExample } from '../training/pictures.ts'
+import { type DiffusionConfig, patchesOf, patchWidth, sequenceLength } from './config.ts'
+import { measuredPasses, mixed, Patches, toUnit, trainingPasses, writeTimeFeatures } from './flow.ts'
+import { diffusionModules, layerName } from './modules.ts'
+import { type DiffusionWeights, placeDiffusion } from './weights.ts'
+
+type Inputs = Readonly<Record<string, Tensor>>
+
+/** Parts of a block's modulation, in the order of its rows. */
+const SHIFT_1 = 0
+const SCALE_1 = 1
+const GATE_1 = 2
+const SHIFT_2 = 3
+const SCALE_2 = 4
+const GATE_2 = 5
+
+interface BlockLinears {
+  readonly modulation: Linear
+  readonly q: Linear
+  readonly k: Linear
+  readonly v: Linear
+  readonly o: Linear
+  readonly gate: Linear
+  readonly up: Linear
+  readonly down: Linear
+}
+
+/** What is the same for every row of a picture. */
+interface Condition {
+  readonly pictures: number
+  /** c [B, D]. */
+  readonly c: Tensor
+}
+
+export class DiffusionModel implements Model<PictureExample> {
+  readonly family = 'emoji-dit'
+  readonly units = { example: 'picture', counted: 'picture', loss: 'squared error' } as const
+  readonly modules: readonly AdapterModule[]
+  readonly engine: Engine
+  readonly config: DiffusionConfig
+  readonly weights: DiffusionWeights
+  readonly patches: Patches
+
+  /** @param weights where they come from, or weights of this configuration already on the engine */
+  constructor(engine: Engine, config: DiffusionConfig, weights: StoredSource | DiffusionWeights) {
+    this.engine = engine
+    this.config = config
+    this.modules = diffusionModules(config)
+    this.patches = new Patches(config)
+    this.weights = typeof weights === 'function' ? placeDiffusion(engine, config, weights) : weights
+  }
+
+  dispose(): void {
+    for (const tensor of this.weights.all) this.engine.free(tensor)
+  }
+
+  /** What the velocity alone depends on. */
+  velocityInputs(pictures: number): readonly InputSpec[] {
+    const { config } = this
+    const captionRows = pictures * config.captionTokens
+    return [
+      { name: 'ids', shape: [captionRows], dtype: 'int32' },
+      { name: 'idWeights', shape: [captionRows], dtype: 'float32' },
+      { name: 'time', shape: [pictures, config.timeFeatures], dtype: 'float32' },
+      { name: 'x', shape: [pictures * patchesOf(config), patchWidth(config)], dtype: 'float32' },
+    ]
+  }
+
+  inputs({ batch }: BatchShape): readonly InputSpec[] {
+    const { config } = this
+    return [
+      ...this.velocityInputs(batch),
+      { name: 'velocity', shape: [batch * patchesOf(config), patchWidth(config)], dtype: 'float32' },
+      { name: 'weights', shape: [batch], dtype: 'float32' },
+    ]
+  }
+
+  asTrained(examples: readonly PictureExample[], seed: string, step: number): PictureExample[] {
+    return trainingPasses(this.config, examples, seed, step)
+  }
+
+  asMeasured(examples: readonly PictureExample[]): PictureExample[] {
+    return measuredPasses(examples)
+  }
+
+  collate(examples: readonly PictureExample[], { batch }: BatchShape): Batch {
+    if (examples.length > batch) throw new RangeError(`${examples.length} pictures in a batch of ${batch}`)
+    const { length } = this.patches
+    const inputs = this.emptyInputs(batch)
+    const velocity = new Float32Array(batch * length)
+    const weights = new Float32Array(batch).fill(1 / Math.max(1, examples.length), 0, examples.length)
+    examples.forEach(({ pixels, ids, pass }, place) => {
+      if (!pass) throw new RangeError('a picture without a time and noise cannot pass through the model')
+      const mix = mixed(toUnit(pixels), pass.noise(), pass.time)
+      this.layOut(inputs, place, ids, pass.time, mix.x)
+      this.patches.cut(mix.velocity, velocity, place * length)
+    })
+    return {
+      inputs: { ...inputs, velocity, weights },
+      counted: examples.length,
+      processed: examples.length,
+    }
+  }
+
+  /** Inputs of the velocity for pictures that are laid out one by one. */
+  emptyInputs(pictures: number) {
+    const { config } = this
+    return {
+      ids: new Int32Array(pictures * config.captionTokens).fill(config.padId),
+      idWeights: new Float32Array(pictures * config.captionTokens),
+      time: new Float32Array(pictures * config.timeFeatures),
+      x: new Float32Array(pictures * this.patches.length),
+    }
+  }
+
+  /** One picture's place in them; the caption's mean is over what is no padding. */
+  layOut(
+    inputs: ReturnType<DiffusionModel['emptyInputs']>,
+    place: number,
+    ids: Int32Array,
+    time: number,
+    x: Float32Array,
+  ): void {
+    const { config } = this
+    if (ids.length !== config.captionTokens) throw new RangeError(`${ids.length} ids of a caption`)
+    if (x.length !== this.patches.length) throw new RangeError(`${x.length} numbers of a picture`)
+    const at = place * config.captionTokens
+    inputs.ids.set(ids, at)
+    const real = ids.reduce((count, id) => count + (id === config.padId ? 0 : 1), 0)
+    ids.forEach((id, i) => {
+      inputs.idWeights[at + i] = id === config.padId ? 0 : 1 / real
+    })
+    writeTimeFeatures(config, time, inputs.time, place * config.timeFeatures)
+    this.patches.cut(x, inputs.x, place * this.patches.length)
+  }
+
+  loss(ops: Ops, inputs: Inputs, shape: BatchShape, adapter: EngineAdapter | null): Tensor {
+    return ops.scope('loss', () => {
+      const velocity = this.velocity(ops, inputs, shape.batch, adapter)
+      return ops.squaredError.forward(velocity, inputs.velocity, inputs.weights)
+    })
+  }
+
+  lossAndGradients(ops: Ops, inputs: Inputs, shape: BatchShape, adapter: EngineAdapter): Tensor {
+    return this.gradients(ops, inputs, shape, adapter).loss
+  }
+
+  /** The loss, and the gradient of the residual stream after each block, the last first. */
+  gradients(ops: Ops, inputs: Inputs, shape: BatchShape, adapter: EngineAdapter) {
+    const { config } = this
+    return ops.scope('lossAndGradients', () => {
+      const { states, condition } = this.residuals(ops, inputs, shape.batch, adapter)
+      const last = states[config.layers]
+      const head = this.head(ops, last, condition)
+      const { loss, dy } = ops.squaredError.forwardBackward(head.velocity, inputs.velocity, inputs.weights)
+      const dNormed = ops.linear.backward(dy, head.normed, { weight: this.weights.final })
+      const dRows = ops.modulatedNorm.backward(dNormed, head.rows, head.scale, config.rmsNormEps)
+      const hidden = [ops.lastRows.backward(dRows, condition.pictures, sequenceLength(config))]
+      for (let layer = config.layers - 1; layer >= 0; layer--) {
+        const dx = this.blockBackward(ops, hidden.at(-1)!, states[layer], layer, condition, adapter)
+        if (dx) hidden.push(dx)
+      }
+      return { loss, hidden, final: dNormed }
+    })
+  }
+
+  /** [B * patches, patch] */
+  velocity(ops: Ops, inputs: Inputs, pictures: number, adapter: EngineAdapter | null): Tensor {
+    return ops.scope('velocity', () => {
+      const { states, condition } = this.residuals(ops, inputs, pictures, adapter)
+      return this.head(ops, states[this.config.layers], condition).velocity
+    })
+  }
+
+  /** c [B, D], the residual stream before the first and after each block, and what the last layer reads. */
+  hiddenStates(ops: Ops, inputs: Inputs, pictures: number, adapter: EngineAdapter | null) {
+    const { states, condition } = this.residuals(ops, inputs, pictures, adapter)
+    return { condition: condition.c, states, ...this.head(ops, states[this.config.layers], condition) }
+  }
+
+  private residuals(ops: Ops, inputs: Inputs, pictures: number, adapter: EngineAdapter | null) {
+    const { weights } = this
+    const { condition, first } = ops.scope('embed', () => {
+      const caption = ops.embedding(inputs.ids, weights.embedding) // [B * caption tokens, D]
+      const time = ops.linear.forward(ops.silu(ops.linear.forward(inputs.time, { weight: weights.timeIn })), {
+        weight: weights.timeOut,
+      }) // [B, D]
+      const pooled = ops.weightedRows(caption, inputs.idWeights, pictures) // [B, D]
+      const c = ops.silu(ops.linear.forward(pooled, { weight: weights.textPool }, { residual: time }))
+      const patches = ops.linear.forward(inputs.x, { weight: weights.patchEmbed }) // [B * patches, D]
+      const first = ops.joinRows(caption, patches, weights.positions, pictures) // [B * S, D]
+      return { condition: { pictures, c } satisfies Condition, first }
+    })
+    const states = [first]
+    for (let layer = 0; layer < this.config.layers; layer++) {
+      states.push(this.block(ops, states[layer], layer, condition, adapter))
+    }
+    return { states, condition }
+  }
+
+  private head(ops: Ops, last: Tensor, { pictures, c }: Condition) {
+    const { weights, config } = this
+    const values = ops.linear.forward(c, { weight: weights.finalModulation }) // [B, 2 D]
+    const [shift, scale]: PerPicture[] = [
+      { values, part: 0 },
+      { values, part: 1 },
+    ]
+    const rows = ops.lastRows.forward(last, pictures, patchesOf(config)) // [B * patches, D]
+    const normed = ops.modulatedNorm.forward(rows, shift, scale, config.rmsNormEps)
+    return { rows, scale, normed, velocity: ops.linear.forward(normed, { weight: weights.final }) }
+  }
+
+  private block(
+    ops: Ops,
+    x: Tensor,
+    layer: number,
+    condition: Condition,
+    adapter: EngineAdapter | null,
+  ): Tensor {
+    return ops.scope(`layer${layer}`, () => {
+      const { activated, linears, middle, part } = this.blockForward(ops, x, layer, condition, adapter)
+      return ops.gatedAdd.forward(middle, ops.linear.forward(activated, linears.down), part(GATE_2))
+    })
+  }
+
+  /** A block up to its last projection, with everything its backward needs. */
+  private blockForward(
+    ops: Ops,
+    x: Tensor,
+    layer: number,
+    { c, pictures }: Condition,
+    adapter: EngineAdapter | null,
+  ) {
+    const eps = this.config.rmsNormEps
+    const linears = this.linears(layer, adapter)
+    const values = ops.linear.forward(c, linears.modulation) // [B, 6 D]
+    const part = (part: number): PerPicture => ({ values, part })
+    const normed = ops.modulatedNorm.forward(x, part(SHIFT_1), part(SCALE_1), eps) // [B * S, D]
+    const q = ops.linear.forward(normed, linears.q)
+    const k = ops.linear.forward(normed, linears.k)
+    const v = ops.linear.forward(normed, linears.v)
+    const attention = ops.attention.forward(q, k, v, this.attentionShape(pictures))
+    const attended = ops.linear.forward(attention.out, linears.o)
+    const middle = ops.gatedAdd.forward(x, attended, part(GATE_1))
+    const middleNormed = ops.modulatedNorm.forward(middle, part(SHIFT_2), part(SCALE_2), eps)
+    const gate = ops.linear.forward(middleNormed, linears.gate)
+    const up = ops.linear.forward(middleNormed, linears.up)
+    const activated = ops.swiglu.forward(gate, up) // [B * S, intermediate]
+    return { linears, part, normed, q, k, v, attention, attended, middle, middleNormed, gate, up, activated }
+  }
+
+  /**
+   * Gradient of the block's input from that of its output; null where nothing before it is trained. c comes from
+   * frozen weights: a trained modulation needs no gradient of its input.
+   */
+  private blockBackward(
+    ops: Ops,
+    dy: Tensor,
+    x: Tensor,
+    layer: number,
+    condition: Condition,
+    adapter: EngineAdapter,
+  ): Tensor | null {
+    return ops.scope(`layer${layer}.backward`, () => {
+      const { pictures, c } = condition
+      const eps = this.config.rmsNormEps
+      const kept = this.blockForward(ops, x, layer, condition, adapter)
+      const { linears, part } = kept
+      const modulated = linears.modulation.lora !== undefined
+
+      const dDown = ops.gatedAdd.backward(dy, part(GATE_2))
+      const dActivated = ops.linear.backward(dDown, kept.activated, linears.down)
+      const { dGate, dUp } = ops.swiglu.backward(dActivated, kept.gate, kept.up)
+      const dFromGate = ops.linear.backward(dGate, kept.middleNormed, linears.gate)
+      const dMiddleNormed = ops.linear.backward(dUp, kept.middleNormed, linears.up, { addTo: dFromGate })
+      const dMiddle = ops.modulatedNorm.backward(dMiddleNormed, kept.middle, part(SCALE_2), eps, {
+        addTo: dy,
+      })
+
+      const dAttended = ops.gatedAdd.backward(dMiddle, part(GATE_1))
+      const dOut = ops.linear.backward(dAttended, kept.attention.out, linears.o)
+      const { out, logSumExp } = kept.attention
+      const { dq, dk, dv } = ops.attention.backward(
+        dOut,
+        kept.q,
+        kept.k,
+        kept.v,
+        out,
+        logSumExp,
+        this.attentionShape(pictures),
+      )
+      if (layer === 0 && !modulated) {
+        // Before block 0 there are only frozen embeddings: the gradients of q, k and v's factors are all there is.
+        ops.linear.backward(dq, kept.normed, linears.q, { needInput: false })
+        ops.linear.backward(dk, kept.normed, linears.k, { needInput: false })
+        ops.linear.backward(dv, kept.normed, linears.v, { needInput: false })
+        return null
+      }
+      const dFromQuery = ops.linear.backward(dq, kept.normed, linears.q)
+      const dFromKey = ops.linear.backward(dk, kept.normed, linears.k, { addTo: dFromQuery })
+      const dNormed = ops.linear.backward(dv, kept.normed, linears.v, { addTo: dFromKey })
+
+      if (modulated) {
+        const first = ops.modulatedNorm.modulationGradients(dNormed, x, pictures, eps)
+        const second = ops.modulatedNorm.modulationGradients(dMiddleNormed, kept.middle, pictures, eps)
+        const down = ops.linear.forward(kept.activated, linears.down)
+        const dModulation = ops.columns([
+          first.dShift,
+          first.dScale,
+          ops.gatedAdd.gateGradient(dMiddle, kept.attended, pictures),
+          second.dShift,
+          second.dScale,
+          ops.gatedAdd.gateGradient(dy, down, pictures),
+        ]) // [B, 6 D]
+        ops.linear.backward(dModulation, c, linears.modulation, { needInput: false })
+      }
+      if (layer === 0) return null
+      return ops.modulatedNorm.backward(dNormed, x, part(SCALE_1), eps, { addTo: dMiddle })
+    })
+  }
+
+  private attentionShape(pictures: number) {
+    const { heads, headDim } = this.config
+    const tokens = sequenceLength(this.config)
+    return { batch: pictures, tokens, heads, kvHeads: heads, headDim, causal: false }
+  }
+
+  private linears(layer: number, adapter: EngineAdapter | null): BlockLinears {
+    const weights = this.weights.layers[layer]
+    const join = (weight: Tensor, module: string): Linear => {
+      const lora = loraPath(adapter, `${layerName(layer)}.${module}`)
+      return lora ? { weight, lora } : { weight }
+    }
+    return {
+      modulation: join(weights.modulation, 'modulation'),
+      q: join(weights.q, 'self_attn.q_proj'),
+      k: join(weights.k, 'self_attn.k_proj'),
+      v: join(weights.v, 'self_attn.v_proj'),
+      o: join(weights.o, 'self_attn.o_proj'),
+      gate: join(weights.gate, 'mlp.gate_proj'),
+      up: join(weights.up, 'mlp.up_proj'),
+      down: join(weights.down, 'mlp.down_proj'),
+    }
+  }
+}
