@@ -59,9 +59,8 @@ const captionsOf = (given: Tensors) => rowsOf(given('ids'), PICTURES).map((ids) 
 
 /** Pictures [pictures, side, side, 3] of patches in the model's layout. */
 function joined({ patches }: DiffusionModel, values: Float32Array): Float32Array {
-  const all = rowsOf(values, values.length / patches.length)
   const pictures = new Float32Array(values.length)
-  all.forEach((_, i) => pictures.set(patches.join(values, i * patches.length), i * patches.length))
+  for (let at = 0; at < values.length; at += patches.length) pictures.set(patches.join(values, at), at)
   return pictures
 }
 
