@@ -2,7 +2,6 @@
  * A captioned picture as training sees it: a square of RGB bytes and a few words. Whatever file it came from,
  * nothing else of that file is kept: no name of a camera, no place, no date.
  */
-import { DataError } from '../errors.ts'
 import { type Split, splitByContent } from '../training/holdout.ts'
 
 export interface Picture {
@@ -15,9 +14,6 @@ export interface Picture {
   /** [side * side * 3], rows from the top, RGB; what was transparent is white. */
   readonly pixels: Uint8Array
 }
-
-/** Why a picture file cannot be read; the sentence has no file's name in it, whoever shows it adds that. */
-export class PictureError extends DataError {}
 
 /**
  * Held out by what is seen: a picture under two names or captions never stands on both sides. The captions do not
