@@ -15,6 +15,7 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     globalSetup: ['scripts/vitest-gpu.ts'],
+    setupFiles: ['scripts/vitest-fast-check.ts'],
     testTimeout: full ? 600_000 : 90_000,
     hookTimeout: 60_000,
   },

@@ -281,7 +281,13 @@ describe('what the tabs sent', () => {
     for (const { gate, digest, name } of participants()) {
       const update = storedUpdate(digest).length
       expect(gate.bytesSent, name).toBeGreaterThan(update)
-      expect(gate.bytesSent - update, name).toBeLessThan(OVERHEAD_BYTES)
+      const requests = gate.requests.map(
+        ({ path: at, headers, body }) => `${at} ${headers.join(' ').length} + ${body.length}`,
+      )
+      const told = [`${gate.requests.length} requests`, ...requests, `${gate.messages.length} messages`].join(
+        '\n',
+      )
+      expect(gate.bytesSent - update, `${name}: ${told}`).toBeLessThan(OVERHEAD_BYTES)
     }
   })
 
