@@ -3,9 +3,8 @@
  * chat template where it has one.
  */
 import { Template } from '@huggingface/jinja'
-import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
 import { FormatError } from '../errors.ts'
-import { sha256Hex } from '../sha256.ts'
+import { type BytePairs, malformedTokenizer as malformed, openBytePairs } from '../formats/tokenizer-json.ts'
 
 export interface ChatMessage {
   readonly role: string
@@ -35,70 +34,8 @@ export interface Tokenizer {
 
 type Json = Record<string, unknown>
 
-/** Largest id believed: the library lays tokens out in an array by id. */
-const MAX_TOKEN_ID = 2_000_000
-
-const malformed = (message: string, cause?: unknown) =>
-  new FormatError(
-    'tokenizer/malformed',
-    `tokenizer.json or tokenizer_config.json ${message}; take both from the model's own folder.`,
-    { cause },
-  )
-
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
-
-const isTokenId = (value: unknown): value is number =>
-  typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= MAX_TOKEN_ID
-
-/** One more than the largest id; refuses ids that would make the library allocate what the file claims. */
-function checkVocabulary(json: Json): number {
-  const model = json.model
-  if (!isObject(model)) throw malformed('describes no model')
-  // Files of older versions leave the type out; byte-pair encoding then shows by its merges.
-  if ((model.type ?? (model.merges ? 'BPE' : undefined)) !== 'BPE') {
-    throw new FormatError(
-      'tokenizer/unsupported',
-      `The tokenizer is of type ${JSON.stringify(model.type ?? null)}; only byte-pair encoding (BPE) is supported.`,
-    )
-  }
-  if (!isObject(model.vocab) || !Array.isArray(model.merges))
-    throw malformed('lacks its vocabulary or merges')
-  let largest = -1
-  for (const id of Object.values(model.vocab)) {
-    if (!isTokenId(id)) throw malformed('has a token id out of range')
-    largest = Math.max(largest, id)
-  }
-  const added = json.added_tokens ?? []
-  if (!Array.isArray(added)) throw malformed('has added_tokens that are not a list')
-  for (const token of added) {
-    if (!isObject(token) || typeof token.content !== 'string' || !isTokenId(token.id)) {
-      throw malformed('has an added token without content or id')
-    }
-    largest = Math.max(largest, token.id)
-  }
-  if (largest < 0) throw malformed('has an empty vocabulary')
-  return largest + 1
-}
-
-/** llama.cpp's converter fills a vocabulary up to the model's size with these. */
-const FILLER = /^\[PAD\d+\]$/
-
-/** Of a vocabulary that was checked. */
-function digestOfTokens(json: Json): string {
-  const tokens: (string | null)[] = []
-  const { vocab } = json.model as { vocab: Record<string, number> }
-  for (const [token, id] of Object.entries(vocab)) tokens[id] = token
-  for (const { content, id } of (json.added_tokens ?? []) as { content: string; id: number }[]) {
-    tokens[id] = content
-  }
-  // Ids that no token has are null in either layout.
-  const named = Array.from(tokens, (token) =>
-    token === undefined || FILLER.test(token ?? '') ? null : token,
-  )
-  while (named.at(-1) === null) named.pop()
-  return sha256Hex(new TextEncoder().encode(JSON.stringify(named)))
-}
 
 /** A special token is written as its text, or as an object that holds it. */
 function specialText(config: Json, key: string): string | undefined {
@@ -115,22 +52,6 @@ function chatTemplateText(config: Json): string | undefined {
   return typeof named?.template === 'string' ? named.template : undefined
 }
 
-/**
- * The reference splits at every character of Unicode's number categories (², Ⅷ, ١ too), the library's Digits
- * only at decimal ASCII digits: say the same as a Split, which it runs as the reference does.
- */
-function splitNumbers(preTokenizer: unknown): unknown {
-  if (!isObject(preTokenizer)) return preTokenizer
-  if (preTokenizer.type === 'Digits') {
-    const pattern = { Regex: preTokenizer.individual_digits === true ? '\\p{N}' : '\\p{N}+' }
-    return { type: 'Split', pattern, behavior: 'Isolated', invert: false }
-  }
-  if (preTokenizer.type === 'Sequence' && Array.isArray(preTokenizer.pretokenizers)) {
-    return { ...preTokenizer, pretokenizers: preTokenizer.pretokenizers.map(splitNumbers) }
-  }
-  return preTokenizer
-}
-
 class LlamaTokenizer implements Tokenizer {
   readonly vocabularySize: number
   readonly bosId: number | undefined
@@ -138,32 +59,18 @@ class LlamaTokenizer implements Tokenizer {
   readonly addBos: boolean
   readonly hasChatTemplate: boolean
   readonly vocabularyDigest: string
-  readonly #inner: HuggingFaceTokenizer
+  readonly #pairs: BytePairs
+  readonly #inner: BytePairs['inner']
   readonly #special: ReadonlySet<number>
   readonly #template: Template | undefined
   /** Names a template may use for the special tokens: bos_token, eos_token and the like. */
   readonly #templateTokens: Readonly<Record<string, string>>
 
   constructor(json: Json, config: Json, ids: SpecialTokenIds) {
-    this.vocabularySize = checkVocabulary(json)
-    this.vocabularyDigest = digestOfTokens(json)
-    try {
-      // The library fills in what these optional parts leave out only where they are null.
-      const parts = {
-        normalizer: null,
-        post_processor: null,
-        decoder: null,
-        added_tokens: [],
-      }
-      const pre_tokenizer = splitNumbers(json.pre_tokenizer ?? null)
-      // Clean-up would take spaces before punctuation out of decoded text: it must come back as it went in.
-      this.#inner = new HuggingFaceTokenizer(
-        { ...parts, ...json, pre_tokenizer },
-        { ...config, clean_up_tokenization_spaces: false },
-      )
-    } catch (error) {
-      throw malformed(`cannot be used (${(error as Error).message})`, error)
-    }
+    this.#pairs = openBytePairs(json, config)
+    this.vocabularySize = this.#pairs.vocabularySize
+    this.vocabularyDigest = this.#pairs.vocabularyDigest
+    this.#inner = this.#pairs.inner
     this.#special = new Set(
       [...this.#inner.get_added_tokens_decoder()].filter(([, token]) => token.special).map(([id]) => id),
     )
@@ -191,9 +98,7 @@ class LlamaTokenizer implements Tokenizer {
   }
 
   encode(text: string): number[] {
-    const { ids } = this.#inner.encode(text, { add_special_tokens: false })
-    // Characters outside the vocabulary have no id where there is no unknown-token: they are dropped.
-    return ids.filter((id) => id !== undefined)
+    return this.#pairs.encode(text)
   }
 
   decode(ids: readonly number[], options?: { readonly skipSpecial?: boolean }): string {

@@ -9,8 +9,10 @@ export interface Recipe {
   /** Predictions a window, padding included. */
   readonly tokens: number
   readonly learningRate: number
-  /** Steps over which the learning rate rises from 0; afterwards it falls linearly to 0. */
+  /** Steps over which the learning rate rises from 0. */
   readonly warmupSteps: number
+  /** Steps at the full rate before it falls linearly to 0; none where it is left out. */
+  readonly holdSteps?: number | undefined
   readonly weightDecay: number
   /** Gradients are clipped to this global norm; 0 turns clipping off. */
   readonly maxNorm: number
@@ -39,13 +41,14 @@ export const DEFAULT_RECIPE: Recipe = {
 /** Throws ModelsError `recipe/invalid`, naming the first number that makes no sense. */
 export function checkRecipe(recipe: Recipe): void {
   const atLeast = (name: keyof Recipe, least: number, whole: boolean) => {
-    const number = recipe[name]
+    const number = recipe[name] ?? 0
     if (!(number >= least) || !Number.isFinite(number) || (whole && !Number.isSafeInteger(number))) {
       throw invalid(`${name} is ${number}, but must be a ${whole ? 'whole ' : ''}number of at least ${least}`)
     }
   }
   for (const name of ['steps', 'batch', 'tokens', 'evaluateEvery'] as const) atLeast(name, 1, true)
   atLeast('warmupSteps', 0, true)
+  atLeast('holdSteps', 0, true)
   for (const name of ['learningRate', 'weightDecay', 'maxNorm', 'beta1', 'beta2', 'epsilon'] as const) {
     atLeast(name, 0, false)
   }

@@ -3,13 +3,14 @@ import { HYPER } from '../ops/ops.ts'
 import type { Recipe } from './recipe.ts'
 
 /**
- * Steps count from 1. Rises linearly over `warmupSteps`, the last of which has the full rate; falls linearly
- * afterwards and would be 0 one step past the end, so that no step is wasted.
+ * Steps count from 1. Rises linearly over `warmupSteps`, the last of which has the full rate; stays there for
+ * `holdSteps`; falls linearly afterwards and would be 0 one step past the end, so that no step is wasted.
  */
 export function learningRateAt(recipe: Recipe, step: number): number {
-  const { learningRate, warmupSteps, steps } = recipe
+  const { learningRate, warmupSteps, holdSteps = 0, steps } = recipe
   if (step <= warmupSteps) return (learningRate * step) / warmupSteps
-  return (learningRate * Math.max(0, steps - step + 1)) / (steps - warmupSteps)
+  const falling = steps - warmupSteps - holdSteps
+  return falling > 0 ? learningRate * Math.max(0, Math.min(1, (steps - step + 1) / falling)) : learningRate
 }
 
 /** The `hyper` input of `Ops.adamw` [8] for a step, from 1. */
