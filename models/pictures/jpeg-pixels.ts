@@ -33,53 +33,60 @@ const HALF_COSINES = [
   0.27778511650980114, 0.19134171618254492, 0.09754516100806412,
 ]
 
-/** BASIS[8 * u + x] = c(u) / 2 * cos((2 x + 1) u pi / 16) */
-const BASIS = Float64Array.from({ length: 64 }, (_, i) => {
-  const [u, x] = [i >> 3, i & 7]
-  if (u === 0) return HALF_COSINES[0]
-  // The angle in sixteenths of pi, folded into 1..7 and a sign: an odd number times 1..7 is no multiple of 16.
-  const angle = ((2 * x + 1) * u) % 32
-  const folded = angle > 16 ? 32 - angle : angle
-  if (folded === 8) return 0
-  return folded < 8 ? HALF_COSINES[folded] : -HALF_COSINES[16 - folded]
-})
+const [C0, C1, C2, C3, , C5, C6, C7] = HALF_COSINES
+
+/**
+ * Eight coefficients, `step` apart from `at`, to eight samples in their place. The even ones give what samples x and 7 - x share,
+ * the odd ones by what they differ.
+ */
+function transformLine(line: Float64Array, at: number, step: number): void {
+  const first = C0 * line[at]
+  const fifth = C0 * line[at + 4 * step]
+  const second = line[at + step]
+  const third = line[at + 2 * step]
+  const fourth = line[at + 3 * step]
+  const sixth = line[at + 5 * step]
+  const seventh = line[at + 6 * step]
+  const eighth = line[at + 7 * step]
+  const sum = first + fifth
+  const difference = first - fifth
+  const wide = C2 * third + C6 * seventh
+  const narrow = C6 * third - C2 * seventh
+  const odd0 = C1 * second + C3 * fourth + C5 * sixth + C7 * eighth
+  const odd1 = C3 * second - C7 * fourth - C1 * sixth - C5 * eighth
+  const odd2 = C5 * second - C1 * fourth + C7 * sixth + C3 * eighth
+  const odd3 = C7 * second - C5 * fourth + C3 * sixth - C1 * eighth
+  line[at] = sum + wide + odd0
+  line[at + step] = difference + narrow + odd1
+  line[at + 2 * step] = difference - narrow + odd2
+  line[at + 3 * step] = sum - wide + odd3
+  line[at + 4 * step] = sum - wide - odd3
+  line[at + 5 * step] = difference - narrow - odd2
+  line[at + 6 * step] = difference + narrow - odd1
+  line[at + 7 * step] = sum + wide - odd0
+}
 
 /** The block at coefficients[at] as 8 x 8 samples around 0. */
-function transformBack(
-  coefficients: Int16Array,
-  at: number,
-  scale: Uint16Array,
-  half: Float64Array,
-  block: Float64Array,
-) {
-  for (let row = 0; row < 8; row++) {
-    for (let x = 0; x < 8; x++) {
-      let sum = 0
-      for (let u = 0; u < 8; u++) {
-        const value = coefficients[at + 8 * row + u]
-        if (value !== 0) sum += value * scale[8 * row + u] * BASIS[8 * u + x]
-      }
-      half[8 * row + x] = sum
+function transformBack(coefficients: Int16Array, at: number, scale: Uint16Array, block: Float64Array): void {
+  for (let row = 0; row < 64; row += 8) {
+    let any = 0
+    for (let i = row; i < row + 8; i++) {
+      any |= coefficients[at + i]
+      block[i] = coefficients[at + i] * scale[i]
     }
+    if (any !== 0) transformLine(block, row, 1)
   }
-  for (let y = 0; y < 8; y++) {
-    for (let x = 0; x < 8; x++) {
-      let sum = 0
-      for (let v = 0; v < 8; v++) sum += half[8 * v + x] * BASIS[8 * v + y]
-      block[8 * y + x] = sum
-    }
-  }
+  for (let column = 0; column < 8; column++) transformLine(block, column, 8)
 }
 
 function wholeSamples(plane: Plane): Omit<Samples, 'width' | 'height'> {
   const { storedWide, blocksHigh, coefficients, scale } = plane
   const rowLength = 8 * storedWide
   const values = new Uint8ClampedArray(rowLength * 8 * blocksHigh)
-  const half = new Float64Array(64)
   const block = new Float64Array(64)
   for (let blockY = 0; blockY < blocksHigh; blockY++) {
     for (let blockX = 0; blockX < storedWide; blockX++) {
-      transformBack(coefficients, 64 * (blockY * storedWide + blockX), scale, half, block)
+      transformBack(coefficients, 64 * (blockY * storedWide + blockX), scale, block)
       for (let y = 0; y < 8; y++) {
         const to = (8 * blockY + y) * rowLength + 8 * blockX
         for (let x = 0; x < 8; x++) values[to + x] = Math.round(block[8 * y + x] + 128)
@@ -97,35 +104,51 @@ function meanSamples(plane: Plane): Omit<Samples, 'width' | 'height'> {
   return { ...plane, values, rowLength: storedWide }
 }
 
-/** Between which two samples, and how far from the first one in 1 / (2 * max), the middle of whole sample `index` lies. */
-function between(
-  index: number,
-  own: number,
-  max: number,
-  last: number,
-): { low: number; high: number; part: number } {
-  const position = (2 * index + 1) * own - max
-  const low = Math.floor(position / (2 * max))
-  const clampTo = (sample: number) => Math.min(last, Math.max(0, sample))
-  return { low: clampTo(low), high: clampTo(low + 1), part: position - low * 2 * max }
+/** Between which two samples, and how far from the first one in 1 / (2 * max), the middles of whole samples lie. */
+interface Places {
+  readonly low: Int32Array
+  readonly high: Int32Array
+  readonly part: Int32Array
 }
 
-/** Row y of the whole picture: colours stored at half the size are drawn out by straight lines, as other programs do. */
-function readLine(samples: Samples, y: number, line: Uint8ClampedArray): void {
+function placesOf(count: number, own: number, max: number, last: number): Places {
+  const places = { low: new Int32Array(count), high: new Int32Array(count), part: new Int32Array(count) }
+  for (let i = 0; i < count; i++) {
+    const position = (2 * i + 1) * own - max
+    const low = Math.floor(position / (2 * max))
+    places.low[i] = Math.min(last, Math.max(0, low))
+    places.high[i] = Math.min(last, Math.max(0, low + 1))
+    places.part[i] = position - low * 2 * max
+  }
+  return places
+}
+
+/**
+ * Reads row y of the whole picture into a line: colours stored at half the size are drawn out by straight lines, as other programs
+ * do.
+ */
+function lineReader(
+  samples: Samples,
+  columns: number,
+  rows: number,
+): (y: number, line: Uint8ClampedArray) => void {
   const { values, rowLength, width, height, h, v, maxH, maxV } = samples
   if (h === maxH && v === maxV) {
-    line.set(values.subarray(y * rowLength, y * rowLength + line.length))
-    return
+    return (y, line) => line.set(values.subarray(y * rowLength, y * rowLength + columns))
   }
-  const down = between(y, v, maxV, height - 1)
-  const top = down.low * rowLength
-  const bottom = down.high * rowLength
+  const { low, high, part } = placesOf(columns, h, maxH, width - 1)
+  const down = placesOf(rows, v, maxV, height - 1)
   const whole = 4 * maxH * maxV
-  for (let x = 0; x < line.length; x++) {
-    const { low, high, part } = between(x, h, maxH, width - 1)
-    const upper = values[top + low] * (2 * maxH - part) + values[top + high] * part
-    const lower = values[bottom + low] * (2 * maxH - part) + values[bottom + high] * part
-    line[x] = Math.round((upper * (2 * maxV - down.part) + lower * down.part) / whole)
+  return (y, line) => {
+    const top = down.low[y] * rowLength
+    const bottom = down.high[y] * rowLength
+    const below = down.part[y]
+    const above = 2 * maxV - below
+    for (let x = 0; x < columns; x++) {
+      const left = values[top + low[x]] * above + values[bottom + low[x]] * below
+      const right = values[top + high[x]] * above + values[bottom + high[x]] * below
+      line[x] = Math.round((left * (2 * maxH - part[x]) + right * part[x]) / whole)
+    }
   }
 }
 
@@ -163,16 +186,19 @@ export function jpegColours(
 ): void {
   const columns = Math.ceil(frame.width / span)
   const rows = Math.ceil(frame.height / span)
-  const samples = planes.map((plane) => ({
-    ...(span === 8 ? meanSamples(plane) : wholeSamples(plane)),
-    width: Math.ceil((columns * plane.h) / plane.maxH),
-    height: Math.ceil((rows * plane.v) / plane.maxV),
-  }))
+  const readers = planes.map((plane) => {
+    const samples = {
+      ...(span === 8 ? meanSamples(plane) : wholeSamples(plane)),
+      width: Math.ceil((columns * plane.h) / plane.maxH),
+      height: Math.ceil((rows * plane.v) / plane.maxV),
+    }
+    return lineReader(samples, columns, rows)
+  })
   const rgba = new Uint8Array(4 * columns).fill(255)
-  const lines = samples.map(() => new Uint8ClampedArray(columns))
+  const lines = planes.map(() => new Uint8ClampedArray(columns))
   const converts = planes.length === 3 ? isYCbCr(frame, adobe) : planes.length === 4 && adobe === 2
   for (let y = 0; y < rows; y++) {
-    for (const [i, plane] of samples.entries()) readLine(plane, y, lines[i])
+    for (const [i, read] of readers.entries()) read(y, lines[i])
     const [first, second, third, black] = lines
     for (let x = 0; x < columns; x++) {
       const at = 4 * x
