@@ -210,7 +210,14 @@ class EagerProgram implements Program {
   }
 
   get stats(): ProgramStats {
-    return { dispatches: 0, intermediateBytes: 0, replays: this.replays }
+    return {
+      dispatches: 0,
+      intermediateBytes: 0,
+      replays: this.replays,
+      flops: 0,
+      encodeMs: 0,
+      submitMs: 0,
+    }
   }
 
   async run(inputs: ProgramInputs, read: readonly string[] = []): Promise<Record<string, Float32Array>> {

@@ -34,6 +34,11 @@ export interface ProgramStats {
   readonly intermediateBytes: number
   /** Replays so far. */
   readonly replays: number
+  /** Floating-point operations in one replay; 0 on the eager executor, as the rest. */
+  readonly flops: number
+  /** The host's time over all replays so far: writing inputs and encoding, and submitting. */
+  readonly encodeMs: number
+  readonly submitMs: number
 }
 
 export interface EngineMemory {

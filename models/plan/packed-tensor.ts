@@ -51,14 +51,23 @@ export class PackedTensor implements Tensor {
   /**
    * `fn <name>Quad(quad: u32) -> vec4<f32>`: weights 4 quad to 4 quad + 3 of the matrix, row-major; where weights
    * share scales, `<name>Scale(group)` gives scale and minimum, and `<name>Codes4(quad)` what they are applied to.
+   * In blocks of 32 there is also `<name>Two(block, q)`: the codes of its quads q and q + 4, which 4-bit types keep in
+   * one word.
    * Scale times code is exact in float32, so each weight is rounded at most once, as `dequantise` rounds it. WGSL lets
    * a driver read a binary16 below 2^-14 as 0: at most 6.1e-5 times the code is lost, in the K types nothing.
    */
   unpack(name: string): string {
-    const { scale, codes, group = 0 } = UNPACK[this.packing]
+    const { scale, codes, two, group = 0 } = UNPACK[this.packing]
     const quad = (body: string) => `fn ${name}Quad(quad: u32) -> vec4<f32> { ${body} }\n`
     if (!scale) return quad(codes(`${name}Codes`))
-    return `fn ${name}Scale(group: u32) -> vec2<f32> { ${scale(`${name}Scales`)} }
+    const pair = `${name}Pair`
+    const both = two
+      ? two(`${name}Codes`, pair)
+      : `return ${pair}(${name}Codes4(block * 8u + q), ${name}Codes4(block * 8u + q + 4u));`
+    const blocks = `struct ${pair} { low: vec4<f32>, high: vec4<f32> };
+fn ${name}Two(block: u32, q: u32) -> ${pair} { ${both} }
+`
+    return `${group === 32 ? blocks : ''}fn ${name}Scale(group: u32) -> vec2<f32> { ${scale(`${name}Scales`)} }
 fn ${name}Codes4(quad: u32) -> vec4<f32> { ${codes(`${name}Codes`)} }
 ${quad(`let scale = ${name}Scale(quad / ${group / 4}u); return scale.x * ${name}Codes4(quad) + scale.y;`)}`
   }
@@ -69,6 +78,8 @@ interface Unpacking {
   readonly group?: 16 | 32
   readonly scale?: (scales: string) => string
   readonly codes: (codes: string) => string
+  /** Quads q and q + 4 of a block at once, as a `pair`, where that is cheaper than one after another. */
+  readonly two?: (codes: string, pair: string) => string
 }
 
 const ofTwoBlocks = (scales: string) =>
@@ -89,6 +100,10 @@ const pairs = (codes: string, words: number, at: number) =>
   `((vec4<u32>(${codes}[quad / 8u * ${words}u + ${at}u + (quad & 4u) / 4u]) >> ((quad & 3u) * 8u + vec4<u32>(0u, 2u, 4u, 6u))) & vec4<u32>(3u))`
 
 const FOUR_BITS = (codes: string) => `return vec4<f32>(${nibbles(codes, 4)});`
+const TWO_OF_FOUR_BITS = (codes: string, pair: string) => `let word = vec4<u32>(${codes}[block * 4u + q]);
+  let low = (word >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(15u);
+  let high = (word >> vec4<u32>(4u, 12u, 20u, 28u)) & vec4<u32>(15u);
+  return ${pair}(vec4<f32>(low), vec4<f32>(high));`
 const FIVE_BITS = (codes: string) =>
   `return vec4<f32>(${nibbles(codes, 5)} | (${bits(codes, 5, 0)} << vec4<u32>(4u)));`
 
@@ -110,8 +125,9 @@ const UNPACK: Readonly<Record<PackedType, Unpacking>> = {
     group: 32,
     scale: (scales) => `${ofTwoBlocks(scales)} return vec2<f32>(scale, -8.0f * scale);`,
     codes: FOUR_BITS,
+    two: TWO_OF_FOUR_BITS,
   },
-  Q4_1: { group: 32, scale: scaleAndMinimum, codes: FOUR_BITS },
+  Q4_1: { group: 32, scale: scaleAndMinimum, codes: FOUR_BITS, two: TWO_OF_FOUR_BITS },
   Q5_0: {
     group: 32,
     scale: (scales) => `${ofTwoBlocks(scales)} return vec2<f32>(scale, -16.0f * scale);`,
@@ -147,7 +163,7 @@ const UNPACK: Readonly<Record<PackedType, Unpacking>> = {
     scale: (scales) => signedGroups(scales, 4),
     codes: (codes) => `return vec4<f32>(${pairs(codes, 3, 1)} | (${bits(codes, 3, 0)} << vec4<u32>(2u)));`,
   },
-  Q4_K: { group: 32, scale: K_GROUPS_OF_32, codes: FOUR_BITS },
+  Q4_K: { group: 32, scale: K_GROUPS_OF_32, codes: FOUR_BITS, two: TWO_OF_FOUR_BITS },
   Q5_K: { group: 32, scale: K_GROUPS_OF_32, codes: FIVE_BITS },
   Q6_K: {
     group: 16,

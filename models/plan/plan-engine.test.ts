@@ -8,6 +8,7 @@ import { DeviceError } from '../errors.ts'
 import { HYPER, type Ops, type ParameterSet, type Tensor } from '../ops/ops.ts'
 import { normals } from '../testing/normals.ts'
 import { createPlanEngine, type PlanEngine } from './plan-engine.ts'
+import type { PlanProgram } from './plan-program.ts'
 
 const ROWS = 12
 const WIDTH = 16
@@ -26,7 +27,7 @@ const hyper = (step: number) => {
 }
 
 /** One layer trained to copy its input: small, but with every kind of memory a real step has. */
-function smallStep(engine: PlanEngine, weight: Tensor, set: ParameterSet) {
+function smallStep(engine: PlanEngine, weight: Tensor, set: ParameterSet): Promise<PlanProgram> {
   const lora = { a: set.parameters.get('a')!, b: set.parameters.get('b')!, scale: 2 }
   return engine.program(
     'step',
@@ -108,6 +109,23 @@ describe.skipIf(process.env.ONEROUND_TEST_GPU === 'none')('the plan engine', () 
       program.run({ x, hyper: hyper(2) }, ['y']),
     ])
     expect(first.y).not.toEqual(second.y)
+    program.dispose()
+    set.dispose()
+    engine.free(weight)
+  })
+
+  it('tells where a program spends its time', async () => {
+    const { weight, set } = placed(engine)
+    const program = await smallStep(engine, weight, set)
+    const { kernels, totalMs } = await program.profile({ minMs: 0 })
+    const sum = (of: (kernel: (typeof kernels)[number]) => number) =>
+      kernels.reduce((total, kernel) => total + of(kernel), 0)
+    expect(sum(({ dispatches }) => dispatches)).toBe(program.stats.dispatches)
+    expect(sum(({ flops }) => flops)).toBe(program.stats.flops)
+    expect(sum(({ ms }) => ms)).toBeCloseTo(totalMs)
+    expect(totalMs).toBeGreaterThan(0)
+    // x and y, the factors and their gradients are all read or written.
+    expect(sum(({ bytes }) => bytes)).toBeGreaterThan(4 * (2 * ROWS * WIDTH + 4 * RANK * WIDTH))
     program.dispose()
     set.dispose()
     engine.free(weight)

@@ -2,7 +2,7 @@
  * The WebGPU engine: programs are recorded once and replayed, base weights and parameters live in its own
  * buffers, and tfjs takes no part.
  */
-import type { DeviceRoom, Engine, EngineMemory, InputSpec, Program } from '../backend/engine.ts'
+import type { DeviceRoom, Engine, EngineMemory, InputSpec } from '../backend/engine.ts'
 import { DeviceError } from '../errors.ts'
 import { checkPacked, type PackedType, splitBlocks } from '../formats/gguf-packed.ts'
 import type { KvCache, Ops, ParameterSet, Tensor } from '../ops/ops.ts'
@@ -23,6 +23,8 @@ export interface PlanEngineOptions {
   readonly software: boolean
   /** Default: 'direct' on software adapters, 'workgroup' on GPUs. */
   readonly style?: KernelStyle
+  /** False leaves subgroup operations alone on a device that has them. */
+  readonly subgroups?: boolean
 }
 
 export function createPlanEngine(options: PlanEngineOptions): PlanEngine {
@@ -35,6 +37,8 @@ export class PlanEngine implements Engine {
   readonly device: string
   readonly software: boolean
   readonly style: KernelStyle
+  /** As `Recorder.subgroupLanes`. */
+  readonly subgroupLanes: number
   readonly lost: Promise<string>
   private readonly gpu: GPUDevice
   private readonly deviceMemory: DeviceMemory
@@ -49,6 +53,7 @@ export class PlanEngine implements Engine {
     this.device = options.description
     this.software = options.software
     this.style = options.style ?? (options.software ? 'direct' : 'workgroup')
+    this.subgroupLanes = options.subgroups === false ? 0 : sharedLanes(this.gpu)
     this.deviceMemory = new DeviceMemory(this.gpu)
     this.host = {
       device: this.gpu,
@@ -131,7 +136,7 @@ export class PlanEngine implements Engine {
     name: string,
     inputs: readonly InputSpec[],
     body: (ops: Ops, inputs: Readonly<Record<string, Tensor>>) => Record<string, Tensor>,
-  ): Promise<Program> {
+  ): Promise<PlanProgram> {
     this.check()
     const placed = inputs.map((spec) => {
       const bytes = spec.shape.reduce((product, size) => product * size, 4)
@@ -141,7 +146,7 @@ export class PlanEngine implements Engine {
       }
     })
     try {
-      const recorder = new Recorder(this.style)
+      const recorder = new Recorder(this.style, this.subgroupLanes)
       const outputs = body(
         planOps(recorder),
         Object.fromEntries(placed.map((input) => [input.name, input.tensor])),
@@ -217,6 +222,13 @@ export class PlanEngine implements Engine {
       this.deviceMemory.destroy(staging)
     }
   }
+}
+
+/** 8 or 4 invocations that every subgroup of the device has; 0 where there are no subgroups. */
+function sharedLanes({ features, adapterInfo }: GPUDevice): 0 | 4 | 8 {
+  if (!features.has('subgroups')) return 0
+  const smallest = adapterInfo?.subgroupMinSize ?? 0
+  return smallest >= 8 ? 8 : smallest >= 4 ? 4 : 0
 }
 
 function bufferOf(tensor: PlanTensor): GPUBuffer {

@@ -11,6 +11,7 @@ import type { DeviceMemory } from './device-memory.ts'
 import { layOut } from './layout.ts'
 import type { Pipelines } from './pipelines.ts'
 import type { PlanTensor } from './plan-tensor.ts'
+import { type Profile, type ProfileOptions, type Step, timeKernels } from './profile.ts'
 import type { Dispatch, Recorder } from './recorder.ts'
 
 const SUBMIT_MS = 80
@@ -18,13 +19,6 @@ const SUBMIT_MS = 80
 const FIRST_SUBMIT_FLOPS = 5e9
 /** Replays under way at once: one running, one waiting, so that the device never idles and memory stays bounded. */
 const MAX_IN_FLIGHT = 2
-
-interface Step {
-  readonly pipeline: GPUComputePipeline
-  readonly group: GPUBindGroup
-  readonly workgroups: readonly [number, number, number]
-  readonly flops: number
-}
 
 /** What a program needs of its engine. */
 export interface PlanHost {
@@ -51,6 +45,8 @@ export class PlanProgram implements Program {
   private readonly inFlight: Promise<unknown>[] = []
   private flopsPerMs = FIRST_SUBMIT_FLOPS / SUBMIT_MS
   private replays = 0
+  private encodeMs = 0
+  private submitMs = 0
   private disposed = false
 
   private constructor(
@@ -86,6 +82,7 @@ export class PlanProgram implements Program {
       const compiled = await Promise.all(dispatches.map((dispatch) => pipelines.compile(dispatch)))
       const steps = dispatches.map(
         (dispatch, index): Step => ({
+          name: dispatch.name,
           pipeline: compiled[index],
           group: device.createBindGroup({
             label: dispatch.name,
@@ -101,6 +98,7 @@ export class PlanProgram implements Program {
           }),
           workgroups: dispatch.workgroups,
           flops: dispatch.flops,
+          bytes: dispatch.tensors.reduce((sum, { bytes }) => sum + bytes, 0),
         }),
       )
       return new PlanProgram(host, name, inputs, outputs, steps, transient)
@@ -115,6 +113,9 @@ export class PlanProgram implements Program {
       dispatches: this.steps.length,
       intermediateBytes: this.intermediateBytes,
       replays: this.replays,
+      flops: this.flops,
+      encodeMs: this.encodeMs,
+      submitMs: this.submitMs,
     }
   }
 
@@ -123,14 +124,9 @@ export class PlanProgram implements Program {
     while (this.inFlight.length >= MAX_IN_FLIGHT) await this.inFlight[0]
     this.host.check()
     const { device } = this.host
-    for (const { name, tensor, dtype } of this.inputs) {
-      const values = inputs[name]
-      const right = dtype === 'int32' ? values instanceof Int32Array : values instanceof Float32Array
-      if (!right || values.length !== tensor.elements) {
-        throw new RangeError(`${this.name}: input ${name} must be ${dtype} [${tensor.shape}]`)
-      }
-      device.queue.writeBuffer(this.bufferOf(tensor), tensor.offsetBytes, values as Float32Array<ArrayBuffer>)
-    }
+    const writing = performance.now()
+    this.write(inputs)
+    this.encodeMs += performance.now() - writing
     this.submit()
     const copies = read.map((name) => this.copyOut(name))
     this.replays++
@@ -151,6 +147,29 @@ export class PlanProgram implements Program {
     return result
   }
 
+  /**
+   * Time by kernel. What the program computes and updates is meaningless afterwards: for programs made for this.
+   */
+  async profile({ inputs, ...options }: ProfileOptions = {}): Promise<Profile> {
+    while (this.inFlight.length > 0) await this.inFlight[0]
+    if (inputs) this.write(inputs)
+    const profile = await timeKernels(this.host.device, this.steps, options)
+    this.host.check()
+    return profile
+  }
+
+  private write(inputs: ProgramInputs): void {
+    const { device } = this.host
+    for (const { name, tensor, dtype } of this.inputs) {
+      const values = inputs[name]
+      const right = dtype === 'int32' ? values instanceof Int32Array : values instanceof Float32Array
+      if (!right || values.length !== tensor.elements) {
+        throw new RangeError(`${this.name}: input ${name} must be ${dtype} [${tensor.shape}]`)
+      }
+      device.queue.writeBuffer(this.bufferOf(tensor), tensor.offsetBytes, values as Float32Array<ArrayBuffer>)
+    }
+  }
+
   dispose(): void {
     if (this.disposed) return
     this.disposed = true
@@ -165,6 +184,7 @@ export class PlanProgram implements Program {
     const budget = this.flopsPerMs * SUBMIT_MS
     let at = 0
     while (at < this.steps.length) {
+      const started = performance.now()
       const encoder = device.createCommandEncoder()
       const pass = encoder.beginComputePass()
       let flops = 0
@@ -180,7 +200,11 @@ export class PlanProgram implements Program {
         flops += step.flops
       }
       pass.end()
-      device.queue.submit([encoder.finish()])
+      const commands = encoder.finish()
+      const encoded = performance.now()
+      device.queue.submit([commands])
+      this.encodeMs += encoded - started
+      this.submitMs += performance.now() - encoded
     }
   }
 

@@ -30,6 +30,8 @@ export interface DispatchRequest {
   readonly workgroups: readonly [number, number, number]
   /** Floating-point operations, for pacing submits and for benches. */
   readonly flops: number
+  /** The body uses subgroup operations: only where `Recorder.subgroupLanes` is above 0. */
+  readonly subgroups?: boolean
 }
 
 export interface Dispatch {
@@ -46,12 +48,15 @@ export interface Dispatch {
 export class Recorder {
   readonly dispatches: Dispatch[] = []
   readonly style: KernelStyle
+  /** No subgroup of the device has fewer invocations: 8, 4, or 0 where it has no subgroups. */
+  readonly subgroupLanes: number
   private readonly scopes: string[] = []
   private readonly memo = new Map<PlanTensor, Map<unknown, PlanTensor>>()
   private transients = 0
 
-  constructor(style: KernelStyle) {
+  constructor(style: KernelStyle, subgroupLanes = 0) {
     this.style = style
+    this.subgroupLanes = subgroupLanes
   }
 
   /** New transient memory, laid out when the recording ends. */
@@ -90,7 +95,7 @@ export class Recorder {
     this.dispatches.push({
       name: request.name,
       scope: this.scopes.join('/'),
-      code: `${declarations.join('\n')}\n${request.body}`,
+      code: `${request.subgroups ? 'enable subgroups;\n' : ''}${declarations.join('\n')}\n${request.body}`,
       access,
       tensors,
       workgroups: request.workgroups,

@@ -95,7 +95,14 @@ export class SizingEngine implements Engine {
     const intermediateBytes = slotBytes.reduce((sum, bytes) => sum + bytes, 0)
     return {
       run: unreachable,
-      stats: { dispatches: dispatches.length, intermediateBytes, replays: 0 },
+      stats: {
+        dispatches: dispatches.length,
+        intermediateBytes,
+        replays: 0,
+        flops: dispatches.reduce((sum, { flops }) => sum + flops, 0),
+        encodeMs: 0,
+        submitMs: 0,
+      },
       dispose: () => {},
     }
   }

@@ -20,25 +20,38 @@ const eager = (backend: 'cpu' | 'wasm'): TestEngine => ({
   open: () => createNodeEngine({ backend }),
 })
 
-/** Both ways of writing the hot kernels, whichever suits the adapter: a GPU takes the one that this machine would not. */
-const plan = (style: 'direct' | 'workgroup'): TestEngine => ({
-  label: `webgpu (plan, ${style} kernels)`,
+type Kernels = 'direct' | 'subgroup' | 'workgroup'
+
+/** Every way of writing the hot kernels, whichever suits the adapter: a GPU takes those that this machine would not. */
+const plan = (kernels: Kernels): TestEngine => ({
+  label: `webgpu (plan, ${kernels} kernels)`,
   backend: 'webgpu',
   executor: 'plan',
-  open: async () => createPlanEngine({ ...(await openNodeGpuDevice()), style }),
+  open: async () => {
+    const style = kernels === 'workgroup' ? 'workgroup' : 'direct'
+    const engine = createPlanEngine({
+      ...(await openNodeGpuDevice()),
+      style,
+      subgroups: kernels === 'subgroup',
+    })
+    if (kernels === 'subgroup' && engine.subgroupLanes === 0)
+      console.warn(`Subgroup kernels are not tested: ${engine.device} has no subgroups of 4 or more.`)
+    return engine
+  },
 })
 
 const full = process.env.ONEROUND_FULL === '1'
 
 /**
  * Every engine present. A software adapter needs a minute or more to compile a whole model's kernels in the
- * workgroup style, so tests of models take one style of plan; the full tests (ONEROUND_FULL=1) take both.
+ * workgroup style, so tests of models take one way of plan; the full tests (ONEROUND_FULL=1) take all.
  */
-export function engines(styles: 'both' | 'one' = 'both'): TestEngine[] {
+export function engines(kernels: 'all' | 'both' | 'one' = 'both'): TestEngine[] {
   const present = [eager('cpu'), eager('wasm')]
   if (process.env.ONEROUND_TEST_GPU !== 'none') {
-    present.push(plan('direct'))
-    if (styles === 'both' || full) present.push(plan('workgroup'))
+    present.push(plan('subgroup'))
+    if (kernels !== 'one' || full) present.push(plan('workgroup'))
+    if (kernels === 'all' || full) present.push(plan('direct'))
   }
   return present
 }

@@ -5,8 +5,8 @@ import { engines, representativeEngines, type TestEngine } from './engines.ts'
 
 type EngineTests = (engine: () => Engine, present: TestEngine) => void
 
-export function onEveryEngine(subject: string, tests: EngineTests, styles?: 'both' | 'one'): void {
-  onEngines(engines(styles), subject, tests)
+export function onEveryEngine(subject: string, tests: EngineTests, kernels?: 'all' | 'both' | 'one'): void {
+  onEngines(engines(kernels), subject, tests)
 }
 
 /** The same on one engine an executor. */

@@ -5,7 +5,7 @@ import { countDispatches } from './dispatch-count.ts'
 /** Just the part of an engine that is counted. */
 function engineOf(dispatches: number): Engine {
   const program = async (): Promise<Program> => {
-    const stats = { dispatches, intermediateBytes: 0, replays: 0 }
+    const stats = { dispatches, intermediateBytes: 0, replays: 0, flops: 0, encodeMs: 0, submitMs: 0 }
     return {
       stats,
       run: async () => {
