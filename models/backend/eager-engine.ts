@@ -9,7 +9,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import { DeviceError, ModelsError } from '../errors.ts'
 import { dequantise } from '../formats/gguf-dequantise.ts'
 import { checkPacked, type PackedType } from '../formats/gguf-packed.ts'
-import { EagerContext, native, wrap } from '../ops/eager-context.ts'
+import { EagerContext, native, type PackingBackend, wrap } from '../ops/eager-context.ts'
 import { EagerKvCache } from '../ops/eager-kv-cache.ts'
 import { eagerOps } from '../ops/eager-ops.ts'
 import { EagerParameterSet } from '../ops/eager-parameters.ts'
@@ -33,6 +33,8 @@ export interface EagerEngineInfo {
   readonly device: string
   readonly software: boolean
   readonly lost: Promise<string>
+  /** Where products pack their right-hand matrix. */
+  readonly packing?: PackingBackend
   /** Releases what was opened for this engine alone, such as a GPUDevice. */
   readonly close?: () => Promise<void> | void
 }
@@ -69,7 +71,7 @@ class EagerEngine implements Engine {
     this.room = { largestBytes: LARGEST_BYTES, totalBytes: info.backend === 'wasm' ? WASM_BYTES : null }
     this.lost = info.lost
     this.close = info.close
-    this.context = new EagerContext(info.backend === 'wasm')
+    this.context = new EagerContext(info.packing ?? null)
     this.ops = eagerOps(this.context)
     this.kernels = countKernels(info.backend)
     this.kernelsBefore = this.kernels()

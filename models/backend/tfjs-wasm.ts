@@ -33,7 +33,23 @@ export async function createWasmEngine(wasmPath?: string): Promise<Engine> {
     device: `this computer's processor (wasm, ${threads} ${threads === 1 ? 'thread' : 'threads'})`,
     software: false,
     lost: never,
+    packing: { release: releaseNumbers },
   })
+}
+
+/** tfjs frees what is at the offset when it disposes of a tensor; there is nothing at 0. */
+function releaseNumbers(tensor: tf.Tensor): void {
+  const { dataIdMap, wasm } = tf.backend() as unknown as WasmHeap
+  const data = dataIdMap.get(tensor.dataId)
+  if (!data.memoryOffset) return
+  wasm._free(data.memoryOffset)
+  data.memoryOffset = 0
+}
+
+/** What tfjs-wasm's backend has and does not declare. */
+interface WasmHeap {
+  readonly dataIdMap: { get(dataId: object): { memoryOffset: number | null } }
+  readonly wasm: { _free(offset: number): void }
 }
 
 /** Runs `start` while the worker's navigator claims twice its cores, so that halving gives them all. */

@@ -198,15 +198,22 @@ function trainedBytes(config: LlamaConfig, { rank, form = 'lora' }: Work): numbe
 /** Logits are made a band of rows at a time: models/ops/linear-cross-entropy/eager.ts. */
 const LOGIT_BYTES = 4 * 2 ** 20
 
+/** The table of a tied head is looked up too, so its own numbers stay beside its packings. */
+const EMBEDDING = 'model.embed_tokens.weight'
+
 /**
- * For tfjs's backends, which unpack weights to float32 and attend with all of [tokens, tokens]: every weight, the
- * adapter four times, each block's input, and one block's tensors forward and backward.
+ * For tfjs's backends, which unpack weights to float32 and attend with all of [tokens, tokens]: every weight twice (on
+ * wasm, the only one that says how much it has, its numbers and their packing, or in training a packing for each
+ * direction; models/ops/eager-context.ts), the adapter four times, each block's input, and one block's tensors forward
+ * and backward.
  */
 function estimated({ config, tensors }: ModelOutline, work: Work): MemoryNeed {
   const bytesOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 4)
   const matrices = [...tensors.values()].map(({ shape }) => bytesOf(shape))
+  const table =
+    config.tiedEmbeddings && work.rank !== null ? bytesOf(tensors.get(EMBEDDING)?.shape ?? [0]) : 0
   const weightBytes =
-    matrices.reduce((sum, bytes) => sum + bytes, 0) + 4 * config.maxPositions * config.headDim
+    2 * matrices.reduce((sum, bytes) => sum + bytes, 0) + table + 4 * config.maxPositions * config.headDim
   const rows = work.batch * work.tokens
   const { hiddenSize: hidden, intermediateSize: intermediate, heads, kvHeads, headDim, layers } = config
   const scores = 4 * work.batch * heads * work.tokens * work.tokens

@@ -6,9 +6,11 @@
  * flag or a batch it falls into scalar loops (about 1.5). There, transposes are made explicitly, batches are
  * looped, and a frozen weight gets a transposed copy when it is first used. XNNPACK packs the right-hand matrix
  * and keeps the packing by tensor id until that tensor is disposed: one data id must never be the right-hand
- * side under two shapes.
+ * side under two shapes. What it has packed it never reads again, so those numbers are given back: a frozen weight
+ * takes two of its own size in training (the packing for each direction) instead of four.
  */
 import * as tf from '@tensorflow/tfjs-core'
+import { ModelsError } from '../errors.ts'
 import type { PerPicture, Tensor } from './ops.ts'
 
 /** The tfjs tensor behind a value of the eager executor. */
@@ -41,26 +43,63 @@ export function shared({ values, part }: PerPicture, width: number): tf.Tensor3D
   return tf.expandDims<tf.Tensor3D>(own, 1)
 }
 
+/** A backend that is quick at plain, unbatched products alone, and packs their right-hand matrix (wasm). */
+export interface PackingBackend {
+  /** Gives a tensor's numbers back; from then on it may only be the right-hand side of products, as it was before. */
+  release(tensor: tf.Tensor): void
+}
+
 export class EagerContext {
-  /** True where only plain, unbatched products are quick (wasm). */
-  readonly plainProducts: boolean
+  private readonly packing: PackingBackend | null
   private readonly transposedWeights = new Map<number, tf.Tensor2D>()
+  /** Weights whose rows are looked up, and weights whose numbers were given back, by tensor id. */
+  private readonly tables = new Set<number>()
+  private readonly released = new Set<number>()
   private readonly lasting = new Map<string, tf.Tensor>()
   private readonly ofThisRun = new Map<string, tf.Tensor>()
 
-  constructor(plainProducts: boolean) {
-    this.plainProducts = plainProducts
+  constructor(packing: PackingBackend | null) {
+    this.packing = packing
+  }
+
+  /** True where only plain, unbatched products are quick. */
+  get plainProducts(): boolean {
+    return this.packing !== null
   }
 
   /** x Wᵀ with a frozen weight: x [rows, in], weight [out, in] -> [rows, out]. */
   timesFrozenTransposed(x: tf.Tensor2D, weight: tf.Tensor2D): tf.Tensor2D {
-    if (!this.plainProducts) return tf.matMul(x, weight, false, true)
-    let transposed = this.transposedWeights.get(weight.id)
-    if (!transposed) {
-      transposed = tf.keep(tf.transpose(weight))
-      this.transposedWeights.set(weight.id, transposed)
+    if (!this.packing) return tf.matMul(x, weight, false, true)
+    const known = this.transposedWeights.get(weight.id)
+    if (known) return tf.matMul(x, known)
+    const transposed = tf.keep(tf.transpose(weight))
+    this.transposedWeights.set(weight.id, transposed)
+    const product = tf.matMul<tf.Tensor2D>(x, transposed)
+    this.packing.release(transposed)
+    return product
+  }
+
+  /** dy W with a frozen weight: dy [rows, out], weight [out, in] -> [rows, in]. */
+  timesFrozen(dy: tf.Tensor2D, weight: tf.Tensor2D): tf.Tensor2D {
+    const product = tf.matMul<tf.Tensor2D>(dy, weight)
+    const { id } = weight
+    // Before the transposed copy is made the numbers are still needed.
+    if (this.packing && this.transposedWeights.has(id) && !this.tables.has(id) && !this.released.has(id)) {
+      this.packing.release(weight)
+      this.released.add(id)
     }
-    return tf.matMul(x, transposed)
+    return product
+  }
+
+  /** A weight whose rows are looked up by id: its numbers stay. */
+  table(weight: tf.Tensor2D): tf.Tensor2D {
+    if (this.released.has(weight.id))
+      throw new ModelsError(
+        'tensor/released',
+        'A table is looked up whose numbers were given back after a product; look it up before.',
+      )
+    this.tables.add(weight.id)
+    return weight
   }
 
   /** aᵀ b: [n, i], [n, j] -> [i, j], or with one leading batch axis. Quickest where b is the narrow one. */
@@ -98,6 +137,8 @@ export class EagerContext {
   forget(weight: tf.Tensor): void {
     this.transposedWeights.get(weight.id)?.dispose()
     this.transposedWeights.delete(weight.id)
+    this.tables.delete(weight.id)
+    this.released.delete(weight.id)
   }
 
   dispose(): void {

@@ -19,7 +19,7 @@ import { eagerColumns, eagerJoinRows, eagerLastRows, eagerWeightedRows } from '.
 
 export function eagerOps(context: EagerContext): Ops {
   return {
-    embedding: eagerEmbedding,
+    embedding: eagerEmbedding(context),
     linear: new EagerLinear(context),
     rmsNorm: eagerRmsNorm,
     rotary: new EagerRotary(context),

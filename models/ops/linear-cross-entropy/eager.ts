@@ -71,7 +71,7 @@ export class EagerLinearCrossEntropy implements LinearCrossEntropyOp {
           const chosenOne = tf.cast(tf.oneHot(target, vocabulary), 'float32') // [count, vocabulary]
           const difference = tf.sub(probabilities, chosenOne) // [count, vocabulary]
           const dLogits = tf.mul<tf.Tensor2D>(difference, tf.reshape(rowWeight, [count, 1]))
-          return { nll, dx: tf.matMul(dLogits, head) } // dx [count, width]
+          return { nll, dx: this.context.timesFrozen(dLogits, head) } // dx [count, width]
         }),
       )
     }

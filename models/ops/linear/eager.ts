@@ -51,7 +51,7 @@ export class EagerLinear implements LinearOp {
     const dx = tidy(() => {
       const input = native2d(x)
       const gradient = native2d(dy)
-      let sum = needInput ? tf.matMul(gradient, native2d(layer.weight)) : null // [rows, in]
+      let sum = needInput ? this.context.timesFrozen(gradient, native2d(layer.weight)) : null // [rows, in]
       if (layer.lora) {
         const { lora } = layer
         const { a, b, r, scale } = lora
