@@ -210,17 +210,19 @@ const EMBEDDING = 'model.embed_tokens.weight'
 function estimated({ config, tensors }: ModelOutline, work: Work): MemoryNeed {
   const bytesOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 4)
   const matrices = [...tensors.values()].map(({ shape }) => bytesOf(shape))
+  const numbers = matrices.reduce((sum, bytes) => sum + bytes, 0)
+  const weightBytes = numbers + 4 * config.maxPositions * config.headDim
   const table =
     config.tiedEmbeddings && work.rank !== null ? bytesOf(tensors.get(EMBEDDING)?.shape ?? [0]) : 0
-  const weightBytes =
-    2 * matrices.reduce((sum, bytes) => sum + bytes, 0) + table + 4 * config.maxPositions * config.headDim
+  const packings = numbers + table
   const rows = work.batch * work.tokens
   const { hiddenSize: hidden, intermediateSize: intermediate, heads, kvHeads, headDim, layers } = config
   const scores = 4 * work.batch * heads * work.tokens * work.tokens
   const block = 4 * rows * (6 * hidden + 3 * (heads + 2 * kvHeads) * headDim + 6 * intermediate) + 4 * scores
   const logits = 3 * Math.min(LOGIT_BYTES, 4 * rows * config.vocabularySize)
   const adapterBytes = work.rank === null ? 0 : 4 * trainedBytes(config, work)
-  const stepBytes = 4 * rows * hidden * (work.rank === null ? 2 : layers + 2) + block + logits
+  const streams = 4 * rows * hidden * (work.rank === null ? 2 : layers + 2)
+  const stepBytes = packings + streams + block + logits
   return {
     weightBytes,
     adapterBytes,
