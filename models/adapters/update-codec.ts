@@ -8,8 +8,9 @@
  * over clients is unbiased: code = floor(x / scale + u), u in [0, 1) from word i % 4 of Philox counter
  * [floor(i / 4), 0, 0, 0] under key (seed, NAME + ".round"). f16, f32: NAME alone, to the nearest.
  *
- * __metadata__: format, version, manifest (digest of the room's manifest) and, unless the person chose to
- * keep it, examples. Nothing else may be in the file: what is reviewed is what is sent.
+ * __metadata__: format, version, manifest (digest of the room's manifest), start (digest of the version that training
+ * continued from, where it did) and, unless the person chose to keep it, examples. Nothing else may be in the file:
+ * what is reviewed is what is sent.
  */
 import { FormatError } from '../errors.ts'
 import { float16ToFloat32, float32ToFloat16 } from '../formats/half.ts'
@@ -98,14 +99,28 @@ function fileEntries(shape: AdapterShape, encoding: UpdateEncoding): Safetensors
   return [...scales, ...values]
 }
 
-function metadataOf(manifestDigest: string, examples: number | null): Record<string, string> {
-  const metadata = { format: UPDATE_FORMAT, version: UPDATE_VERSION, manifest: manifestDigest }
+function metadataOf(
+  manifestDigest: string,
+  examples: number | null,
+  start: string | null,
+): Record<string, string> {
+  const metadata = {
+    format: UPDATE_FORMAT,
+    version: UPDATE_VERSION,
+    manifest: manifestDigest,
+    ...(start !== null && { start }),
+  }
   return examples === null ? metadata : { ...metadata, examples: String(examples) }
 }
 
-/** The largest an update of this shape can be, exact where the example count has as many digits as its limit. */
-export function updateBytes(shape: AdapterShape, encoding: UpdateEncoding): number {
-  return safetensorsBytes(fileEntries(shape, encoding), metadataOf('0'.repeat(64), MAX_EXAMPLES))
+/**
+ * The largest an update of this shape can be, exact where the example count has as many digits as its limit.
+ * `continues`: in a room where training goes on from a version.
+ */
+export function updateBytes(shape: AdapterShape, encoding: UpdateEncoding, continues = false): number {
+  const digest = '0'.repeat(64)
+  const metadata = metadataOf(digest, MAX_EXAMPLES, continues ? digest : null)
+  return safetensorsBytes(fileEntries(shape, encoding), metadata)
 }
 
 function quantise(
@@ -155,6 +170,8 @@ export interface UpdateInput {
   /** 1 to MAX_EXAMPLES; null leaves the count out of the file. */
   readonly examples: number | null
   readonly encoding: UpdateEncoding
+  /** Digest of the version that training started from; left out or null where it was the room's initial adapter. */
+  readonly start?: string | null
   /** Of the rounding; drawn by the client, so that roundings of different clients are independent. */
   readonly seed: string
 }
@@ -164,9 +181,12 @@ export interface UpdateInput {
  * them), `update/missing-tensor`, `update/wrong-shape`, `update/unknown-tensor`, `update/examples`.
  */
 export function encodeUpdate(input: UpdateInput): Uint8Array {
-  const { change, shape, manifestDigest, examples, encoding, seed } = input
+  const { change, shape, manifestDigest, examples, encoding, seed, start = null } = input
   if (!SHA256_HEX.test(manifestDigest)) {
     throw new UpdateError('update/malformed', `${JSON.stringify(manifestDigest)} is not a SHA-256 digest.`)
+  }
+  if (start !== null && !SHA256_HEX.test(start)) {
+    throw new UpdateError('update/malformed', `${JSON.stringify(start)} is not a SHA-256 digest.`)
   }
   if (examples !== null) checkExamples(examples)
   const specs = tensorSpecs(shape)
@@ -205,7 +225,7 @@ export function encodeUpdate(input: UpdateInput): Uint8Array {
     ...entry,
     bytes: bytes.get(entry.name) as Uint8Array,
   }))
-  return writeSafetensors(tensors, metadataOf(manifestDigest, examples))
+  return writeSafetensors(tensors, metadataOf(manifestDigest, examples, start))
 }
 
 function checkExamples(examples: number): number {
@@ -218,7 +238,11 @@ function checkExamples(examples: number): number {
   return examples
 }
 
-function readMetadata({ metadata }: UpdateHeader): { examples: number; manifestDigest: string } {
+function readMetadata({ metadata }: UpdateHeader): {
+  examples: number
+  manifestDigest: string
+  start: string | null
+} {
   if (metadata.get('format') !== UPDATE_FORMAT) {
     throw new UpdateError(
       'update/malformed',
@@ -232,7 +256,7 @@ function readMetadata({ metadata }: UpdateHeader): { examples: number; manifestD
     )
   }
   for (const key of metadata.keys()) {
-    if (!['format', 'version', 'manifest', 'examples'].includes(key)) {
+    if (!['format', 'version', 'manifest', 'start', 'examples'].includes(key)) {
       throw new UpdateError(
         'update/malformed',
         `The update carries ${JSON.stringify(key)}, which does not belong in it.`,
@@ -246,12 +270,16 @@ function readMetadata({ metadata }: UpdateHeader): { examples: number; manifestD
       'The update names no manifest; pack it again with this program.',
     )
   }
+  const start = metadata.get('start') ?? null
+  if (start !== null && !SHA256_HEX.test(start)) {
+    throw new UpdateError('update/malformed', 'The update continues from what is no version; pack it again.')
+  }
   const examples = metadata.get('examples')
-  if (examples === undefined) return { examples: 1, manifestDigest }
+  if (examples === undefined) return { examples: 1, manifestDigest, start }
   if (!/^[1-9][0-9]{0,15}$/.test(examples)) {
     throw new UpdateError('update/examples', "The update's example count is not a whole number above 0.")
   }
-  return { examples: checkExamples(Number(examples)), manifestDigest }
+  return { examples: checkExamples(Number(examples)), manifestDigest, start }
 }
 
 /** The encoding the first of the room's tensors is in; every other one is then held to it. */
@@ -320,6 +348,8 @@ export interface DecodedUpdate {
   /** 1 where the update does not say. */
   readonly examples: number
   readonly manifestDigest: string
+  /** Digest of the version that training started from; null where it was the room's initial adapter. */
+  readonly start: string | null
   readonly encoding: UpdateEncoding
   readonly change: Map<string, Float32Array>
 }
@@ -349,7 +379,7 @@ export function openUpdate(
   expected: { readonly shape: AdapterShape; readonly manifestDigest?: string },
 ): OpenUpdate {
   const file = parseUpdateHeader(source)
-  const { examples, manifestDigest } = readMetadata(file)
+  const { examples, manifestDigest, start } = readMetadata(file)
   if (expected.manifestDigest !== undefined && manifestDigest !== expected.manifestDigest) {
     throw new UpdateError(
       'update/wrong-manifest',
@@ -368,6 +398,7 @@ export function openUpdate(
   return {
     examples,
     manifestDigest,
+    start,
     encoding,
     size: names.size,
     get(name) {
@@ -401,10 +432,10 @@ export function decodeUpdate(
     { bytes: bytes.length, read: (offset, length) => bytes.subarray(offset, offset + length) },
     expected,
   )
-  const { examples, manifestDigest, encoding } = open
+  const { examples, manifestDigest, start, encoding } = open
   const change = new Map<string, Float32Array>()
   for (const { name } of tensorSpecs(expected.shape)) change.set(name, open.get(name) as Float32Array)
-  return { examples, manifestDigest, encoding, change }
+  return { examples, manifestDigest, start, encoding, change }
 }
 
 interface UpdateHeader {

@@ -2,7 +2,8 @@
  * The name of a merged version: SHA-256 over what it was made from and what came out. No time and no version
  * number, so two relays (or one relay and a sceptic) that merge the same updates arrive at the same name.
  *
- *   utf8 "oneround-merged 1\n" + manifest digest + "\n", then each update's digest + "\n" in ascending order,
+ *   utf8 "oneround-merged 1\n" + manifest digest + "\n", where a round started from a version "after " + its digest +
+ *   "\n", then each update's digest + "\n" in ascending order,
  *   then by module, in the manifest's order: utf8 `NAME RANK ALPHA OUT IN\n`, A and B as little-endian float32.
  */
 import { sha256 } from '@noble/hashes/sha2.js'
@@ -13,11 +14,13 @@ export function mergedDigest(
   manifestDigest: string,
   updateDigests: readonly string[],
   adapter: Adapter,
+  after?: string | undefined,
 ): string {
   const hash = sha256.create()
   const text = (line: string) => hash.update(new TextEncoder().encode(`${line}\n`))
   text('oneround-merged 1')
   text(manifestDigest)
+  if (after !== undefined) text(`after ${after}`)
   for (const digest of [...new Set(updateDigests)].sort()) text(digest)
   updateAdapter(hash, adapter)
   return bytesToHex(hash.digest())

@@ -4,14 +4,22 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { Adapter } from '../../models/adapters/adapter.ts'
+import { CONTINUATION_FILE, readContinuation } from '../../models/adapters/continuation.ts'
 import { startOf } from '../../models/adapters/initial.ts'
 import { adapterChange, encodeUpdate } from '../../models/adapters/update-codec.ts'
 import type { BackendName } from '../../models/backend/engine.ts'
 import { readPeftAdapter } from '../../models/formats/peft.ts'
 import { splitHeldOut } from '../../models/training/holdout.ts'
 import type { TextExample } from '../../models/training/windows.ts'
-import { RelayClient, type WireMessage } from '../client/index.ts'
-import { MAX_EXAMPLES, type Manifest, ProtocolError, type Receipt, type Version } from '../protocol/index.ts'
+import { type Ready, RelayClient, type RoundStart, type WireMessage } from '../client/index.ts'
+import {
+  MAX_EXAMPLES,
+  type Manifest,
+  manifestDigest,
+  ProtocolError,
+  type Receipt,
+  type Version,
+} from '../protocol/index.ts'
 import type { Console } from './console.ts'
 import { bytes, loss } from './format.ts'
 import { readExamples } from './local-data.ts'
@@ -53,7 +61,10 @@ export class Participant {
   readonly #client: RelayClient
   #bytesSent = 0
   #running: RunningModel | undefined
+  #train: readonly TextExample[] = []
   #heldOut: readonly TextExample[] = []
+  /** The room's own, before any round. */
+  #initial: Adapter | undefined
   #manifest: Manifest | undefined
 
   constructor(options: ParticipantOptions) {
@@ -65,85 +76,141 @@ export class Participant {
     })
   }
 
-  /** Throws ProtocolError, DataError, DeviceError. Nothing was sent unless it returns. */
+  /**
+   * The first contribution, or the only one. Throws ProtocolError, DataError, DeviceError. Nothing was sent unless it
+   * returns.
+   */
   async contribute(): Promise<Contributed> {
-    const { url, room, code, files, backend, tellExamples, console, signal } = this.#options
+    const { url, room, code, files, backend, console, signal } = this.#options
     const leave = () => this.#client.close()
     signal.addEventListener('abort', leave, { once: true })
     const ready = await this.#client.join(url, room, undefined, code)
     if (ready.phase === 'sent') throw new ProtocolError('upload/second')
-    const { manifest, manifestDigest } = ready.membership
+    const { manifest } = ready.membership
     this.#manifest = manifest
     const { form, rank, alpha, seed, modules } = manifest.adapter
-    const shape = { form, rank, alpha, modules }
     console.note(
       `Joined ${manifest.room}${manifest.title && ` (${manifest.title})`}: ${manifest.base.id}, ${manifest.recipe.steps} steps.`,
     )
-
     const modelFiles = await downloadModel(url, manifest, console, signal)
-    const initial = startOf(shape, seed, await downloadStart(url, manifest, signal))
-    const running = await runModelFiles(modelFiles, backend, console, { ...manifest.recipe, rank, form })
-    this.#running = running
-    const examples = await readExamples(files, running.tokenizer, manifest.recipe.tokens, console)
+    const start = await downloadStart(url, manifest, signal)
+    this.#initial = startOf({ form, rank, alpha, modules }, seed, start)
+    this.#running = await runModelFiles(modelFiles, backend, console, { ...manifest.recipe, rank, form })
+    const examples = await readExamples(files, this.#running.tokenizer, manifest.recipe.tokens, console)
     const split = splitHeldOut(examples)
+    this.#train = split.train
     // A single window cannot be held out: then the loss is measured on what was trained on, and it is said.
     this.#heldOut = split.heldOut.length > 0 ? split.heldOut : split.train
     if (split.heldOut.length === 0)
       console.note('The data make a single window: loss is measured on the training text itself.')
+    return this.#takePart(ready, split.heldOut)
+  }
 
-    const training = this.#client.startTraining(ready)
-    const base = await this.#measure(null, 'Measuring the base model')
-    const trained = await trainHere(
-      running,
-      {
-        initial,
-        form,
-        examples: split.train,
-        heldOut: split.heldOut,
-        recipe: manifest.recipe,
-        // Everyone sees its own examples in its own order.
-        seed: randomBytes(16).toString('hex'),
-      },
+  /** Waits for the next round of a room that has several; null where none comes. Throws as `contribute`. */
+  async contributeAgain(): Promise<Contributed | null> {
+    const { console, signal } = this.#options
+    const { state } = this.#client
+    if (state.phase !== 'sent' || state.membership.manifest.mode?.kind !== 'rounds') return null
+    console.note('Waiting for the next round …')
+    const ready = await this.#client.nextRound(state, signal)
+    if (!ready) return null
+    try {
+      return await this.#takePart(ready, this.#heldOut === this.#train ? [] : this.#heldOut)
+    } catch (error) {
+      if (!(error instanceof ProtocolError) || error.code !== 'room/closed') throw error
+      console.note('The room closed while this round was trained: it does not count.')
+      return null
+    }
+  }
+
+  /** One round from its start to its receipt. One whose time is over before it is sent is trained anew. */
+  async #takePart(from: Ready, heldOut: readonly TextExample[]): Promise<Contributed> {
+    const { console, signal } = this.#options
+    for (let ready = from; ; ) {
+      const origin = await this.#client.roundStart(signal)
+      const start = await this.#startOf(origin)
+      if (ready.membership.manifest.mode) console.note(`Round ${origin.round}.`)
+      const training = this.#client.startTraining(ready)
+      const base = await this.#measure(
+        origin.version ? start : null,
+        origin.version ? `Measuring version ${origin.version.version}` : 'Measuring the base model',
+      )
+      const trained = await this.#trainFrom(start, heldOut)
+      const own = await this.#measure(trained.adapter, 'Measuring the adapter')
+      const update = this.#packed(trained.adapter, start, origin)
+      const reviewing = this.#client.review(training, update)
+      const progress = console.progress('Sending', update.length, 'bytes')
+      try {
+        const { receipt } = await this.#client.send(reviewing, {
+          signal,
+          onProgress: (sent) => progress.update(sent),
+        })
+        progress.finish(`${bytes(update.length)}, loss ${loss(base)} -> ${loss(own)}`)
+        return {
+          manifest: ready.membership.manifest,
+          backend: this.#running!.engine.backend,
+          steps: trained.steps,
+          tokensPerSecond: trained.tokensPerSecond,
+          updateBytes: update.length,
+          bytesSent: this.#bytesSent,
+          receipt,
+          loss: { base, own },
+        }
+      } catch (error) {
+        progress.abort()
+        const { state } = this.#client
+        const isLate = error instanceof ProtocolError && error.code === 'update/late'
+        if (!isLate || state.phase !== 'sending-failed') throw error
+        console.note(
+          'The round was over before this update arrived: training again, from the newest version.',
+        )
+        ready = this.#client.startAgain(state)
+      }
+    }
+  }
+
+  #trainFrom(initial: Adapter, heldOut: readonly TextExample[]) {
+    const { recipe, adapter } = this.#manifest!
+    const { console, signal } = this.#options
+    // Everyone sees its own examples in its own order.
+    const seed = randomBytes(16).toString('hex')
+    const { form } = adapter
+    return trainHere(
+      this.#running!,
+      { initial, form, examples: this.#train, heldOut, recipe, seed },
       console,
       signal,
     )
-    const own = await this.#measure(trained.adapter, 'Measuring the adapter')
-    const update = encodeUpdate({
-      change: adapterChange(trained.adapter, initial, form),
-      shape,
-      manifestDigest,
-      examples: tellExamples ? Math.min(split.train.length, manifest.limits.examples, MAX_EXAMPLES) : null,
+  }
+
+  #packed(adapter: Adapter, start: Adapter, { version }: RoundStart): Uint8Array {
+    const manifest = this.#manifest!
+    const { form, rank, alpha, modules } = manifest.adapter
+    const mayTell = this.#options.tellExamples
+    return encodeUpdate({
+      change: adapterChange(adapter, start, form),
+      shape: { form, rank, alpha, modules },
+      manifestDigest: manifestDigest(manifest),
+      examples: mayTell ? Math.min(this.#train.length, manifest.limits.examples, MAX_EXAMPLES) : null,
       encoding: manifest.update.encoding,
+      start: version?.digest ?? null,
       seed: randomBytes(16).toString('hex'),
     })
-    const reviewing = this.#client.review(training, update)
-    const progress = console.progress('Sending', update.length, 'bytes')
-    try {
-      const { receipt } = await this.#client.send(reviewing, {
-        signal,
-        onProgress: (sent) => progress.update(sent),
-      })
-      progress.finish(`${bytes(update.length)}, loss ${loss(base)} -> ${loss(own)}`)
-      return {
-        manifest,
-        backend: running.engine.backend,
-        steps: trained.steps,
-        tokensPerSecond: trained.tokensPerSecond,
-        updateBytes: update.length,
-        bytesSent: this.#bytesSent,
-        receipt,
-        loss: { base, own },
-      }
-    } catch (error) {
-      progress.abort()
-      throw error
-    }
+  }
+
+  async #startOf({ version }: RoundStart): Promise<Adapter> {
+    if (!version) return this.#initial!
+    const file = (await this.#client.download(version)).get(CONTINUATION_FILE)
+    if (!file) throw new ProtocolError('network/download')
+    return readContinuation(file, this.#initial!, this.#manifest!.adapter.form ?? 'lora')
   }
 
   /** The first version that holds this participant's update. */
   async merged(contributed: Contributed): Promise<Version> {
     const { signal } = this.#options
-    const includes = ({ contributions }: Version) => contributions >= contributed.receipt.contribution
+    const { contribution, round } = contributed.receipt
+    const includes = (one: Version) =>
+      round === undefined ? one.contributions >= contribution : one.version >= round
     const known = this.#client.versions.find(includes)
     if (known) return known
     return new Promise((resolve, reject) => {

@@ -10,11 +10,13 @@ import type { ModelFile } from '../../models/catalog/catalog.ts'
 import {
   DEFAULT_CHUNK_BYTES,
   type Digest,
+  isStepped,
   MAX_ABS_CHANGE,
   MAX_CONTRIBUTIONS,
   MAX_EXAMPLES,
   MAX_UPDATE_BYTES,
   type Manifest,
+  type Mode,
   type Privacy,
   parseManifest,
   type Recipe,
@@ -41,6 +43,7 @@ export interface RoomChoices {
   readonly strategy: Strategy
   readonly publishEvery: number
   readonly privacy?: Privacy | undefined
+  readonly mode?: Mode | undefined
 }
 
 /** Throws CliError `room/too-large`, ProtocolError `manifest/malformed`. */
@@ -49,7 +52,7 @@ export function roomManifest(choices: RoomChoices): Manifest {
   const shape: AdapterShape = { form, rank, alpha, modules }
   // Of small matrices I8's scales, and their names in the header, take more than F16's second byte.
   const encoding = updateBytes(shape, 'f16') < updateBytes(shape, 'i8') ? 'f16' : 'i8'
-  const bytes = updateBytes(shape, encoding)
+  const bytes = updateBytes(shape, encoding, isStepped(choices.mode))
   if (bytes > MAX_UPDATE_BYTES) {
     throw new CliError(
       'room/too-large',
@@ -80,6 +83,7 @@ export function roomManifest(choices: RoomChoices): Manifest {
     update: { encoding },
     strategy: choices.strategy,
     publishEvery: choices.publishEvery,
+    ...(choices.mode && { mode: choices.mode }),
     ...(choices.privacy && { privacy: choices.privacy }),
     limits: {
       updateBytes: bytes,

@@ -39,6 +39,7 @@ import {
   type Sent,
   send,
   startAgain,
+  startNextRound,
   startTraining,
   type Training,
   type Withdrawn,
@@ -66,6 +67,13 @@ export interface ClientEvents {
   published: Version
   /** A version the relay has erased, because a contribution in it was withdrawn. */
   retired: Version
+}
+
+/** What the next update is trained from. */
+export interface RoundStart {
+  /** 1 where a room has a single one. */
+  readonly round: number
+  readonly version: Version | null
 }
 
 export interface SendOptions {
@@ -164,6 +172,64 @@ export class RelayClient {
     const state = this.#state
     if (state.phase !== 'ready' && state.phase !== 'sent') throw new ProtocolError('client/stale')
     return state
+  }
+
+  /**
+   * Where training starts: null for the room's initial adapter, else the version whose `start.safetensors` it is. In a
+   * room of rounds, waits until the round before is merged. Throws ProtocolError `room/closed`.
+   */
+  async roundStart(signal?: AbortSignal): Promise<RoundStart> {
+    const { status } = this
+    if (status && !status.round) return { round: 1, version: null }
+    for (;;) {
+      const found = this.#openRound()
+      if (found) return found
+      if (this.#status?.closed) throw new ProtocolError('room/closed')
+      await this.#changed(signal)
+    }
+  }
+
+  /** Waits for a round after that of the receipt, to take part in it; null where none comes. */
+  async nextRound(from: Sent, signal?: AbortSignal): Promise<Ready | null> {
+    const { round } = from.receipt
+    if (round === undefined || from.membership.manifest.mode?.kind !== 'rounds') return null
+    for (;;) {
+      if (this.#status?.closed) return null
+      const open = this.#openRound()
+      if (open && open.round > round) return this.#move(from, startNextRound(from))
+      await this.#changed(signal)
+    }
+  }
+
+  /** The round that takes updates, once its start is there. */
+  #openRound(): RoundStart | null {
+    const { round } = this.#status ?? {}
+    if (!round || round.start === null || this.#status?.closed) return null
+    const { start } = round
+    const version = this.#versions.find((known) => known.version === start) ?? null
+    return start > 0 && !version ? null : { round: round.round, version }
+  }
+
+  /** Resolves when something was heard of the room. */
+  #changed(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const stops = [
+        this.on('status', () => settle(resolve)),
+        this.on('published', () => settle(resolve)),
+        this.on('state', (state) => {
+          if (state.phase === 'failed') settle(() => reject(state.error))
+          if (state.phase === 'left') settle(() => reject(new ProtocolError('client/aborted')))
+        }),
+      ]
+      const abort = () => settle(() => reject(signal?.reason))
+      const settle = (then: () => void) => {
+        for (const stop of stops) stop()
+        signal?.removeEventListener('abort', abort)
+        then()
+      }
+      if (signal?.aborted) abort()
+      else signal?.addEventListener('abort', abort, { once: true })
+    })
   }
 
   startTraining(from: Ready): Training {
@@ -314,7 +380,9 @@ export class RelayClient {
     if (this.#state.phase === 'joining') {
       this.#move(this.#state, joined(this.#state, this.#membership, answer.receipt))
     } else if (this.#state.phase === 'sent' && answer.receipt === null) {
-      this.#withdrawn('host') // while this participant was away
+      const { round } = this.#state.receipt
+      // Another round has begun: then there is no receipt of it yet. Otherwise it was taken out while away.
+      if (round === undefined || round === answer.status.round?.round) this.#withdrawn('host')
     }
   }
 

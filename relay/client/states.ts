@@ -6,6 +6,7 @@
  *                +-- again --- reviewing -> sending -> sent
  *                |                                       |
  *                +-- again -------- withdrawn <----------+
+ *                +-- next round -------------------------+
  *
  *   joining, sending -> failed (sending can be tried again); every state but sent -> left
  *
@@ -117,6 +118,9 @@ export const startAgain = ({
   phase: 'ready',
   membership,
 })
+
+/** In a room of several rounds: the next one has begun. */
+export const startNextRound = ({ membership }: Sent): Ready => ({ phase: 'ready', membership })
 
 /** Ready too: an update may have been trained before, elsewhere. */
 export const review = ({ membership }: Ready | Training | Paused, update: PackedUpdate): Reviewing => ({

@@ -7,7 +7,13 @@ import * as v from 'valibot'
 import { canonicalJson, type Digest, digestOfText } from './canonical.ts'
 import { ERROR_CODES, ProtocolError } from './errors.ts'
 import { byteCount, digest, fileName, participantId, roomName, timestamp, wholeNumber } from './fields.ts'
-import { MAX_CONTRIBUTION_NUMBER, MAX_CONTRIBUTIONS, MAX_EXAMPLES, MAX_VERSION_NUMBER } from './limits.ts'
+import {
+  MAX_CONTRIBUTION_NUMBER,
+  MAX_CONTRIBUTIONS,
+  MAX_EXAMPLES,
+  MAX_ROUND_NUMBER,
+  MAX_VERSION_NUMBER,
+} from './limits.ts'
 import { privacyFiguresSchema } from './privacy.ts'
 
 const contribution = wholeNumber(1, MAX_CONTRIBUTION_NUMBER)
@@ -22,6 +28,15 @@ export const auditEventSchema = v.variant('event', [
     digest,
     bytes: byteCount,
     examples: wholeNumber(1, MAX_EXAMPLES),
+    /** In a room of rounds: where it counts, and the version that it was trained from (0: the initial adapter). */
+    round: v.optional(wholeNumber(1, MAX_ROUND_NUMBER)),
+    start: v.optional(wholeNumber(0, MAX_VERSION_NUMBER)),
+  }),
+  /** These updates, and no later one, make the version of the round's number. */
+  v.strictObject({
+    event: v.literal('round-closed'),
+    round: wholeNumber(1, MAX_ROUND_NUMBER),
+    updates: v.pipe(v.array(digest), v.minLength(1), v.maxLength(MAX_CONTRIBUTIONS)),
   }),
   /** The host lets a contribution count; only where the manifest's admission is `approve`. */
   v.strictObject({ event: v.literal('approved'), contribution, digest }),

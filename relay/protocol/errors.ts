@@ -74,6 +74,10 @@ const SENTENCES = {
     'The update changes the model more than this room allows; train again with a lower learning rate.',
   'update/range':
     'A value of the update is beyond 8, so sums would not be exact; train with a lower learning rate.',
+  'update/late':
+    'The round that this update was trained for is over, and this room takes no late ones; train from the newest version.',
+  'update/unknown-start':
+    'The update continues from a version that this room does not have; train from the start that its status names.',
 
   'receipt/signature': 'The receipt is not signed by this relay; do not rely on it, and tell the host.',
   'withdraw/unknown':

@@ -19,6 +19,7 @@ import {
   MAX_CONTRIBUTION_NUMBER,
   MAX_CONTRIBUTIONS,
   MAX_EXAMPLES,
+  MAX_ROUND_NUMBER,
 } from './limits.ts'
 import { adapterFormSchema, adapterModuleSchema, baseFileSchema, modeSchema } from './manifest.ts'
 import { progressSchema, statusSchema, versionSchema } from './messages.ts'
@@ -44,6 +45,8 @@ export const contributionViewSchema = v.strictObject({
   acceptedAt: timestamp,
   /** `undecided`: the host has to approve it before it counts. */
   state: v.picklist(['counts', 'undecided']),
+  /** In which it counts, where the room has rounds. */
+  round: v.optional(wholeNumber(1, MAX_ROUND_NUMBER)),
 })
 
 export const overviewSchema = v.strictObject({

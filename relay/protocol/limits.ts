@@ -78,6 +78,9 @@ export const MAX_ROOMS = 256
 /** The paper compares one round with ten at most; a class has not the time for more than a hundred. */
 export const MAX_ROUNDS = 100
 
+/** Where each starts from the newest, every contribution is a round. */
+export const MAX_ROUND_NUMBER = 1_000_000
+
 /** Contributions are numbered as they come and numbers are not given twice: with withdrawals more than are counted. */
 export const MAX_CONTRIBUTION_NUMBER = 1_000_000
 

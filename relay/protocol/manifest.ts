@@ -26,7 +26,7 @@ import {
   MAX_ROUNDS,
   MAX_UPDATE_BYTES,
 } from './limits.ts'
-import { strategySchema } from './strategy.ts'
+import { type Strategy, strategySchema } from './strategy.ts'
 
 export const baseFileSchema = v.strictObject({ name: fileName, bytes: byteCount, sha256: digest })
 
@@ -182,7 +182,49 @@ export const manifestSchema = v.pipe(
     ),
     ['privacy'],
   ),
+  v.forward(
+    v.partialCheck(
+      [['mode'], ['strategy'], ['adapter']],
+      ({ mode, strategy, adapter }) => !isStepped(mode) || keepsForm(strategy, adapter.rank),
+      "rounds go on from what is published: fedit, ffa, lora-sb, or florist or svd with a rank of at most the adapter's, without lambda or clip",
+    ),
+    ['strategy'],
+  ),
+  v.forward(
+    v.partialCheck(
+      [['mode'], ['admission'], ['publishEvery']],
+      ({ mode, admission, publishEvery }) =>
+        !isStepped(mode) || (admission !== 'approve' && publishEvery === quorumOf(mode)),
+      'a room of rounds publishes each, so publishEvery is its quorum (1 where each starts from the newest), and every update counts at once',
+    ),
+    ['mode'],
+  ),
+  v.forward(
+    v.partialCheck(
+      [['mode']],
+      ({ mode }) => mode?.kind !== 'rounds' || mode.rounds * mode.quorum <= MAX_CONTRIBUTIONS,
+      `a room takes at most ${MAX_CONTRIBUTIONS} contributions over all rounds`,
+    ),
+    ['mode'],
+  ),
 )
+
+export type SteppedMode = Exclude<v.InferOutput<typeof modeSchema>, { kind: 'one-shot' }>
+
+/** Whether each round starts from the version of the one before. */
+export function isStepped(mode: v.InferOutput<typeof modeSchema> | undefined): mode is SteppedMode {
+  return mode !== undefined && mode.kind !== 'one-shot'
+}
+
+/** Updates that complete a round; where each starts from the newest, every one is a round of its own. */
+export const quorumOf = (mode: SteppedMode): number => (mode.kind === 'rounds' ? mode.quorum : 1)
+
+/** Whether what the strategy publishes can be trained on in the room's own rank. */
+function keepsForm({ id, rank, tau, lambda, clip }: Strategy, adapterRank: number): boolean {
+  if (lambda !== undefined || clip !== undefined) return false
+  if (id === 'florist' || id === 'svd') return rank !== undefined && rank <= adapterRank
+  return (id === 'fedit' || id === 'ffa' || id === 'lora-sb') && rank === undefined && tau === undefined
+}
 
 export type Manifest = v.InferOutput<typeof manifestSchema>
 export type Recipe = v.InferOutput<typeof recipeSchema>

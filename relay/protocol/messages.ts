@@ -22,6 +22,8 @@ import {
   MAX_CONTRIBUTION_NUMBER,
   MAX_CONTRIBUTIONS,
   MAX_EXAMPLES,
+  MAX_ROUND_NUMBER,
+  MAX_ROUNDS,
   MAX_UPDATE_BYTES,
   MAX_VERSION_NUMBER,
   MAX_VERSIONS_IN_JOIN,
@@ -134,6 +136,8 @@ export const receiptSchema = v.strictObject({
   /** 1 for the room's first accepted update. */
   contribution: wholeNumber(1, MAX_CONTRIBUTION_NUMBER),
   acceptedAt: timestamp,
+  /** In which it counts, where the room has rounds. */
+  round: v.optional(wholeNumber(1, MAX_ROUND_NUMBER)),
   /** By the manifest's receiptKey, over the text that receipt.ts defines; absent where the room has no key. */
   signature: v.optional(signatureHex),
 })
@@ -153,6 +157,21 @@ export const versionSchema = v.strictObject({
   ),
 })
 
+/** Where a room of rounds stands. Round t starts from version t - 1, the first from the room's initial adapter. */
+export const roundStatusSchema = v.strictObject({
+  /** The round that takes updates, or the last one once the room is closed. */
+  round: wholeNumber(1, MAX_ROUND_NUMBER),
+  /** Null where there is no last one. */
+  rounds: v.nullable(wholeNumber(1, MAX_ROUNDS)),
+  /** The version to start from, 0 for the initial adapter; null while the round before it is still being merged. */
+  start: v.nullable(wholeNumber(0, MAX_VERSION_NUMBER)),
+  /** Updates that count in this round so far. */
+  received: wholeNumber(0, MAX_CONTRIBUTIONS),
+  quorum: wholeNumber(1, MAX_CONTRIBUTIONS),
+  /** When the round is completed by fewer; null where there is no such time, or it has not begun to run. */
+  deadline: v.nullable(timestamp),
+})
+
 export const statusSchema = v.strictObject({
   /** Sockets in the room now. */
   connected: byteCount,
@@ -167,6 +186,8 @@ export const statusSchema = v.strictObject({
   closed: v.boolean(),
   /** Of a private room alone. */
   privacy: v.optional(privacyFiguresSchema),
+  /** Of a room of rounds alone. */
+  round: v.optional(roundStatusSchema),
 })
 
 export const refusalSchema = v.strictObject({
@@ -253,6 +274,7 @@ export const relayEvents = {
 export type RelayEvent = keyof typeof relayEvents
 export type Receipt = v.InferOutput<typeof receiptSchema>
 export type Version = v.InferOutput<typeof versionSchema>
+export type RoundStatus = v.InferOutput<typeof roundStatusSchema>
 export type RoomStatus = v.InferOutput<typeof statusSchema>
 export type Refusal = v.InferOutput<typeof refusalSchema>
 export type Answer<E extends ClientEvent> = v.InferOutput<(typeof answers)[E]>

@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import * as v from 'valibot'
+import { CONTINUATION_FILE } from '../../models/adapters/continuation.ts'
 import { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
 import { digest, roomName } from '../protocol/fields.ts'
 import { joinCodeChangeSchema, type Offer } from '../protocol/host.ts'
@@ -53,7 +54,7 @@ const PLAIN_NAME = /^[A-Za-z0-9_@~+][A-Za-z0-9._@~+-]*$/
 /** Vite puts a content hash into the names of what it builds into assets/. */
 const isHashedAsset = (names: readonly string[]) => names[0] === 'assets' && names.length > 1
 
-const VERSION_FILES = ['adapter_config.json', 'adapter_model.safetensors', 'version.json']
+const VERSION_FILES = ['adapter_config.json', 'adapter_model.safetensors', CONTINUATION_FILE, 'version.json']
 
 /** What to call for each request; never throws. The security headers are already set (server.ts). */
 export function createHttpHandler(options: HttpOptions) {

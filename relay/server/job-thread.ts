@@ -28,6 +28,8 @@ interface MergeJob {
   readonly startPath: string | null
   /** Of a private room's noise, hex. */
   readonly noiseKey?: string | undefined
+  /** Of the version that a round started from: its digest, and where its continuation lies. */
+  readonly origin?: { readonly digest: Digest; readonly path: string } | null
 }
 
 interface CompareJob {

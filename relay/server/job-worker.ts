@@ -39,7 +39,8 @@ async function perform(job: Job): Promise<unknown> {
     case 'merge': {
       const { manifest, updates, startPath, noiseKey } = job
       const start = startPath === null ? null : await readFile(startPath)
-      return merger.merge({ manifest, updates, start, noiseKey })
+      const origin = job.origin ? { ...job.origin, bytes: await readFile(job.origin.path) } : null
+      return merger.merge({ manifest, updates, start, noiseKey, origin })
     }
     case 'merge-part':
       return mergePart(job, job.modules)

@@ -9,7 +9,7 @@ import type { Digest } from '../protocol/canonical.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import type { Preview } from '../protocol/host.ts'
 import { MAX_ABS_CHANGE } from '../protocol/limits.ts'
-import { type Manifest, manifestDigest } from '../protocol/manifest.ts'
+import { isStepped, type Manifest, manifestDigest } from '../protocol/manifest.ts'
 
 export const adapterShape = ({ adapter }: Manifest): AdapterShape => ({
   form: adapter.form,
@@ -25,6 +25,8 @@ export interface InspectedUpdate {
   readonly examples: number
   /** L2 norm of the whole change. */
   readonly norm: number
+  /** Digest of the version it was trained from; null for the room's initial adapter. */
+  readonly start: string | null
 }
 
 /**
@@ -40,7 +42,7 @@ export function inspectUpdate(
 ): InspectedUpdate {
   const digest = sha256(bytes)
   if (digest !== expectedDigest) throw new ProtocolError('upload/digest')
-  const { examples, encoding, change } = decodeUpdate(bytes, {
+  const { examples, encoding, change, start } = decodeUpdate(bytes, {
     shape: adapterShape(manifest),
     manifestDigest: manifestDigest(manifest),
   })
@@ -58,7 +60,9 @@ export function inspectUpdate(
   if (largest > MAX_ABS_CHANGE) throw new ProtocolError('update/range')
   const norm = Math.sqrt(sumOfSquares)
   if (norm > manifest.limits.changeNorm) throw new ProtocolError('update/norm')
-  return { digest, examples, norm }
+  // Where every update starts from the base, one that names a version was made for something else.
+  if (start !== null && !isStepped(manifest.mode)) throw new ProtocolError('update/unknown-start')
+  return { digest, examples, norm, start }
 }
 
 export interface MergedVersion {

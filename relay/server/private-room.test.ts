@@ -108,7 +108,7 @@ describe('a private room', () => {
       path: inRoom('updates', digest),
     }))
     const verifier = roomVerifier(null)
-    const clean = await verifier.merge(manifest, stored)
+    const clean = await verifier.merge(manifest, stored, null)
     expect(await verifier.checkRelease(manifest, stored, clean.files)).toMatchObject({
       digest: clean.digest,
       isNoisy: false,

@@ -3,10 +3,11 @@
  * contribution would show that contribution to everyone. Works from what is stored, so a relay that was killed
  * between accepting and publishing publishes at its next start.
  */
+import { CONTINUATION_FILE } from '../../models/adapters/continuation.ts'
 import { gaussianSigma } from '../aggregation/gaussian.ts'
 import type { Digest } from '../protocol/canonical.ts'
 import { ProtocolError } from '../protocol/errors.ts'
-import type { Privacy } from '../protocol/manifest.ts'
+import { isStepped, type Privacy } from '../protocol/manifest.ts'
 import { privacyFigures } from '../protocol/privacy.ts'
 import type { PublishedVersion } from '../store/ledger.ts'
 import type { RoomStore } from '../store/room-store.ts'
@@ -72,7 +73,7 @@ export class Publisher {
     for (const version of [...this.#store.damagedVersions()]) {
       // Its noise is gone for good.
       if (this.#store.manifest.privacy) throw new ProtocolError('store/version-differs')
-      const merged = await this.#merge(version.updates)
+      const merged = await this.#merge(version.updates, { after: version.version - 1 })
       await this.#store.restoreVersion(version, merged.files)
     }
   }
@@ -81,7 +82,7 @@ export class Publisher {
   async newestFollowsFromUpdates(): Promise<boolean> {
     const newest = this.#store.versions().at(-1)
     if (!newest || newest.retired || this.#store.manifest.privacy) return true
-    const { digest } = await this.#merge(newest.updates)
+    const { digest } = await this.#merge(newest.updates, { after: newest.version - 1 })
     return digest === newest.digest
   }
 
@@ -93,6 +94,7 @@ export class Publisher {
   async #publishAll(all: boolean): Promise<void> {
     const { manifest } = this.#store
     if (manifest.privacy) return this.#publishPrivately(manifest.privacy)
+    if (isStepped(manifest.mode)) return this.#publishRounds()
     for (;;) {
       const newest = this.#store.versions().at(-1)
       const due = updatesDue({
@@ -129,7 +131,7 @@ export class Publisher {
     )
     if (!release) return
     if (release.noiseKey === null) throw new ProtocolError('store/damaged')
-    const { digest, files } = await this.#merge(release.updates, release.noiseKey)
+    const { digest, files } = await this.#merge(release.updates, { noiseKey: release.noiseKey })
     this.#onPublished(await this.#store.addVersion({ version: 1, digest }, release.updates, files))
   }
 
@@ -140,12 +142,36 @@ export class Publisher {
       .map(({ digest }) => digest)
   }
 
-  #merge(updates: readonly Digest[], noiseKey?: string): Promise<MergedVersion> {
+  /** Each round that has ended is the version of its number, one after the other. */
+  async #publishRounds(): Promise<void> {
+    for (;;) {
+      const version = this.#store.versions().length + 1
+      const round = this.#store.rounds().find((candidate) => candidate.round === version)
+      if (!round?.closed) return
+      const updates = this.#store
+        .updates()
+        .filter((update) => update.round === version)
+        .map(({ digest }) => digest)
+      const { digest, files } = await this.#merge(updates, { after: version - 1 })
+      this.#onPublished(await this.#store.addVersion({ version, digest }, updates, files))
+    }
+  }
+
+  /** `after`: in a room of rounds, the version that this one goes on from. */
+  #merge(
+    updates: readonly Digest[],
+    { noiseKey, after = 0 }: { noiseKey?: string; after?: number } = {},
+  ): Promise<MergedVersion> {
+    const { manifest } = this.#store
+    const before = isStepped(manifest.mode) ? this.#store.versions().find((v) => v.version === after) : null
     return this.#thread.merge({
-      manifest: this.#store.manifest,
+      manifest,
       updates: updates.map((digest) => ({ digest, path: this.#store.updatePath(digest) })),
       startPath: this.#startPath,
       noiseKey,
+      origin: before
+        ? { digest: before.digest, path: this.#store.versionPath(after, CONTINUATION_FILE) }
+        : null,
     })
   }
 }

@@ -21,7 +21,7 @@ const STANDARD_ERRORS = 8
 export function roomVerifier(start: Uint8Array | null): RoomVerifier {
   const merger = new VersionMerger(() => new JobThread())
   return {
-    merge: (manifest, updates) => merger.merge({ manifest, updates, start }),
+    merge: (manifest, updates, origin) => merger.merge({ manifest, updates, start, origin }),
     async checkRelease(manifest, updates, files) {
       const { privacy, adapter, strategy } = manifest
       if (!privacy) throw new ProtocolError('manifest/malformed')

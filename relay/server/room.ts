@@ -9,6 +9,7 @@ import type { Digest } from '../protocol/canonical.ts'
 import { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
 import type { Overview, Preview } from '../protocol/host.ts'
 import { MAX_PARTICIPANTS_IN_OVERVIEW, MAX_VERSIONS_IN_JOIN } from '../protocol/limits.ts'
+import { isStepped } from '../protocol/manifest.ts'
 import type {
   Accepted,
   Begin,
@@ -27,6 +28,7 @@ import type { RoomStore } from '../store/room-store.ts'
 import { equalInConstantTime, type ParticipantTokens } from './identity.ts'
 import type { JobThread } from './job-thread.ts'
 import { Publisher } from './publisher.ts'
+import { Rounds } from './rounds.ts'
 import { SerialQueue } from './serial-queue.ts'
 
 /** Between two announcements of a room's status. */
@@ -86,8 +88,11 @@ export class Room {
   #closed: boolean
   #statusPause: NodeJS.Timeout | undefined
   #statusChanged = false
+  #settled = false
   /** Of a private room's noise. */
   readonly #sigma: number
+  /** Of a room that has several. */
+  readonly #rounds: Rounds | undefined
 
   constructor(options: RoomOptions) {
     this.store = options.store
@@ -113,7 +118,29 @@ export class Room {
         this.announceStatus()
       },
     )
+    const { mode } = options.store.manifest
+    if (isStepped(mode)) {
+      this.#rounds = new Rounds({
+        store: options.store,
+        mode,
+        isSomebodyThere: () => this.#connected.size > 0,
+        onClosed: (isLast) => this.#roundClosed(isLast),
+      })
+    }
     this.#expireInTime()
+  }
+
+  #checkRounds(): void {
+    if (!this.#closed) this.#rounds?.check()
+  }
+
+  #roundClosed(isLast: boolean): void {
+    this.#flushLog()
+    this.#publishInBackground()
+    if (isLast && !this.#closed) {
+      this.#closed = true
+      this.#hasClosed()
+    } else this.announceStatus()
   }
 
   get closed(): boolean {
@@ -125,7 +152,11 @@ export class Room {
     const contributions = this.store.contributions()
     const undecided = this.store.undecided()
     const { privacy } = this.store.manifest
-    const published = newest && !newest.retired ? newest.contributions : 0
+    const published = this.#rounds
+      ? this.store.updates().filter(({ round }) => round <= (newest?.version ?? 0)).length
+      : newest && !newest.retired
+        ? newest.contributions
+        : 0
     return {
       connected: this.#connected.size,
       contributions,
@@ -137,6 +168,7 @@ export class Room {
       ...(privacy && {
         privacy: privacyFigures({ ...this.store.manifest, privacy }, this.#sigma, contributions),
       }),
+      ...(this.#rounds && { round: this.#rounds.status() }),
     }
   }
 
@@ -158,9 +190,10 @@ export class Room {
         progress: this.#connected.get(participant) ?? null,
         digest: senders.get(participant) ?? null,
       })),
-      contributions: this.store.updates().map(({ approved, ...update }) => ({
+      contributions: this.store.updates().map(({ approved, round, ...update }) => ({
         ...update,
         state: approved ? ('counts' as const) : ('undecided' as const),
+        ...(this.#rounds && { round }),
       })),
       versions: this.store.versions().map(announced),
       audit: { lines: place?.sequence ?? 0, hash: place?.hash ?? AUDIT_START },
@@ -170,6 +203,7 @@ export class Room {
   /** Repairs and publishes what an earlier run left undone. Throws ProtocolError `store/version-differs`. */
   async recover(): Promise<void> {
     await this.#publisher.restoreDamaged()
+    this.#checkRounds()
     this.#publishInBackground()
   }
 
@@ -189,6 +223,7 @@ export class Room {
     if (!resume) this.#admit(code)
     const { participant, token } = resume ?? this.#tokens.create(this.store.room)
     if (!this.#connected.has(participant)) this.#connected.set(participant, null)
+    this.#checkRounds()
     return {
       ok: true,
       participant,
@@ -213,6 +248,7 @@ export class Room {
 
   /** At once, and then again only after a pause: when a class joins, everyone would hear of everyone. */
   announceStatus(): void {
+    if (this.#settled) return
     if (this.#statusPause) {
       this.#statusChanged = true
       return
@@ -271,6 +307,7 @@ export class Room {
         .finally(() => this.#flushLog())
       this.#announcedExamples.delete(participant)
       this.#log.info({ contribution: receipt.contribution, bytes: receipt.bytes }, 'update accepted')
+      this.#checkRounds()
       this.announceStatus()
       this.#publishInBackground()
       return { ok: true, receipt }
@@ -315,6 +352,7 @@ export class Room {
   /** Publishes what waits for a full batch now. */
   async publishNow(): Promise<Overview> {
     if (this.store.manifest.privacy) throw new ProtocolError('host/at-close')
+    if (!this.#closed) this.#rounds?.closeNow()
     await this.#publish({ all: true })
     return this.overview()
   }
@@ -341,13 +379,18 @@ export class Room {
         this.store.close()
         this.#closed = true
       })
-      clearTimeout(this.#expiry)
-      this.#log.info('room closed')
-      this.#flushLog()
-      this.announceStatus()
+      this.#hasClosed()
     }
     await this.#publish({ all: true })
     return this.status()
+  }
+
+  #hasClosed(): void {
+    clearTimeout(this.#expiry)
+    this.#rounds?.stop()
+    this.#log.info('room closed')
+    this.#flushLog()
+    this.announceStatus()
   }
 
   /** Resolves when the messages being handled are answered. */
@@ -358,7 +401,10 @@ export class Room {
   /** Resolves when nothing of this room reads or writes the store any more. */
   async settled(): Promise<void> {
     clearTimeout(this.#expiry)
+    this.#rounds?.stop()
     await Promise.all([this.#messages.idle(), this.#acceptance.idle(), this.#publisher.idle()])
+    this.#settled = true
+    clearTimeout(this.#statusPause)
     await this.store.audit.flush()
   }
 
@@ -443,10 +489,12 @@ export class Room {
     })
   }
 
-  #earlierReceipt(participant: string, digest: string): Receipt | null {
+  #earlierReceipt(participant: string, digest: Digest): Receipt | null {
+    const same = this.store.receiptFor(participant, digest)
+    if (same) return same
     const receipt = this.store.receipt(participant)
-    if (receipt && receipt.digest !== digest) throw new ProtocolError('upload/second')
-    return receipt
+    if (receipt) throw new ProtocolError('upload/second')
+    return null
   }
 
   #publishInBackground(): void {

@@ -20,7 +20,7 @@ export const SUPPORTED = {
     'ffa',
     'lora-sb',
   ],
-  modes: ['one-shot'],
-  privacy: false,
+  modes: ['one-shot', 'rounds', 'sequential'],
+  privacy: true,
   approval: true,
 } satisfies Omit<Offer, 'joinBase' | 'models'>

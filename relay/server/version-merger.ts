@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import type { Adapter, AdapterModule, LoraFactors } from '../../models/adapters/adapter.ts'
+import { CONTINUATION_FILE, writeContinuation } from '../../models/adapters/continuation.ts'
 import { startOf } from '../../models/adapters/initial.ts'
 import { writePeftAdapter } from '../../models/formats/peft.ts'
 import {
@@ -13,12 +14,14 @@ import {
   type MergedUpdates,
   mergedDigest,
   mergeModules,
+  mergeRound,
   privateRelease,
+  type RoundOrigin,
   RunningMerge,
 } from '../aggregation/index.ts'
 import type { Digest } from '../protocol/canonical.ts'
 import { ProtocolError } from '../protocol/errors.ts'
-import { type Manifest, manifestDigest } from '../protocol/manifest.ts'
+import { isStepped, type Manifest, manifestDigest } from '../protocol/manifest.ts'
 import { adapterShape, type MergedVersion, sha256 } from './jobs.ts'
 import { NOISE_KEY_BYTES, noiseStream } from './noise-stream.ts'
 import { openStoredUpdate, type StoredUpdate } from './update-file.ts'
@@ -31,6 +34,8 @@ export interface MergeRequest {
   readonly start: Uint8Array | null
   /** Of a private room's noise, hex; without it the mean is made without noise, for comparing alone. */
   readonly noiseKey?: string | undefined
+  /** The version that a room's round started from; left out or null in the first. */
+  readonly origin?: RoundOrigin | null | undefined
 }
 
 /** Does part of a merge in another thread. */
@@ -68,15 +73,13 @@ export class VersionMerger {
   async merge(request: MergeRequest): Promise<MergedVersion> {
     const { manifest } = request
     const { strategy, adapter } = manifest
+    if (isStepped(manifest.mode)) return mergeOneRound(request)
     const merged = manifest.privacy
       ? mergePrivately(request)
       : RunningMerge.linear(strategy, adapter.form)
         ? this.#mergeRunning(request)
         : await this.#mergeAll(request)
-    return {
-      digest: merged.digest as Digest,
-      files: { ...writePeftAdapter(merged.adapter, manifest.base.id, { base: manifest.base.digest }) },
-    }
+    return { digest: merged.digest as Digest, files: peftFiles(manifest, merged.adapter) }
   }
 
   #mergeRunning(request: MergeRequest): MergedUpdates {
@@ -130,6 +133,32 @@ export class VersionMerger {
     } finally {
       await Promise.all(helpers.map((helper) => helper.close()))
     }
+  }
+}
+
+const peftFiles = (manifest: Manifest, adapter: Adapter): Record<string, Uint8Array> => ({
+  ...writePeftAdapter(adapter, manifest.base.id, { base: manifest.base.digest }),
+})
+
+/** With the file that the next round starts from. */
+function mergeOneRound({ manifest, updates, start, origin = null }: MergeRequest): MergedVersion {
+  const shape = adapterShape(manifest)
+  const { form = 'lora' } = shape
+  const expected = { shape, manifestDigest: manifestDigest(manifest) }
+  const merged = mergeRound({
+    strategy: manifest.strategy,
+    initial: initialOf({ manifest, updates, start }),
+    form,
+    origin,
+    updates: updates.map((update) => openStoredUpdate(update, expected)),
+    manifestDigest: expected.manifestDigest,
+  })
+  return {
+    digest: merged.digest as Digest,
+    files: {
+      ...peftFiles(manifest, merged.adapter),
+      [CONTINUATION_FILE]: writeContinuation(merged.start, form),
+    },
   }
 }
 

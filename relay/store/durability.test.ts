@@ -15,7 +15,12 @@ const manifest = testManifest()
 const participant = 'a'.repeat(32)
 const update = testUpdate(manifest, 'one')
 const digest = digestOf(update)
-const inspect = async (_: Digest, bytes: Uint8Array) => ({ digest: digestOf(bytes), examples: 5, norm: 1 })
+const inspect = async (_: Digest, bytes: Uint8Array) => ({
+  digest: digestOf(bytes),
+  examples: 5,
+  norm: 1,
+  start: null,
+})
 
 /** Records its commits among the file operations. */
 class RecordingLedger extends Ledger {

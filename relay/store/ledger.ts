@@ -9,7 +9,13 @@ import { type AuditEvent, type AuditPlace, auditLine } from '../protocol/audit.t
 import type { Digest } from '../protocol/canonical.ts'
 import { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
 import { MAX_LOGGED_REFUSALS } from '../protocol/limits.ts'
-import { type Manifest, manifestDigest, parseManifest } from '../protocol/manifest.ts'
+import {
+  isStepped,
+  type Manifest,
+  manifestDigest,
+  parseManifest,
+  type SteppedMode,
+} from '../protocol/manifest.ts'
 import type { Receipt, Version } from '../protocol/messages.ts'
 import type { PrivacyFigures } from '../protocol/privacy.ts'
 import { migrate } from './schema.ts'
@@ -30,6 +36,22 @@ export interface AcceptedUpdate {
   readonly acceptedAt: string
   /** False while it waits for the host's decision: then it does not count yet. */
   readonly approved: boolean
+  /** In which it counts; 1 where a room has no rounds. */
+  readonly round: number
+}
+
+/** A round of a room that has several. */
+export interface LedgerRound {
+  /** 1 for the first. */
+  readonly round: number
+  /** From when its deadline counts; null until somebody is there. */
+  readonly clockFrom: string | null
+  readonly closed: boolean
+}
+
+/** What is entered of an update; `start` is the digest of the version it was trained from. */
+export type NewUpdate = Pick<AcceptedUpdate, 'digest' | 'bytes' | 'examples' | 'norm'> & {
+  readonly start: string | null
 }
 
 /** A version with the exact set of updates it was merged from, sorted. */
@@ -63,6 +85,7 @@ interface ContributionRow {
   norm: number | null
   accepted_at: string
   approved: number
+  round: number
 }
 
 interface VersionRow {
@@ -122,6 +145,7 @@ export class Ledger {
         JSON.stringify(manifest),
         createdAt,
       )
+      if (isStepped(manifest.mode)) this.#openRound(room, 1, createdAt)
       this.#log(room, { event: 'created', room, manifestDigest: manifestDigest(manifest) }, createdAt)
     })
   }
@@ -166,14 +190,19 @@ export class Ledger {
     })
   }
 
-  /** Closing twice keeps the first time. */
+  /** Closing twice keeps the first time. A round that is open ends with what it has. */
   closeRoom(room: string, closedAt: string): void {
     this.#transaction(() => {
-      const { changes } = this.#prepare(
-        'UPDATE rooms SET closed_at = ? WHERE room = ? AND closed_at IS NULL',
-      ).run(closedAt, room)
-      if (changes > 0) this.#log(room, { event: 'closed' }, closedAt)
+      const open = this.rounds(room).find(({ closed }) => !closed)
+      if (!open || !this.closeRound(room, open.round, true, closedAt)) this.#closeRoom(room, closedAt)
     })
+  }
+
+  #closeRoom(room: string, closedAt: string): void {
+    const { changes } = this.#prepare(
+      'UPDATE rooms SET closed_at = ? WHERE room = ? AND closed_at IS NULL',
+    ).run(closedAt, room)
+    if (changes > 0) this.#log(room, { event: 'closed' }, closedAt)
   }
 
   /** Those that were not withdrawn, in the order they were accepted; undecided ones included. */
@@ -184,10 +213,11 @@ export class Ledger {
     return (rows as ContributionRow[]).map(acceptedUpdate)
   }
 
-  /** The participants whose contribution is in, by participant. */
+  /** The participants whose contribution is in, by participant; in a room of rounds the latest of each. */
   senders(room: string): Map<string, Digest> {
     const rows = this.#prepare(
-      'SELECT participant, digest FROM senders JOIN contributions USING (room, contribution) WHERE room = ?',
+      `SELECT participant, digest FROM senders JOIN contributions USING (room, contribution) WHERE room = ?
+         ORDER BY senders.round`,
     ).all(room)
     return new Map(
       (rows as { participant: string; digest: string }[]).map((row) => [
@@ -197,15 +227,34 @@ export class Ledger {
     )
   }
 
-  /** Unsigned. */
+  /**
+   * Unsigned. Of the round that takes updates, where a room has rounds with one update each; else the participant's
+   * last.
+   */
   receipt(manifest: Manifest, participant: string): Receipt | null {
+    const { room, mode } = manifest
+    const round = mode?.kind === 'rounds' ? this.rounds(room).at(-1)!.round : null
     const row = this.#prepare(
       `SELECT contributions.* FROM senders JOIN contributions USING (room, contribution)
-         WHERE room = ? AND participant = ?`,
-    ).get(manifest.room, participant) as ContributionRow | undefined
-    if (!row) return null
+         WHERE room = ? AND participant = ? AND (? IS NULL OR senders.round = ?)
+         ORDER BY senders.round DESC LIMIT 1`,
+    ).get(room, participant, round, round) as ContributionRow | undefined
+    return row ? this.#receiptOf(manifest, participant, row) : null
+  }
+
+  /** Of this very update, in whatever round: an answer may have been lost just as a round closed. */
+  receiptFor(manifest: Manifest, participant: string, digest: Digest): Receipt | null {
+    const row = this.#prepare(
+      `SELECT contributions.* FROM senders JOIN contributions USING (room, contribution)
+         WHERE room = ? AND participant = ? AND digest = ?`,
+    ).get(manifest.room, participant, digest) as ContributionRow | undefined
+    return row ? this.#receiptOf(manifest, participant, row) : null
+  }
+
+  #receiptOf(manifest: Manifest, participant: string, row: ContributionRow): Receipt {
+    const { room, mode } = manifest
     return {
-      room: manifest.room,
+      room,
       participant,
       manifestDigest: manifestDigest(manifest),
       digest: row.digest as Digest,
@@ -213,42 +262,43 @@ export class Ledger {
       examples: row.examples,
       contribution: row.contribution,
       acceptedAt: row.accepted_at,
+      ...(isStepped(mode) && { round: row.round }),
     }
   }
 
   /**
    * Counts an update whose file is durable, and gives the participant its receipt; one transaction. The set of
    * updates is by digest: one that is already in gains a receipt and nothing else.
-   * Throws ProtocolError `upload/second`, `room/closed` or `room/full`.
+   * Throws ProtocolError `upload/second`, `room/closed`, `room/full`, `update/late` or `update/unknown-start`.
    */
-  accept(
-    manifest: Manifest,
-    participant: string,
-    update: { digest: Digest; bytes: number; examples: number; norm: number | null },
-    acceptedAt: string,
-  ): Receipt {
-    const { room } = manifest
+  accept(manifest: Manifest, participant: string, update: NewUpdate, acceptedAt: string): Receipt {
+    const { room, mode } = manifest
     this.#transaction(() => {
-      const earlier = this.receipt(manifest, participant)
-      if (earlier) {
-        if (earlier.digest === update.digest) return
-        throw new ProtocolError('upload/second')
-      }
+      if (this.receiptFor(manifest, participant, update.digest)) return
+      if (this.receipt(manifest, participant)) throw new ProtocolError('upload/second')
       const { closed_at } = this.#prepare('SELECT closed_at FROM rooms WHERE room = ?').get(room) as {
         closed_at: string | null
       }
       if (closed_at !== null) throw new ProtocolError('room/closed')
-      const contribution =
-        this.#contribution(room, update.digest) ?? this.#addContribution(manifest, update, acceptedAt)
-      this.#prepare('INSERT INTO senders (room, participant, contribution) VALUES (?, ?, ?)').run(
+      const known = this.#contribution(room, update.digest)
+      const start = isStepped(mode) && known === undefined ? this.#startVersion(room, update.start) : null
+      const round = isStepped(mode) ? this.#roundFor(room, mode, start) : 1
+      const contribution = known ?? this.#addContribution(manifest, update, round, acceptedAt)
+      this.#prepare('INSERT INTO senders (room, participant, round, contribution) VALUES (?, ?, ?, ?)').run(
         room,
         participant,
+        round,
         contribution,
       )
       const { digest, bytes, examples } = update
-      this.#log(room, { event: 'accepted', participant, contribution, digest, bytes, examples }, acceptedAt)
+      const where = start === null ? {} : { round, start }
+      this.#log(
+        room,
+        { event: 'accepted', participant, contribution, digest, bytes, examples, ...where },
+        acceptedAt,
+      )
     })
-    const receipt = this.receipt(manifest, participant)
+    const receipt = this.receiptFor(manifest, participant, update.digest)
     if (!receipt) throw new Error('an accepted update has no receipt')
     return receipt
   }
@@ -289,7 +339,12 @@ export class Ledger {
       ).get(room, participant, digest) as ContributionRow | undefined
       if (!row) throw new ProtocolError('withdraw/unknown')
       const { contribution } = row
-      this.#prepare('DELETE FROM senders WHERE room = ? AND participant = ?').run(room, participant)
+      this.#requireOpenRound(room, row.round)
+      this.#prepare('DELETE FROM senders WHERE room = ? AND participant = ? AND contribution = ?').run(
+        room,
+        participant,
+        contribution,
+      )
       const others = this.#prepare('SELECT 1 AS found FROM senders WHERE room = ? AND contribution = ?')
       const erased = others.get(room, contribution) === undefined
       this.#log(
@@ -308,6 +363,8 @@ export class Ledger {
       if (this.release(room)) throw new ProtocolError('withdraw/too-late')
       const contribution = this.#contribution(room, digest)
       if (contribution === undefined) throw new ProtocolError('host/unknown-contribution')
+      const { round } = this.updates(room).find((update) => update.contribution === contribution)!
+      this.#requireOpenRound(room, round)
       const senders = this.#prepare(
         'SELECT participant FROM senders WHERE room = ? AND contribution = ?',
       ).all(room, contribution) as { participant: string }[]
@@ -427,6 +484,76 @@ export class Ledger {
     this.#database.close()
   }
 
+  /** Oldest first; empty where a room has no rounds. */
+  rounds(room: string): LedgerRound[] {
+    const rows = this.#prepare(
+      'SELECT round, clock_from, closed_at FROM rounds WHERE room = ? ORDER BY round',
+    ).all(room) as { round: number; clock_from: string | null; closed_at: string | null }[]
+    return rows.map((row) => ({
+      round: row.round,
+      clockFrom: row.clock_from,
+      closed: row.closed_at !== null,
+    }))
+  }
+
+  setRoundClock(room: string, round: number, from: string | null): void {
+    this.#prepare('UPDATE rounds SET clock_from = ? WHERE room = ? AND round = ?').run(from, room, round)
+  }
+
+  /**
+   * Ends a round: its updates are now those of the version of its number. The next one opens, unless it was the last,
+   * which closes the room. False, and without effect, where it is closed already or nothing counts in it.
+   */
+  closeRound(room: string, round: number, isLast: boolean, at: string): boolean {
+    return this.#transaction(() => {
+      const updates = this.updates(room)
+        .filter((update) => update.round === round)
+        .map(({ digest }) => digest)
+        .sort()
+      if (updates.length === 0) return false
+      const { changes } = this.#prepare(
+        'UPDATE rounds SET closed_at = ? WHERE room = ? AND round = ? AND closed_at IS NULL',
+      ).run(at, room, round)
+      if (changes === 0) return false
+      this.#log(room, { event: 'round-closed', round, updates }, at)
+      if (isLast) this.#closeRoom(room, at)
+      else this.#openRound(room, round + 1, at)
+      return true
+    })
+  }
+
+  #openRound(room: string, round: number, at: string): void {
+    this.#prepare('INSERT INTO rounds (room, round, opened_at) VALUES (?, ?, ?)').run(room, round, at)
+  }
+
+  /** The number of the version that has this digest; 0 for null, the room's initial adapter. */
+  #startVersion(room: string, start: string | null): number {
+    if (start === null) return 0
+    const row = this.#prepare(
+      'SELECT version FROM versions WHERE room = ? AND digest = ? AND retired = 0',
+    ).get(room, start) as { version: number } | undefined
+    if (!row) throw new ProtocolError('update/unknown-start')
+    return row.version
+  }
+
+  /**
+   * The round in which an update from this start counts; null for a copy of one that is in already. Throws
+   * ProtocolError `update/late` or `room/closed`.
+   */
+  #roundFor(room: string, mode: SteppedMode, start: number | null): number {
+    const open = this.rounds(room).find(({ closed }) => !closed)
+    if (!open) throw new ProtocolError('room/closed')
+    const isLate = start !== null && start < open.round - 1
+    if (isLate && mode.kind === 'rounds' && mode.late === 'refuse') throw new ProtocolError('update/late')
+    return open.round
+  }
+
+  /** Others have built on what a closed round published. */
+  #requireOpenRound(room: string, round: number): void {
+    const found = this.rounds(room).find((candidate) => candidate.round === round)
+    if (found?.closed) throw new ProtocolError('withdraw/too-late')
+  }
+
   #contribution(room: string, digest: Digest): number | undefined {
     const row = this.#prepare(
       'SELECT contribution FROM contributions WHERE room = ? AND digest = ? AND withdrawn_at IS NULL',
@@ -436,7 +563,8 @@ export class Ledger {
 
   #addContribution(
     { room, limits, admission }: Manifest,
-    update: { digest: Digest; bytes: number; examples: number; norm: number | null },
+    update: NewUpdate,
+    round: number,
     acceptedAt: string,
   ): number {
     if (this.contributions(room) >= limits.contributions) throw new ProtocolError('room/full')
@@ -444,8 +572,8 @@ export class Ledger {
       'SELECT coalesce(max(contribution), 0) AS last FROM contributions WHERE room = ?',
     ).get(room) as { last: number }
     this.#prepare(
-      `INSERT INTO contributions (room, contribution, digest, bytes, examples, norm, accepted_at, approved)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO contributions (room, contribution, digest, bytes, examples, norm, accepted_at, approved, round)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ).run(
       room,
       last + 1,
@@ -455,6 +583,7 @@ export class Ledger {
       update.norm,
       acceptedAt,
       admission === 'approve' ? 0 : 1,
+      round,
     )
     return last + 1
   }
@@ -486,8 +615,10 @@ export class Ledger {
     )
   }
 
+  /** One within another is part of it. */
   #transaction<T>(change: () => T): T {
     if (this.#closed) throw new ProtocolError('relay/stopping')
+    if (this.#database.inTransaction) return change()
     return this.#database.transaction(change).immediate() as T
   }
 
@@ -506,4 +637,5 @@ const acceptedUpdate = (row: ContributionRow): AcceptedUpdate => ({
   norm: row.norm,
   acceptedAt: row.accepted_at,
   approved: row.approved === 1,
+  round: row.round,
 })

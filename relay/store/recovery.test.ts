@@ -9,7 +9,12 @@ import { RelayStore } from './relay-store.ts'
 import type { RoomStore } from './room-store.ts'
 
 const manifest = testManifest({ contributions: 2 })
-const inspect = async (_: Digest, bytes: Uint8Array) => ({ digest: digestOf(bytes), examples: 5, norm: 1 })
+const inspect = async (_: Digest, bytes: Uint8Array) => ({
+  digest: digestOf(bytes),
+  examples: 5,
+  norm: 1,
+  start: null,
+})
 const participantOf = (seed: string) => digestOfText(seed).slice(0, 32)
 
 describe('a data folder', () => {

@@ -14,7 +14,7 @@
  */
 import { join } from 'node:path'
 import { type Digest, digestOf } from '../protocol/canonical.ts'
-import { ProtocolError } from '../protocol/errors.ts'
+import { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
 import { MAX_OPEN_UPLOADS, OPEN_UPLOAD_LIFETIME_MS } from '../protocol/limits.ts'
 import { type Manifest, manifestDigest } from '../protocol/manifest.ts'
 import type { Receipt } from '../protocol/messages.ts'
@@ -22,14 +22,14 @@ import type { PrivacyFigures } from '../protocol/privacy.ts'
 import { aboutVersion } from './about-version.ts'
 import { AuditFile } from './audit-file.ts'
 import type { FileSystem } from './file-system.ts'
-import type { AcceptedUpdate, Ledger, PublishedVersion, Release, Withdrawal } from './ledger.ts'
+import type { AcceptedUpdate, Ledger, LedgerRound, PublishedVersion, Release, Withdrawal } from './ledger.ts'
 import type { ReceiptSigner } from './receipt-signer.ts'
 
 /** What reading an update's bytes has shown; throws what it must refuse. */
 export type InspectUpdate = (
   expectedDigest: Digest,
   bytes: Uint8Array<ArrayBuffer>,
-) => Promise<{ digest: Digest; examples: number; norm: number }>
+) => Promise<{ digest: Digest; examples: number; norm: number; start: string | null }>
 
 export interface OpenUpload {
   readonly digest: Digest
@@ -70,10 +70,12 @@ export class RoomStore {
   readonly #damagedVersions: PublishedVersion[] = []
   /** As in the ledger; the room's status is asked for with every join. */
   #versions: PublishedVersion[]
-  #contributions: number
+  #updates: readonly AcceptedUpdate[] = []
   #undecided: number
   #joinCode: string | null
   #joiningClosed: boolean
+  /** As in the ledger; null: to be asked for. */
+  #rounds: readonly LedgerRound[] | null = null
 
   private constructor(
     directory: string,
@@ -92,7 +94,6 @@ export class RoomStore {
     this.#now = now
     this.audit = new AuditFile(join(directory, 'audit.jsonl'), manifest.room, files, ledger)
     this.#versions = ledger.versions(manifest.room)
-    this.#contributions = 0
     this.#undecided = 0
     this.#joinCode = ledger.joinCode(manifest.room)
     this.#joiningClosed = ledger.joiningClosed(manifest.room)
@@ -125,12 +126,12 @@ export class RoomStore {
   }
 
   /** Accepted updates in the order they came. */
-  updates(): AcceptedUpdate[] {
-    return this.#ledger.updates(this.room)
+  updates(): readonly AcceptedUpdate[] {
+    return this.#updates
   }
 
   contributions(): number {
-    return this.#contributions
+    return this.#updates.length
   }
 
   /** Contributions that wait for the host's decision. */
@@ -146,6 +147,30 @@ export class RoomStore {
   receipt(participant: string): Receipt | null {
     const receipt = this.#ledger.receipt(this.manifest, participant)
     return receipt && this.#signer.sign(receipt, this.manifest)
+  }
+
+  /** Of this very update, in whatever round. */
+  receiptFor(participant: string, digest: Digest): Receipt | null {
+    const receipt = this.#ledger.receiptFor(this.manifest, participant, digest)
+    return receipt && this.#signer.sign(receipt, this.manifest)
+  }
+
+  /** Oldest first; empty where a room has no rounds. */
+  rounds(): readonly LedgerRound[] {
+    this.#rounds ??= this.#ledger.rounds(this.room)
+    return this.#rounds
+  }
+
+  setRoundClock(round: number, from: Date | null): void {
+    this.#ledger.setRoundClock(this.room, round, from?.toISOString() ?? null)
+    this.#rounds = null
+  }
+
+  /** Ledger.closeRound, for this room. */
+  closeRound(round: number, isLast: boolean): boolean {
+    const closed = this.#ledger.closeRound(this.room, round, isLast, this.#now().toISOString())
+    this.#rounds = null
+    return closed
   }
 
   /** Oldest first; the retired ones included, whose files are gone. */
@@ -190,6 +215,7 @@ export class RoomStore {
 
   close(): void {
     this.#ledger.closeRoom(this.room, this.#now().toISOString())
+    this.#rounds = null
   }
 
   openUpload(participant: string): OpenUpload | null {
@@ -256,7 +282,7 @@ export class RoomStore {
     } catch (error) {
       if (isRefusal(error)) {
         await this.drop(participant)
-        this.#ledger.logRefusal(this.room, participant, error.code, this.#now().toISOString())
+        this.#logRefusal(participant, error.code)
       }
       throw error
     }
@@ -264,7 +290,8 @@ export class RoomStore {
     await this.#files.rename(entry.path, this.updatePath(entry.digest))
     this.#open.delete(participant)
     await this.#files.syncDirectory(join(this.#directory, 'updates'))
-    const update = { digest: entry.digest, bytes: length, examples: found.examples, norm: found.norm }
+    const { examples, norm, start } = found
+    const update = { digest: entry.digest, bytes: length, examples, norm, start }
     try {
       const receipt = this.#ledger.accept(this.manifest, participant, update, this.#now().toISOString())
       this.#count()
@@ -272,6 +299,7 @@ export class RoomStore {
     } catch (error) {
       if (!this.#ledger.hasUpdate(this.room, entry.digest))
         await this.#files.remove(this.updatePath(entry.digest))
+      if (isRefusal(error)) this.#logRefusal(participant, error.code)
       throw error
     }
   }
@@ -280,7 +308,8 @@ export class RoomStore {
   async acceptKnown(participant: string, digest: Digest): Promise<Receipt | null> {
     if (!this.#ledger.hasUpdate(this.room, digest)) return null
     const known = this.updates().find((update) => update.digest === digest)!
-    const receipt = this.#ledger.accept(this.manifest, participant, known, this.#now().toISOString())
+    const update = { ...known, start: null }
+    const receipt = this.#ledger.accept(this.manifest, participant, update, this.#now().toISOString())
     // Bytes of it (or of another update) that this participant had sent are of no use any more.
     await this.drop(participant)
     return this.#signer.sign(receipt, this.manifest)
@@ -365,10 +394,13 @@ export class RoomStore {
     return withdrawal
   }
 
+  #logRefusal(participant: string, code: ErrorCode): void {
+    this.#ledger.logRefusal(this.room, participant, code, this.#now().toISOString())
+  }
+
   #count(): void {
-    const updates = this.#ledger.updates(this.room)
-    this.#contributions = updates.length
-    this.#undecided = updates.filter(({ approved }) => !approved).length
+    this.#updates = this.#ledger.updates(this.room)
+    this.#undecided = this.#updates.filter(({ approved }) => !approved).length
   }
 
   async #writeVersion(entry: PublishedVersion, files: VersionFiles): Promise<void> {

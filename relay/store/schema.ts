@@ -67,6 +67,23 @@ const STEPS: readonly string[] = [
     room TEXT PRIMARY KEY REFERENCES rooms, updates TEXT NOT NULL, noise_key_hex TEXT, drawn_at TEXT NOT NULL
   ) STRICT;
   `,
+  // Rounds: a contribution counts in one, and a participant has one contribution a round.
+  `
+  ALTER TABLE contributions ADD COLUMN round INTEGER NOT NULL DEFAULT 1;
+  CREATE TABLE senders_of_rounds (
+    room TEXT NOT NULL, participant TEXT NOT NULL, round INTEGER NOT NULL, contribution INTEGER NOT NULL,
+    PRIMARY KEY (room, participant, round),
+    FOREIGN KEY (room, contribution) REFERENCES contributions (room, contribution)
+  ) STRICT;
+  INSERT INTO senders_of_rounds (room, participant, round, contribution)
+    SELECT room, participant, 1, contribution FROM senders;
+  DROP TABLE senders;
+  ALTER TABLE senders_of_rounds RENAME TO senders;
+  CREATE TABLE rounds (
+    room TEXT NOT NULL REFERENCES rooms, round INTEGER NOT NULL, opened_at TEXT NOT NULL, clock_from TEXT,
+    closed_at TEXT, PRIMARY KEY (room, round)
+  ) STRICT;
+  `,
 ]
 
 /** Creates the tables or brings them up to date. Throws ProtocolError `store/newer`. */

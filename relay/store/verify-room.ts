@@ -6,10 +6,11 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { CONTINUATION_FILE } from '../../models/adapters/continuation.ts'
 import { type AuditEvent, type AuditLine, readAuditLog } from '../protocol/audit.ts'
 import type { Digest } from '../protocol/canonical.ts'
 import { ProtocolError } from '../protocol/errors.ts'
-import { type Manifest, manifestDigest, parseManifest } from '../protocol/manifest.ts'
+import { isStepped, type Manifest, manifestDigest, parseManifest } from '../protocol/manifest.ts'
 import { aboutVersion } from './about-version.ts'
 
 type UpdateFiles = readonly { readonly digest: Digest; readonly path: string }[]
@@ -18,6 +19,7 @@ export interface RoomVerifier {
   merge(
     manifest: Manifest,
     updates: UpdateFiles,
+    origin: { readonly digest: Digest; readonly bytes: Uint8Array } | null,
   ): Promise<{ digest: Digest; files: Record<string, Uint8Array> }>
   /**
    * A private room's release: the digest that its files have, and whether they differ from the mean by noise of the
@@ -56,6 +58,8 @@ interface Expected {
   readonly versions: Map<number, PublishedLine>
   /** What a private room's noise was drawn for. */
   drawn: readonly Digest[] | null
+  /** Rounds that have ended, with their updates. */
+  readonly rounds: Map<number, readonly Digest[]>
   withdrawn: number
   retired: number
 }
@@ -77,7 +81,8 @@ export async function verifyRoom(
   const numbers = new Set([...expected.versions.keys()].map(String))
   await checkNothingElse(join(directory, 'versions'), numbers, 'versions', problems)
   for (const published of expected.versions.values()) {
-    await checkVersion(directory, manifest, published, intact, verifier, problems)
+    const before = expected.versions.get(published.event.version - 1)
+    await checkVersion(directory, manifest, { published, before }, intact, verifier, problems)
     onProgress(`version ${published.event.version}`)
   }
   return {
@@ -122,6 +127,7 @@ function replay(lines: readonly AuditLine[], manifest: Manifest, problems: strin
     updates: new Map(),
     versions: new Map(),
     drawn: null,
+    rounds: new Map(),
     withdrawn: 0,
     retired: 0,
   }
@@ -150,6 +156,9 @@ function replay(lines: readonly AuditLine[], manifest: Manifest, problems: strin
         if (manifest.privacy && event.updates.join() !== expected.drawn?.join()) {
           problem(line, 'publishes other updates than noise was drawn for')
         }
+        if (isStepped(manifest.mode) && event.updates.join() !== expected.rounds.get(event.version)?.join()) {
+          problem(line, 'publishes other updates than those of its round')
+        }
         expected.versions.set(event.version, { at: line.at, event })
         break
       case 'retired':
@@ -163,6 +172,10 @@ function replay(lines: readonly AuditLine[], manifest: Manifest, problems: strin
           problem(line, 'draws noise for an update that was not accepted or was withdrawn')
         }
         expected.drawn = event.updates
+        break
+      case 'round-closed':
+        if (event.round !== expected.rounds.size + 1) problem(line, 'ends a round out of its turn')
+        expected.rounds.set(event.round, event.updates)
         break
       case 'approved':
       case 'refused':
@@ -212,7 +225,7 @@ async function checkNothingElse(
 async function checkVersion(
   directory: string,
   manifest: Manifest,
-  published: PublishedLine,
+  { published, before }: { published: PublishedLine; before: PublishedLine | undefined },
   intact: ReadonlyMap<Digest, string>,
   verifier: RoomVerifier,
   problems: string[],
@@ -242,7 +255,10 @@ async function checkVersion(
     }
     return
   }
-  const merged = await verifier.merge(manifest, stored)
+  const goesOn = isStepped(manifest.mode) && version > 1
+  const origin = goesOn && before ? await originOf(directory, before) : null
+  if (goesOn && origin === null) return // named with the version before
+  const merged = await verifier.merge(manifest, stored, origin)
   const follows =
     merged.digest === digest &&
     files.every(({ name, sha256: expected }) => {
@@ -250,6 +266,14 @@ async function checkVersion(
       return bytes !== undefined && sha256(bytes) === expected
     })
   if (!follows) problems.push(`Version ${version} does not follow from its updates.`)
+}
+
+/** What a round goes on from; null where that is damaged, which is named with its own version. */
+async function originOf(directory: string, { event: { version, digest, files } }: PublishedLine) {
+  const path = join(directory, 'versions', String(version), CONTINUATION_FILE)
+  const bytes = await readFile(path).catch(() => null)
+  const expected = files.find(({ name }) => name === CONTINUATION_FILE)?.sha256
+  return bytes && sha256(bytes) === expected ? { digest, bytes } : null
 }
 
 /** To the letter what the relay writes. */

@@ -9,8 +9,8 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import * as v from 'valibot'
 import { llamaModules } from '../../../models/llama/modules.ts'
-import { gaussianSigma } from '../../aggregation/index.ts'
 import {
+  isStepped,
   joinCode as joinCodeSchema,
   MAX_CONTRIBUTIONS,
   MAX_SOCKETS,
@@ -18,8 +18,7 @@ import {
   manifestDigest,
   ProtocolError,
   parseManifest,
-  privacyFigures,
-  privacyInWords,
+  quorumOf,
   roomName,
 } from '../../protocol/index.ts'
 import { DEFAULT_ADDRESS_LIMITS } from '../../server/address-limits.ts'
@@ -32,6 +31,7 @@ import type { Command } from '../command.ts'
 import type { Console } from '../console.ts'
 import { CliError, UsageError } from '../errors.ts'
 import { hostedModels, offeredModel, servedFiles } from '../hosting-offer.ts'
+import { MODE_OPTIONS, modeOf, strategyForRounds } from '../mode-option.ts'
 import { lanAddresses } from '../network.ts'
 import { ownManifest } from '../own-manifest.ts'
 import { PRIVATE_OPTIONS, privacyOf, privateForm } from '../private-option.ts'
@@ -40,6 +40,7 @@ import { roomManifest } from '../room-manifest.ts'
 import { ensureStart, type StartFile } from '../start-file.ts'
 import { roomStrategyOf, STRATEGIES_IN_WORDS, strategyOptions } from '../strategy-option.ts'
 import { adapterOptions, recipeOf, TRAINING_OPTION_NAMES, TRAINING_OPTIONS } from '../training-options.ts'
+import { welcome } from '../welcome.ts'
 
 const DEFAULT_DATA_DIR = 'oneround-data'
 const DEFAULT_PORT = 8787
@@ -107,12 +108,15 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
     },
     approve: { type: 'boolean', help: 'a contribution counts only once the host has let it' },
     ...PRIVATE_OPTIONS,
+    ...MODE_OPTIONS,
     ...TRAINING_OPTIONS,
   },
   async run(args, console, signal) {
     args.noPositionals()
     const plan = readPlan(args)
-    roomAdapter(args) // wrong options before anything is loaded
+    // Wrong options before anything is loaded.
+    roomAdapter(args)
+    modeOf(args)
     const model = await findBaseModel(args.text('model'), { console, signal })
     console.note(`oneround: checking ${model.id} …`)
     const described = await describeModel(model)
@@ -177,7 +181,7 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
         dataDir: plan.dataDir,
         hostToken: relay.hostToken,
       })
-      await welcome({ joinUrl, hostUrl }, manifest, plan, tls !== null, console)
+      await welcome({ joinUrl, hostUrl }, manifest, { ...plan, tls: tls !== null }, console)
       await untilStopped(relay, manifest.room, console, signal)
     } finally {
       await relay.close()
@@ -286,6 +290,8 @@ async function wantedManifest(
   start: StartFile | null,
 ): Promise<Manifest> {
   const adapter = roomAdapter(args)
+  const mode = modeOf(args)
+  const strategy = roomStrategyOf(args, STRATEGY_NAMES, adapter.form)
   const config = await readConfig(model)
   return roomManifest({
     room: plan.room,
@@ -297,8 +303,9 @@ async function wantedManifest(
     start,
     seed: randomBytes(16).toString('hex'),
     recipe: recipeOf(args, config),
-    strategy: roomStrategyOf(args, STRATEGY_NAMES, adapter.form),
-    publishEvery: plan.publishEvery,
+    strategy: mode ? strategyForRounds(strategy, adapter.rank) : strategy,
+    publishEvery: mode && isStepped(mode) ? quorumOf(mode) : plan.publishEvery,
+    mode,
     privacy: privacyOf(args),
   })
 }
@@ -316,6 +323,7 @@ const MANIFEST_OPTIONS = [
   'publish-every',
   'approve',
   ...Object.keys(PRIVATE_OPTIONS),
+  ...Object.keys(MODE_OPTIONS),
   'title',
   'model',
 ]
@@ -357,48 +365,6 @@ function baseUrl(relay: Relay, { publicUrl, addresses }: Plan): string {
   const [address] = addresses
   if (address !== undefined) url.hostname = address
   return url.href
-}
-
-interface Addresses {
-  readonly joinUrl: string
-  readonly hostUrl: string
-}
-
-async function welcome(
-  { joinUrl, hostUrl }: Addresses,
-  manifest: Manifest,
-  plan: Plan,
-  tls: boolean,
-  console: Console,
-) {
-  const { base, recipe, strategy, publishEvery, privacy } = manifest
-  console.print(`\n  Join at  ${joinUrl}\n\n`)
-  const { renderUnicodeCompact } = await import('uqr')
-  console.print(`${renderUnicodeCompact(joinUrl, { border: 2 })}\n\n`)
-  console.note(`The host's console, for you alone:  ${hostUrl}\n`)
-  console.note(
-    `Room ${manifest.room}: ${base.id}, ${recipe.steps} steps of ${recipe.batch} x ${recipe.tokens} tokens, merged by ${strategy.id}.`,
-  )
-  if (privacy) {
-    console.note('One version is published, when the room closes; until then everybody can withdraw.')
-    console.note(privacyInWords(privacyFigures({ ...manifest, privacy }, gaussianSigma(privacy), 0)))
-  } else if (publishEvery === 1) {
-    console.note('A version is published after every contribution: everyone can see what each one added.')
-  } else {
-    console.note(
-      `A version is published after every ${publishEvery} contributions, and the rest when the room closes.`,
-    )
-  }
-  if (plan.lan && plan.publicUrl === undefined) {
-    console.note(
-      tls
-        ? 'The certificate is made here: each browser warns once, and each person must accept it.'
-        : 'Other machines join over plain HTTP: their browsers then train without WebGPU, more slowly. --https gives it to them.',
-    )
-    const more = plan.addresses.slice(1)
-    if (more.length > 0) console.note(`This machine also has the addresses ${more.join(', ')}.`)
-  }
-  console.note(`Everything is kept in ${plan.dataDir}. Ctrl-C stops the relay; nothing is lost by that.`)
 }
 
 /** Until Ctrl-C. At a terminal the host may also type `close`. */

@@ -7,12 +7,13 @@ import { CliError, UsageError } from '../errors.ts'
 import { writeAdapterFolder } from '../files.ts'
 import { bytes, loss, rate } from '../format.ts'
 import { DATA_OPTION, dataFiles } from '../local-data.ts'
-import { Participant } from '../participant.ts'
+import { type Contributed, Participant } from '../participant.ts'
 import { backendOf } from '../running-model.ts'
 
 export const command: Command = {
   usage: 'URL --data FILE… [OPTIONS]',
-  about: 'Joins the room at URL, trains on local files and sends one update. The files stay on this machine.',
+  about: `Joins the room at URL, trains on local files and sends one update (in a room of rounds, one in each). The files
+stay on this machine.`,
   options: {
     data: DATA_OPTION,
     wait: { type: 'boolean', help: 'wait for the merged version that includes this update, and measure it' },
@@ -45,7 +46,14 @@ export const command: Command = {
       signal,
     })
     try {
-      const contributed = await participant.contribute()
+      let contributed = await participant.contribute()
+      const rounds = [ofRound(contributed)]
+      for (;;) {
+        const next = await participant.contributeAgain()
+        if (!next) break
+        contributed = next
+        rounds.push(ofRound(next))
+      }
       const { receipt, backend, steps, tokensPerSecond, bytesSent, updateBytes } = contributed
       console.print(
         [
@@ -84,6 +92,7 @@ export const command: Command = {
         updateBytes,
         receipt,
         loss: { ...contributed.loss, merged: merged?.loss ?? null },
+        rounds,
         merged,
       })
     } catch (error) {
@@ -93,6 +102,14 @@ export const command: Command = {
     }
   },
 }
+
+/** Of each round taken part in; one where a room has no more. */
+const ofRound = ({ receipt, steps, loss: { base, own } }: Contributed) => ({
+  round: receipt.round ?? 1,
+  contribution: receipt.contribution,
+  steps,
+  loss: { start: base, own },
+})
 
 interface JoinAddress {
   readonly url: string

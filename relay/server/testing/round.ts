@@ -8,7 +8,13 @@ import { RandomStream } from '../../../models/adapters/random.ts'
 import { encodeUpdate, updateBytes } from '../../../models/adapters/update-codec.ts'
 import { type Digest, digestOfText } from '../../protocol/canonical.ts'
 import { createManifest, type NewManifest } from '../../protocol/create-manifest.ts'
-import { type Manifest, manifestDigest, type Privacy } from '../../protocol/manifest.ts'
+import {
+  type Manifest,
+  manifestDigest,
+  type Privacy,
+  quorumOf,
+  type SteppedMode,
+} from '../../protocol/manifest.ts'
 import { type Relay, type RelayOptions, startRelay } from '../server.ts'
 
 export const TEST_SHAPE: AdapterShape = {
@@ -19,6 +25,16 @@ export const TEST_SHAPE: AdapterShape = {
     { name: 'base_model.model.model.layers.0.mlp.down_proj', inFeatures: 40, outFeatures: 24 },
   ],
 }
+
+/** A room of rounds of these layers, merged by averaging factors. */
+export const roundsManifest = (mode: SteppedMode, changes: Partial<NewManifest> = {}): Manifest =>
+  testManifest({
+    updateBytes: updateBytes(TEST_SHAPE, 'i8', true),
+    strategy: { id: 'fedit' },
+    publishEvery: quorumOf(mode),
+    mode,
+    ...changes,
+  })
 
 /** A private room of these layers, training B alone. */
 export const privateManifest = (privacy: Privacy = { epsilon: 8, delta: 1e-5, clip: 1 }): Manifest =>
@@ -91,7 +107,13 @@ export function testChange(
   return change
 }
 
-export function testUpdate(manifest: Manifest, seed: string, examples: number | null = 5): Uint8Array {
+/** `start`: digest of the version it was trained from. */
+export function testUpdate(
+  manifest: Manifest,
+  seed: string,
+  examples: number | null = 5,
+  start: string | null = null,
+): Uint8Array {
   const { form } = manifest.adapter
   return encodeUpdate({
     change: testChange(seed, 0.05, form),
@@ -99,6 +121,7 @@ export function testUpdate(manifest: Manifest, seed: string, examples: number | 
     manifestDigest: manifestDigest(manifest),
     examples,
     encoding: manifest.update.encoding,
+    start,
     seed,
   })
 }
