@@ -1,7 +1,8 @@
 /** Choosing the text. */
 import { bytes, count, counted } from '../format.ts'
+import { byMedium } from './by-medium.ts'
 
-export const data = {
+const text = {
   title: 'Choose your text',
   lead: 'A few pages are enough. The more it sounds like you, the more there is to learn.',
   waysLabel: 'Where your text comes from',
@@ -77,3 +78,33 @@ export const data = {
   needMore: 'Add text to continue.',
   continue: 'Continue to training',
 }
+
+/** Where the model learns from pictures. */
+const pictures = {
+  title: 'Choose your pictures',
+  lead: 'A few dozen of one kind are enough. The more alike their style, the more there is to learn.',
+  waysLabel: 'Where your pictures come from',
+  drop: 'Drop pictures or a folder here',
+  dropFormats:
+    'png, jpg or webp. A picture is captioned by its name, by a .txt of the same name beside it, or by a metadata.jsonl',
+  folderLeftOut: (files: number) =>
+    `${counted(files, 'file')} of the folder left out: neither pictures nor captions by the name.`,
+  folderTooMany: (most: number) =>
+    `The folder holds more than ${count(most)} files; the first ${count(most)} were taken.`,
+  folderNoTexts: 'There is no png, jpg or webp picture in this folder; choose another.',
+  sampleLead: 'No pictures at hand? These come with the page, 32 emoji in each set.',
+  reading: 'Reading your pictures…',
+  filesTitle: 'Your pictures',
+  fileFacts: (size: number, examples: number) => `${counted(examples, 'picture')} · ${bytes(size)} kept`,
+  skippedTitle: (number: number) => `${counted(number, 'file or line', 'files or lines')} not used`,
+  documents: 'Pictures',
+  examples: 'To learn from',
+  explanation: () =>
+    'The held-out pictures are kept aside to measure the loss on pictures that training does not see.',
+  stays:
+    'Your pictures stay on this device. A small copy of each, as you see it here, is kept in this browser’s storage so that a reload can go on; you can delete it at the end. What else a photo’s file holds, such as the place and the date, is not read into it.',
+  tooShort: 'These are too few: training needs at least two pictures. Add more.',
+  needMore: 'Add pictures to continue.',
+}
+
+export const data = byMedium(text, pictures)

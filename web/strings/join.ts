@@ -1,7 +1,8 @@
 /** The invitation. */
 import { bytes, count, counted, parameters } from '../format.ts'
+import { byMedium } from './by-medium.ts'
 
-export const join = {
+const text = {
   eyebrow: 'You are invited to train together',
   lead: 'This tab fine-tunes a model on text of yours. The text stays on this device. One small update leaves it, and only after you have reviewed it.',
   model: 'Base model',
@@ -45,7 +46,7 @@ export const join = {
     ['Choose your text', 'It is read in this tab and goes nowhere else.'],
     ['Train', 'An adapter, a small add-on to the model, learns from your text.'],
     ['Review and send', 'You see what leaves this device before it does. Then you may close the tab.'],
-  ] as const,
+  ] as readonly (readonly [string, string])[],
   start: 'Join',
   code: 'Join code',
   codeNote: 'This room asks for the code that the host shows. Capital and small letters are the same.',
@@ -53,3 +54,20 @@ export const join = {
   continuing: 'Continuing where you left off',
   continuingLead: 'This browser kept your text and your progress. The model is loaded again, then you go on.',
 }
+
+/** Where the model learns from pictures. */
+const pictures = {
+  lead: 'This tab fine-tunes a model that draws, on pictures of yours. The pictures stay on this device. One small update leaves it, and only after you have reviewed it.',
+  trainingFacts: (steps: number, batch: number) =>
+    `${counted(steps, 'step')} of ${counted(batch, 'picture')}`,
+  whatHappens: [
+    ['Load the model', 'It is downloaded once, checked and kept in this browser.'],
+    ['Choose your pictures', 'They are read in this tab and go nowhere else.'],
+    ['Train', 'An adapter, a small add-on to the model, learns from your pictures.'],
+    ['Review and send', 'You see what leaves this device before it does. Then you may close the tab.'],
+  ] as readonly (readonly [string, string])[],
+  continuingLead:
+    'This browser kept your pictures and your progress. The model is loaded again, then you go on.',
+}
+
+export const join = byMedium(text, pictures)

@@ -1,7 +1,8 @@
 /** The merged adapter beside the others. */
 import { count, counted, percent, rate } from '../format.ts'
+import { byMedium } from './by-medium.ts'
 
-export const result = {
+const text = {
   title: {
     waiting: 'Waiting for the merged adapter',
     ready: 'The merged adapter is here',
@@ -69,3 +70,19 @@ export const result = {
   forgotten: 'Erased. You may close this tab; nothing of it is left in this browser.',
   forgetting: 'Erasing…',
 }
+
+/** Where the model learns from pictures. */
+const pictures = {
+  lossTitle: 'On your held-out pictures',
+  lossLead: (pictures: number) =>
+    `Mean squared error over ${counted(pictures, 'view')} of pictures that training did not see, with more and with less noise. Lower is better.`,
+  lossLeadEmpty: 'Mean squared error. Lower is better.',
+  promptTitle: 'Let all three draw',
+  modelNote: 'The base model is small: expect simple shapes and colours.',
+  forgetLead:
+    'This browser still keeps your pictures and your adapter, for the comparison after a reload, and the base model for the next visit.',
+  forgetConfirm:
+    'Erase your pictures, your adapter and receipt, and the base model? Downloads you made stay. What you have sent stays with the relay. If another tab of this browser takes part, it loses its place as well.',
+}
+
+export const result = byMedium(text, pictures)

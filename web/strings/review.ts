@@ -1,8 +1,9 @@
 /** Before anything leaves this device. */
 import { bytes, count, counted, loss, significant } from '../format.ts'
 import type { Exposure } from '../state/exposure.ts'
+import { byMedium } from './by-medium.ts'
 
-export const review = {
+const text = {
   title: 'Review what leaves this device',
   lead: 'Nothing has been sent yet.',
   trained: (steps: number, planned: number, stopped: boolean) =>
@@ -88,3 +89,15 @@ export const review = {
   leaveYes: 'Leave and delete',
   leaveNo: 'Stay',
 }
+
+/** Where the model learns from pictures. */
+const pictures = {
+  stays: [
+    'your pictures and their captions',
+    'file names, and what else the files hold',
+    'the loss on your pictures',
+    'your name: the relay is told none',
+  ],
+}
+
+export const review = byMedium(text, pictures)

@@ -1,7 +1,8 @@
 /** Training. */
 import { count, counted, duration, percent } from '../format.ts'
+import { byMedium } from './by-medium.ts'
 
-export const train = {
+const text = {
   title: { ready: 'Ready to train', running: 'Training', paused: 'Paused' },
   leadReady:
     'An adapter now learns from your text, in this tab. You can pause, stop early or reload at any time.',
@@ -59,3 +60,18 @@ export const train = {
   announce: (fraction: number, secondsLeft: number) =>
     `${percent(fraction)} of training done, ${duration(secondsLeft)} left.`,
 }
+
+/** Where the model learns from pictures. */
+const pictures = {
+  leadReady:
+    'An adapter now learns from your pictures, in this tab. You can pause, stop early or reload at any time.',
+  planText: 'Your pictures',
+  planTextFacts: (train: number, heldOut: number) =>
+    `${counted(train, 'picture')} to learn from, ${count(heldOut)} held out to measure`,
+  back: 'Change the pictures',
+  lead: 'The loss is how far the model is off when it takes noise away from your pictures. Lower is better.',
+  speedUnit: 'pictures/s',
+  chartUnits: 'mean squared error, by step',
+}
+
+export const train = byMedium(text, pictures)

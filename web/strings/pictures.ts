@@ -1,0 +1,60 @@
+/** Where the model learns from pictures: the data it will see, and what it draws. */
+import { count, counted, duration } from '../format.ts'
+
+export const pictures = {
+  gridTitle: 'What the model will see',
+  gridLead: (side: number) =>
+    `The middle of each picture, at the model’s size of ${side} x ${side} pixels, with its caption.`,
+  heldOut: 'held out',
+  page: (from: number, to: number, total: number) => `${count(from)} to ${count(to)} of ${count(total)}`,
+  previous: 'Previous',
+  next: 'Next',
+  problemNone: (name: string) =>
+    `Nothing of ${name} can be used; the reasons are below. Add png, jpg or webp pictures with captions.`,
+  skippedFile: (file: string, line: number | undefined, reason: string) =>
+    line === undefined ? `${file}: ${reason}` : `${file}, line ${count(line)}: ${reason}`,
+  additionName: (first: string, files: number) =>
+    files === 1 ? first : `${first} and ${counted(files - 1, 'more file')}`,
+  readingFiles: (done: number, total: number) =>
+    `Reading your pictures: ${count(done)} of ${counted(total, 'file')}…`,
+  credit: 'Credit',
+  sampleCredit: (attribution: string) => `${attribution}.`,
+  sampleLicense: 'Licence',
+  sampleName: (title: string) => title,
+  samplePictures: (number: number) => counted(number, 'picture'),
+
+  drawTitle: 'A picture on the way',
+  drawLead: 'The same caption and the same noise, drawn by the adapter as it is by now.',
+  drawCaption: 'Caption',
+  drawNow: 'Draw now',
+  drawing: 'Drawing…',
+  drawNone: 'The first picture comes after a few steps.',
+  drawBefore: 'Before training',
+  drawAfter: (step: number) => `After step ${count(step)}`,
+  drawAlt: (caption: string, when: string) => `${caption}, ${when.toLowerCase()}`,
+
+  captions: 'Captions, one a line',
+  captionsNote: (most: number) => `Up to ${most}. Short names of things work best: this model knows emoji.`,
+  seed: 'Noise',
+  seedNote: 'The same number gives the same noise, so all three begin alike.',
+  newSeed: 'Other noise',
+  guidance: 'Guidance',
+  guidanceNote: 'How much the caption counts. 1 is as learned; 2 or 3 draw it more clearly.',
+  draw: 'Draw',
+  stop: 'Stop',
+  drawStep: (which: string, step: number, steps: number) =>
+    `${which}: step ${count(step)} of ${count(steps)}`,
+  tableCaption: 'Each caption drawn by each model from the same noise',
+  captionColumn: 'Caption',
+  cellAlt: (caption: string, which: string) => `${caption}, drawn by: ${which}`,
+  empty: 'Nothing drawn yet.',
+  save: 'Save as PNG',
+  saveName: (room: string) => `${room}-pictures.png`,
+  seconds: (seconds: number) => `drawn in ${duration(seconds)}`,
+  adapterCredit:
+    'An adapter that learned from the sample pictures carries their credit, and so do pictures drawn with it.',
+  modelCredit: 'The base model learned from Noto Emoji, © Google LLC, Apache License 2.0.',
+}
+
+/** Captions to begin with: of things that the model knows. */
+export const DEFAULT_CAPTIONS = ['grinning face', 'red apple', 'dog face', 'automobile'] as const
