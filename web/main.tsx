@@ -2,7 +2,9 @@
 import { render } from 'preact'
 import { App } from './app.tsx'
 import { exposeDiagnostics } from './state/diagnostics.ts'
+import { isConsole } from './state/host/place.ts'
 import { open } from './state/opening.ts'
+import { problems } from './strings/problems.ts'
 import './styles/tokens.css'
 import './styles/base.css'
 import './styles/layout.css'
@@ -14,6 +16,15 @@ import './styles/motion.css'
 exposeDiagnostics()
 const root = document.getElementById('app')
 if (!root) throw new Error('index.html has no #app')
-root.replaceChildren()
-render(<App />, root)
-void open()
+if (isConsole(location.pathname)) {
+  // The host's console is an application of its own in the same page: participants fetch nothing of it.
+  import('./screens/host/start.tsx')
+    .then(({ startConsole }) => startConsole(root))
+    .catch(() => {
+      root.textContent = problems.partMissing
+    })
+} else {
+  root.replaceChildren()
+  render(<App />, root)
+  void open()
+}

@@ -3,6 +3,7 @@
  * choice limits rank or energy; then times lambda. Module by module, so that no more than one is held in doubles.
  */
 import type { Adapter, LoraFactors } from '../../models/adapters/adapter.ts'
+import { scaledFactors } from '../../models/adapters/scaled.ts'
 import { MergeError } from './errors.ts'
 import type { ModuleMerge, StrategyChoice } from './strategies.ts'
 
@@ -15,16 +16,10 @@ export function publish(choice: StrategyChoice, modules: Iterable<LoraFactors>, 
   const published = new Map<string, LoraFactors>()
   for (const module of modules) {
     const merged = merge(module)
-    published.set(module.name, scaled(limited ? merged.reduced({ rank, tau }) : merged.exact(), lambda))
+    published.set(
+      module.name,
+      scaledFactors(limited ? merged.reduced({ rank, tau }) : merged.exact(), lambda),
+    )
   }
   return { modules: published }
-}
-
-/** A whole adapter times lambda, by its B. */
-export const scaledAdapter = ({ modules }: Adapter, lambda: number): Adapter => ({
-  modules: new Map([...modules].map(([name, factors]) => [name, scaled(factors, lambda)])),
-})
-
-function scaled(factors: LoraFactors, lambda: number): LoraFactors {
-  return lambda === 1 ? factors : { ...factors, b: factors.b.map((value) => lambda * value) }
 }

@@ -16,6 +16,9 @@ import { recordWire } from './wire.ts'
 
 /** Other fields may come with a newer relay; the page shows these. */
 const roomListSchema = v.object({ rooms: v.array(v.object({ room: v.string(), title: v.string() })) })
+
+/** The host tries things out in these; nobody is invited. */
+export const isRehearsal = (room: string) => room.startsWith('rehearsal-')
 const errorSchema = v.object({ error: v.object({ code: v.string(), message: v.string() }) })
 
 /** Null where a relay, or something in front of it, answers with no JSON. */
@@ -48,7 +51,7 @@ async function getJson(path: string): Promise<unknown> {
 export async function fetchRooms(): Promise<readonly RoomEntry[]> {
   const list = v.safeParse(roomListSchema, await getJson('/api/rooms'))
   if (!list.success) throw new PageError('network/unreachable', problems.relayUnreachable)
-  return list.output.rooms
+  return list.output.rooms.filter(({ room }) => !isRehearsal(room))
 }
 
 export async function fetchManifest(room: string): Promise<{ manifest: Manifest; digest: string }> {

@@ -79,6 +79,15 @@ export interface DataReport {
   readonly windowTokens: number
 }
 
+/** What of the host's text is measured on. */
+export interface MeasuringText {
+  readonly report: DataReport
+  /** At most MAX_MEASURED_WINDOWS, spread evenly over the text. */
+  readonly windows: number
+  /** Tokens in them whose prediction counts. */
+  readonly counted: number
+}
+
 /** One example as the model sees it. */
 export interface ExampleView {
   readonly index: number
@@ -211,5 +220,13 @@ export interface ModelWorker {
   generate(options: GenerateOptions, onText: (text: string) => void): Promise<Generated>
   stopGenerating(): Promise<void>
   exportAdapter(which: 'own' | 'merged', format: ExportFormat, base: Manifest['base']): Promise<Blob>
+  /** The host's own text to measure on; what readData has read stays beside it. */
+  readMeasuringText(files: readonly LocalFile[], manifest: Manifest): Promise<MeasuringText>
+  /** Loss on that text, of the base (null) or of the merged adapter at a scale. */
+  measureMerged(
+    scale: number | null,
+    manifest: Manifest,
+    onProgress: (fraction: number) => void,
+  ): Promise<Evaluation>
   counters(): Promise<Counters>
 }

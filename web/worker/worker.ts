@@ -6,6 +6,7 @@ import { expose, transfer } from 'comlink'
 import type { Adapter } from '../../models/adapters/adapter.ts'
 import { readAdapterFile } from '../../models/adapters/adapter-file.ts'
 import { startOf } from '../../models/adapters/initial.ts'
+import { scaledAdapter } from '../../models/adapters/scaled.ts'
 import { adapterChange, encodeUpdate } from '../../models/adapters/update-codec.ts'
 import { createBrowserEngine } from '../../models/backend/browser.ts'
 import type { Engine } from '../../models/backend/engine.ts'
@@ -16,6 +17,7 @@ import { generate } from '../../models/llama/generate.ts'
 import { sha256Hex } from '../../models/sha256.ts'
 import { checkAdapterFits } from '../../models/training/engine-adapter.ts'
 import { evaluate, TrainControl } from '../../models/training/trainer.ts'
+import type { TextExample } from '../../models/training/windows.ts'
 import type { Manifest } from '../../relay/protocol/manifest.ts'
 import { PageError } from '../state/problems.ts'
 import { loadOutcome } from '../state/storage.ts'
@@ -29,6 +31,7 @@ import { exportAdapter } from './exports.ts'
 import { type LocalData, readLocalData } from './local-data.ts'
 import { fetchModelFiles } from './model-files.ts'
 import type { Pace } from './pace.ts'
+import { MAX_MEASURED_WINDOWS, spread } from './spread.ts'
 import { runTraining } from './training.ts'
 import { changeNorm, clipChange, summarise } from './update-choices.ts'
 
@@ -45,6 +48,8 @@ let loaded: LoadedModel | null = null
 /** Of a room whose adapters start from a file. */
 let startFile: Uint8Array | null = null
 let data: LocalData | null = null
+/** The host's, to measure merged versions on. */
+let measuringText: readonly TextExample[] | null = null
 let own: { adapter: Adapter; outcome: TrainOutcome } | null = null
 let merged: Adapter | null = null
 let control: TrainControl | null = null
@@ -269,6 +274,25 @@ const models: ModelWorker = {
 
   async stopGenerating() {
     generating?.abort()
+  },
+
+  async readMeasuringText(files, manifest) {
+    const { tokenizer } = need(loaded, 'the model')
+    const { report, examples } = readLocalData(files, tokenizer, manifest.recipe.tokens)
+    measuringText = spread(
+      examples.map(({ example }) => example),
+      MAX_MEASURED_WINDOWS,
+    )
+    const counted = measuringText.reduce((sum, example) => sum + example.counted, 0)
+    return { report, windows: measuringText.length, counted }
+  },
+
+  async measureMerged(scale, manifest, onProgress) {
+    const { model } = need(loaded, 'the model')
+    const adapter = scale === null ? null : scaledAdapter(need(merged, 'the merged adapter'), scale)
+    const examples = need(measuringText, 'the text to measure on')
+    const { batch, tokens } = manifest.recipe
+    return evaluate(model, adapter, examples, { batch, tokens }, onProgress)
   },
 
   async exportAdapter(which, format, base) {

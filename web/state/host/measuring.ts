@@ -1,0 +1,224 @@
+/**
+ * The merged model on the host's own text: its loss version by version, and at which scale it is least. One text a
+ * room; everything measured on it is kept in this browser.
+ */
+import { batch, computed, effect, signal } from '@preact/signals'
+import { bestOf, type Measured, searchScale } from '../../../models/training/line-search.ts'
+import { downloadVersion } from '../../../relay/client/download.ts'
+import type { Manifest } from '../../../relay/protocol/manifest.ts'
+import type { Version } from '../../../relay/protocol/messages.ts'
+import { console as text } from '../../strings/host.ts'
+import type { LocalFile } from '../../worker/api.ts'
+import { PageError, toProblem } from '../problems.ts'
+import { problem } from '../store.ts'
+import { callback, inWorker } from '../worker-client.ts'
+import { hostManifest, hostManifestDigest, liveVersions, newestVersion } from './host-store.ts'
+import { type KeptMeasures, loadMeasures, onOtherWindow, saveMeasures } from './keeping.ts'
+import { place } from './place.ts'
+import { inTurn, prepareFor } from './worker-queue.ts'
+
+export const measures = signal<KeptMeasures | null>(null)
+
+/** What is being measured now; null when nothing is. */
+export const measuringNow = signal<{
+  readonly what: 'text' | 'base' | 'version' | 'scale'
+  readonly version: number | null
+  /** Of the measurement at hand. */
+  readonly fraction: number
+} | null>(null)
+
+export interface VersionLoss {
+  readonly version: number
+  readonly contributions: number
+  readonly loss: number
+}
+
+export const baseLoss = computed(() => measures.value?.losses.base ?? null)
+
+/** Oldest first. */
+export const versionLosses = computed((): readonly VersionLoss[] =>
+  liveVersions.value.flatMap(({ version, contributions, digest }) => {
+    const loss = measures.value?.losses[digest]
+    return loss === undefined ? [] : [{ version, contributions, loss }]
+  }),
+)
+
+export interface ScaleCurve {
+  readonly version: Version
+  /** By scale. */
+  readonly points: readonly Measured[]
+  readonly best: Measured
+  readonly atOne: Measured
+}
+
+/** Of the newest version, once the search is over. */
+export const scaleCurve = computed((): ScaleCurve | null => {
+  const version = newestVersion.value
+  const found = version && measures.value?.curves[version.digest]
+  if (!version || !found || found.length === 0) return null
+  const points = found.toSorted((a, b) => a.scale - b.scale)
+  const atOne = points.find(({ scale }) => scale === 1)
+  return atOne ? { version, points, best: bestOf(found), atOne } : null
+})
+
+/** Whose text the worker holds: a manifest's digest, or nothing. */
+let textInWorker = ''
+
+/** Follows the room at hand: what is kept of it, and in the console itself every new version. */
+effect(() => {
+  const digest = hostManifestDigest.value
+  if (digest === '') return
+  measures.value = null
+  const load = () => {
+    loadMeasures(digest).then(
+      (kept) => {
+        if (kept && hostManifestDigest.peek() === digest) measures.value = kept
+      },
+      // A browser that keeps nothing: the host chooses the text again.
+      () => {},
+    )
+  }
+  load()
+  return onOtherWindow(digest, load)
+})
+
+effect(() => {
+  const room = hostManifest.value
+  // The projector's window shows what the console measures.
+  if (!room || place.value.view === 'projector') return
+  const known = measures.value
+  if (!known || measuringNow.value !== null) return
+  if (known.losses.base === undefined) {
+    void inTurn(() => measure(room, 'base', null))
+    return
+  }
+  const next = liveVersions.value.findLast(({ digest }) => known.losses[digest] === undefined)
+  if (next && !failed.has(next.digest)) void inTurn(() => measure(room, 'version', next))
+})
+
+/** What could not be measured is not tried again before a reload. */
+const failed = new Set<string>()
+
+export const chooseText = (files: readonly LocalFile[]) =>
+  inTurn(async () => {
+    const room = hostManifest.peek()
+    if (!room) return
+    problem.value = null
+    failed.clear()
+    textInWorker = ''
+    measuringNow.value = { what: 'text', version: null, fraction: 0 }
+    try {
+      await prepareFor(room)
+      const read = await inWorker((api) => api.readMeasuringText(files, room))
+      const broken = read.report.files.find((file) => file.problem)?.problem
+      if (broken) throw new PageError(broken.code, broken.message)
+      if (read.windows === 0) throw new PageError('data/too-short', text.textTooShort)
+      textInWorker = hostManifestDigest.peek()
+      await keep({ files, windows: read.windows, counted: read.counted, losses: {}, curves: {} })
+    } finally {
+      measuringNow.value = null
+    }
+  })
+
+async function keep(kept: KeptMeasures): Promise<void> {
+  measures.value = kept
+  try {
+    await saveMeasures(hostManifestDigest.peek(), kept)
+  } catch {
+    // A private window: the results last as long as this tab.
+  }
+}
+
+/** The room's model and text in the worker, whatever ran there before. */
+async function ready(room: Manifest): Promise<void> {
+  await prepareFor(room)
+  const known = measures.peek()
+  if (!known || textInWorker === hostManifestDigest.peek()) return
+  await inWorker((api) => api.readMeasuringText(known.files, room))
+  textInWorker = hostManifestDigest.peek()
+}
+
+async function placeInWorker(room: Manifest, version: Version): Promise<void> {
+  const folder = await downloadVersion(location.origin, room.room, version)
+  const config = folder.get('adapter_config.json')
+  const weights = folder.get('adapter_model.safetensors')
+  if (!config || !weights) throw new PageError('network/download', text.versionMissing)
+  await inWorker((api) => api.setMerged(config, weights))
+}
+
+async function measure(room: Manifest, what: 'base' | 'version', version: Version | null): Promise<void> {
+  const key = version?.digest ?? 'base'
+  const known = measures.peek()
+  // Another turn may have done it, or the host may have gone to another room.
+  if (!known || known.losses[key] !== undefined || hostManifest.peek() !== room) return
+  const number = version?.version ?? null
+  measuringNow.value = { what, version: number, fraction: 0 }
+  try {
+    await ready(room)
+    if (version) await placeInWorker(room, version)
+    const { loss } = await lossAt(room, version ? 1 : null, what, number)
+    if (measures.peek() === known) await keep({ ...known, losses: { ...known.losses, [key]: loss } })
+  } catch (error) {
+    failed.add(key)
+    if (key === 'base') measures.value = null
+    throw error
+  } finally {
+    measuringNow.value = null
+  }
+}
+
+const lossAt = (
+  room: Manifest,
+  scale: number | null,
+  what: 'base' | 'version' | 'scale',
+  version: number | null,
+) =>
+  inWorker((api) =>
+    api.measureMerged(
+      scale,
+      room,
+      callback((fraction: number) => {
+        if (measuringNow.peek()) measuringNow.value = { what, version, fraction }
+      }),
+    ),
+  )
+
+/** What the running search has found so far, for the curve that grows. */
+export const searched = signal<readonly Measured[]>([])
+let stopSearch = false
+
+export const stopScaleSearch = () => {
+  stopSearch = true
+}
+
+class SearchStopped extends Error {}
+
+/** Tries scales of the newest version until the best is known to a twentieth of itself. */
+export const findScale = () =>
+  inTurn(async () => {
+    const room = hostManifest.peek()
+    const version = newestVersion.peek()
+    const known = measures.peek()
+    if (!room || !version || !known) return
+    stopSearch = false
+    batch(() => {
+      searched.value = []
+      measuringNow.value = { what: 'scale', version: version.version, fraction: 0 }
+    })
+    try {
+      await ready(room)
+      await placeInWorker(room, version)
+      const measured = await searchScale(async (scale) => {
+        if (stopSearch) throw new SearchStopped()
+        const { loss } = await lossAt(room, scale, 'scale', version.version)
+        searched.value = [...searched.peek(), { scale, loss }]
+        return loss
+      })
+      const latest = measures.peek()
+      if (latest) await keep({ ...latest, curves: { ...latest.curves, [version.digest]: measured } })
+    } catch (error) {
+      if (!(error instanceof SearchStopped)) problem.value = toProblem(error)
+    } finally {
+      measuringNow.value = null
+    }
+  })

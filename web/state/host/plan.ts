@@ -1,0 +1,208 @@
+/**
+ * What a host chooses before opening a room, what it costs everybody, and the manifest that it makes. Pure.
+ */
+import { updateBytes } from '../../../models/adapters/update-codec.ts'
+import { DEFAULT_RECIPE } from '../../../models/training/recipe.ts'
+import { createManifest, DEFAULT_TAU } from '../../../relay/protocol/create-manifest.ts'
+import type { Offer, OfferedModel } from '../../../relay/protocol/host.ts'
+import { MAX_CONTRIBUTIONS, MAX_RANK, MAX_ROOM_NAME_CHARACTERS } from '../../../relay/protocol/limits.ts'
+import {
+  type AdapterForm,
+  type Manifest,
+  type Mode,
+  type Privacy,
+  parseManifest,
+} from '../../../relay/protocol/manifest.ts'
+import type { Strategy } from '../../../relay/protocol/strategy.ts'
+
+export type StrategyId = Strategy['id']
+
+export interface Plan {
+  readonly title: string
+  /** Digest of the base model. */
+  readonly model: string
+  readonly form: AdapterForm
+  readonly rank: number
+  readonly steps: number
+  readonly batch: number
+  readonly tokens: number
+  readonly learningRate: number
+  readonly strategy: StrategyId
+  readonly mode: Mode
+  /** Null: an open room. */
+  readonly privacy: Privacy | null
+  readonly publishEvery: number
+  readonly approve: boolean
+  readonly withCode: boolean
+}
+
+/** Held-out loss is measured this many times a run, and at its end. */
+const EVALUATIONS = 6
+
+/** A model this large takes a GPU; without one a class gets through fewer tokens in its ten minutes. */
+const LARGE_MODEL_BYTES = 20e6
+
+export const modelBytes = ({ files }: Pick<OfferedModel, 'files'>) =>
+  files.reduce((sum, { bytes }) => sum + bytes, 0)
+
+/** A class of 30 and ten minutes of training: short windows, a version after every fifth of them. */
+export function classPreset(model: OfferedModel, title: string): Plan {
+  const isLarge = modelBytes(model) > LARGE_MODEL_BYTES
+  return {
+    title,
+    model: model.digest,
+    form: 'lora',
+    rank: 8,
+    steps: isLarge ? 20 : 60,
+    batch: isLarge ? 2 : 4,
+    tokens: Math.min(128, model.maxTokens),
+    learningRate: isLarge ? 1e-3 : DEFAULT_RECIPE.learningRate,
+    strategy: 'florist',
+    mode: { kind: 'one-shot' },
+    privacy: null,
+    publishEvery: 5,
+    approve: false,
+    withCode: true,
+  }
+}
+
+/** Ranks of which the relay has start files: the only ones that `lora-sb` can have. */
+export const startRanks = ({ starts }: OfferedModel): number[] =>
+  starts
+    .flatMap(({ name }) => /^lora-sb-rank-(\d+)\.safetensors$/.exec(name)?.slice(1) ?? [])
+    .map(Number)
+    .sort((a, b) => a - b)
+
+/** What this relay can open a room with for this model. */
+export const possibleForms = (offer: Offer, model: OfferedModel): AdapterForm[] =>
+  offer.forms.filter((form) => form !== 'lora-sb' || startRanks(model).length > 0)
+
+/** `ffa` and `lora-sb` merge adapters of their own form alone. */
+export const possibleStrategies = (offer: Offer, form: AdapterForm): StrategyId[] =>
+  offer.strategies.filter((id) => (id === 'ffa' || id === 'lora-sb' ? id === form : true))
+
+/** A plan with another form keeps what still goes with it. */
+export function withForm(plan: Plan, form: AdapterForm, model: OfferedModel): Plan {
+  const own = form === 'lora' ? 'florist' : form
+  const fits = plan.strategy !== 'ffa' && plan.strategy !== 'lora-sb' && plan.strategy !== 'florist'
+  const ranks = startRanks(model)
+  const rank = form === 'lora-sb' && !ranks.includes(plan.rank) ? (ranks[0] ?? plan.rank) : plan.rank
+  return { ...plan, form, rank, strategy: fits ? plan.strategy : own }
+}
+
+export interface Cost {
+  /** Each participant: down once, then up once. */
+  readonly downloadBytes: number
+  readonly updateBytes: number
+  /** Tokens each participant trains, padding left out. */
+  readonly trainedTokens: number
+}
+
+export function costOf(plan: Plan, model: OfferedModel): Cost {
+  const { form, rank } = plan
+  const shape = { form, rank, alpha: 2 * rank, modules: model.modules }
+  const start = form === 'lora-sb' ? startFor(plan, model) : undefined
+  return {
+    downloadBytes: modelBytes(model) + (start?.bytes ?? 0),
+    updateBytes: Math.min(updateBytes(shape, 'i8'), updateBytes(shape, 'f16')),
+    trainedTokens: plan.steps * plan.batch * plan.tokens,
+  }
+}
+
+const startFor = ({ rank }: Plan, { starts }: OfferedModel) =>
+  starts.find(({ name }) => name === `lora-sb-rank-${rank}.safetensors`)
+
+function strategyOf({ strategy: id, rank }: Plan): Strategy {
+  switch (id) {
+    case 'florist':
+      return { id, tau: DEFAULT_TAU }
+    case 'svd':
+      return { id, rank }
+    case 'ties':
+      return { id, density: 0.2 }
+    case 'dare':
+      return { id, density: 0.2, seed: '0' }
+    case 'trimmed-mean':
+      return { id, trim: 0.1 }
+    default:
+      return { id }
+  }
+}
+
+/** `seed` of A0: public, and different for every room. Throws ProtocolError `manifest/malformed`. */
+export function manifestOf(plan: Plan, model: OfferedModel, room: string, seed: string): Manifest {
+  const { form, rank, steps } = plan
+  const shape = { form, rank, alpha: 2 * rank, modules: model.modules }
+  // Of small matrices I8's scales, and their names in the header, take more than F16's second byte.
+  const encoding = updateBytes(shape, 'f16') < updateBytes(shape, 'i8') ? 'f16' : 'i8'
+  const start = form === 'lora-sb' ? startFor(plan, model) : undefined
+  const manifest = createManifest({
+    room,
+    title: plan.title.trim(),
+    base: {
+      id: model.id,
+      family: model.family,
+      license: model.license,
+      digest: model.digest,
+      files: model.files,
+    },
+    adapter: {
+      rank,
+      alpha: 2 * rank,
+      seed,
+      ...(form !== 'lora' && { form }),
+      ...(start && { start }),
+      modules: model.modules,
+    },
+    recipe: {
+      ...DEFAULT_RECIPE,
+      steps,
+      batch: plan.batch,
+      tokens: plan.tokens,
+      learningRate: plan.learningRate,
+      evaluateEvery: Math.max(1, Math.round(steps / EVALUATIONS)),
+    },
+    updateBytes: updateBytes(shape, encoding),
+    encoding,
+    strategy: strategyOf(plan),
+    publishEvery: plan.publishEvery,
+  })
+  return parseManifest({
+    ...manifest,
+    ...(plan.mode.kind !== 'one-shot' && { mode: plan.mode }),
+    ...(plan.privacy && { privacy: plan.privacy }),
+    ...(plan.approve && { admission: 'approve' }),
+  })
+}
+
+/** The fields a number is typed into, with what the protocol and the model take. */
+export const BOUNDS = {
+  rank: [1, MAX_RANK],
+  steps: [1, 100_000],
+  batch: [1, 64],
+  publishEvery: [1, MAX_CONTRIBUTIONS],
+} as const
+
+/** `Poems of class 7b!` -> `poems-of-class-7b`; with a number behind where that is taken. */
+export function roomNameFor(title: string, taken: readonly string[]): string {
+  const letters = title
+    .normalize('NFKD')
+    .replace(/\p{Mark}/gu, '')
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+  const base = letters.slice(0, MAX_ROOM_NAME_CHARACTERS - 4).replace(/-+$/, '') || 'room'
+  for (let number = 1; ; number += 1) {
+    const name = number === 1 ? base : `${base}-${number}`
+    if (!taken.includes(name)) return name
+  }
+}
+
+/** Letters and digits that cannot be taken for one another. */
+const CODE_LETTERS = '23456789ABCDEFGHJKLMNPQRSTUVWXYZ'
+
+/** 40 random bits: `7KQ4-M2XT`. The relay lets nobody guess more than a few times a minute. */
+export function newJoinCode(random: Uint8Array): string {
+  const letters = Array.from(random.subarray(0, 8), (byte) => CODE_LETTERS[byte % CODE_LETTERS.length])
+  return `${letters.slice(0, 4).join('')}-${letters.slice(4).join('')}`
+}

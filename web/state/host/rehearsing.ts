@@ -1,0 +1,162 @@
+/**
+ * A rehearsal: simulated students join a room of their own, train on the sample texts in this tab's worker, one after
+ * the other, and send. For the relay they are participants like any other, so the host sees what the class will see.
+ */
+import { signal } from '@preact/signals'
+import { RelayClient } from '../../../relay/client/client.ts'
+import type { Manifest } from '../../../relay/protocol/manifest.ts'
+import { console as text } from '../../strings/host.ts'
+import type { TrainReport } from '../../worker/api.ts'
+import { PageError, toProblem } from '../problems.ts'
+import { samples } from '../samples.ts'
+import { forgetSession } from '../storage.ts'
+import { problem } from '../store.ts'
+import { callback, inWorker } from '../worker-client.ts'
+import { act } from './acting.ts'
+import * as relay from './host-http.ts'
+import { hostManifest, hostManifestDigest, overview } from './host-store.ts'
+import { go } from './place.ts'
+import { roomNameFor } from './plan.ts'
+import { inTurn, prepareFor } from './worker-queue.ts'
+
+export interface Rehearsal {
+  readonly room: string
+  readonly students: number
+  /** Who is at work, from 1. */
+  readonly student: number
+  readonly step: number
+  readonly steps: number
+  /** Of the whole recipe, as measured in the steps that were trained here; null before there are any. */
+  readonly secondsForRecipe: number | null
+}
+
+export const rehearsal = signal<Rehearsal | null>(null)
+/** Of the last simulated student that finished in this tab. */
+export const measuredRecipeSeconds = signal<number | null>(null)
+
+let stopAsked = false
+export const stopRehearsal = () => {
+  stopAsked = true
+  void inWorker((api) => api.stop())
+}
+
+const MAX_TITLE_CHARACTERS = 120
+
+/** The same terms under another name and seed: what is sent there counts nowhere else. */
+export function rehearsalOf(manifest: Manifest, taken: readonly string[], seed: string): Manifest {
+  const { receiptKey: _, ...terms } = manifest
+  return {
+    ...terms,
+    room: roomNameFor(`rehearsal-${manifest.room}`, taken),
+    title: text.rehearsalTitle(manifest.title || manifest.room).slice(0, MAX_TITLE_CHARACTERS),
+    adapter: { ...manifest.adapter, seed },
+  }
+}
+
+export const openRehearsal = (students: number, steps: number) =>
+  act('rehearse', async () => {
+    const terms = hostManifest.peek()
+    if (!terms) return null
+    const taken = (await relay.fetchRoomList()).map(({ room }) => room)
+    const seed = crypto.getRandomValues(new Uint32Array(4)).join('-')
+    const manifest = rehearsalOf(terms, taken, seed)
+    await relay.createRoom(manifest)
+    go({ view: 'room', room: manifest.room })
+    const found = await relay.fetchHostManifest(manifest.room)
+    hostManifest.value = found.manifest
+    hostManifestDigest.value = found.digest
+    void simulate(found.manifest, found.digest, students, steps)
+    return null
+  })
+
+/** More of them, in the rehearsal room at hand. */
+export function addStudents(students: number, steps: number): void {
+  const manifest = hostManifest.peek()
+  if (manifest) void simulate(manifest, hostManifestDigest.peek(), students, steps)
+}
+
+async function simulate(manifest: Manifest, digest: string, students: number, steps: number): Promise<void> {
+  if (rehearsal.peek()) return
+  stopAsked = false
+  const earlier = overview.peek()?.room === manifest.room ? overview.peek()!.contributions.length : 0
+  const at = (student: number, step: number, secondsForRecipe: number | null = null): Rehearsal => ({
+    room: manifest.room,
+    students,
+    student,
+    step,
+    steps,
+    secondsForRecipe,
+  })
+  rehearsal.value = at(1, 0)
+  for (let student = 1; student <= students && !stopAsked; student += 1) {
+    await inTurn(async () => {
+      if (stopAsked) return
+      rehearsal.value = at(student, 0)
+      await simulateOne(manifest, digest, earlier + student - 1, steps, ({ step, seconds }) => {
+        rehearsal.value = at(student, step, seconds)
+      })
+    })
+  }
+  rehearsal.value = null
+}
+
+async function simulateOne(
+  manifest: Manifest,
+  manifestDigest: string,
+  number: number,
+  steps: number,
+  onStep: (at: { step: number; seconds: number }) => void,
+): Promise<void> {
+  const sample = samples[number % samples.length]
+  const sessionKey = `${manifest.room}/simulated-${crypto.getRandomValues(new Uint32Array(2)).join('-')}`
+  const client = new RelayClient()
+  try {
+    await client.join(location.origin, manifest.room, undefined, overview.peek()?.joinCode ?? undefined)
+    void client.report({ stage: 'loading' })
+    await prepareFor(manifest)
+    const response = await fetch(sample.url)
+    if (!response.ok) throw new PageError('data/sample', text.sampleMissing(sample.title))
+    const bytes = new Uint8Array(await response.arrayBuffer())
+    void client.report({ stage: 'data' })
+    await inWorker((api) => api.readData([{ name: sample.fileName, bytes }], manifest))
+    let reportedAt = 0
+    const onProgress = callback((report: TrainReport) => {
+      const { recipe } = manifest
+      const seconds = (recipe.steps * recipe.batch * recipe.tokens) / report.tokensPerSecond
+      measuredRecipeSeconds.value = seconds
+      onStep({ step: report.step, seconds })
+      const now = performance.now()
+      if (now - reportedAt < 1000 && report.step < report.steps) return
+      reportedAt = now
+      const { step, tokensPerSecond } = report
+      void client.report({ stage: 'training', step, steps: report.steps, tokensPerSecond })
+    })
+    await inWorker((api) =>
+      api.train(
+        {
+          manifest,
+          steps: Math.min(steps, manifest.recipe.steps),
+          sessionKey,
+          fresh: true,
+          paused: false,
+          pace: 'full',
+        },
+        onProgress,
+        callback(() => {}),
+      ),
+    )
+    const update = await inWorker((api) =>
+      api.packUpdate(manifest, manifestDigest, sessionKey, { includeExamples: true, clipNorm: null }),
+    )
+    void client.report({ stage: 'sending' })
+    await client.upload(update.bytes)
+    void client.report({ stage: 'sent' })
+  } catch (error) {
+    // The next one would fail the same way.
+    stopAsked = true
+    problem.value = toProblem(error)
+  } finally {
+    client.close()
+    await forgetSession(sessionKey).catch(() => {})
+  }
+}

@@ -1,0 +1,156 @@
+/** What a host chooses before opening a room: one sentence each on what it does and what it costs. */
+import { bytes, count, counted, duration } from '../format.ts'
+
+interface Choice {
+  readonly name: string
+  readonly words: string
+}
+
+export const plan = {
+  title: 'Open a room',
+  lead: 'Everything has a value that works for a class. Change what you like; once the room is open, it stays as it is.',
+  roomTitle: 'What participants read at the top',
+  roomTitleDefault: 'Fine-tuning together',
+  preset: 'Class of 30, ten minutes',
+  presetWords:
+    'The embedded or smallest model, short windows, a version after every five contributions, and a join code.',
+  presetUse: 'Set everything to this',
+  presetIs: 'Everything is set to this.',
+
+  model: 'Base model',
+  modelWords: (size: number, licence: string) =>
+    `Everybody downloads ${bytes(size)} once${licence === '' ? '' : `; licence ${licence}`}.`,
+
+  form: 'What is trained',
+  forms: {
+    lora: {
+      name: 'LoRA',
+      words: 'Both factors of a small add-on to every layer. It learns most and sends most.',
+    },
+    ffa: {
+      name: 'FFA-LoRA',
+      words: 'One of the two factors. It sends about half, merges exactly, and learns a little less.',
+    },
+    'lora-sb': {
+      name: 'LoRA-SB',
+      words:
+        'A tiny core between two fixed factors. The smallest update by far; the factors are downloaded too.',
+    },
+  } satisfies Record<string, Choice>,
+  rank: 'Rank',
+  rankNote: 'The width of the add-on. Twice the rank can learn more and sends twice as much.',
+
+  recipe: 'How long everybody trains',
+  steps: 'Steps',
+  batch: 'Examples a step',
+  tokens: 'Tokens an example',
+  learningRate: 'Learning rate',
+  learningRateNote:
+    'Higher learns faster and may diverge; 0.003 suits the embedded model, 0.001 larger ones.',
+  recipeNote: (tokens: number, seconds: number) =>
+    `${count(tokens)} tokens each at most: ${duration(seconds)} where a computer does 300 tokens a second. A rehearsal measures it.`,
+
+  strategy: 'How contributions are merged',
+  strategies: {
+    florist: {
+      name: 'Exact mean, compact',
+      words:
+        'The mean of all changes, weighted by examples, in the smallest adapter that keeps 99.9 % of it (FLoRIST). A few seconds of the relay’s time.',
+    },
+    fedit: {
+      name: 'Mean of the factors',
+      words: 'As in the first papers (FedIT). Cheapest, but not the mean of the changes, so it learns less.',
+    },
+    stack: {
+      name: 'Exact mean, stacked',
+      words:
+        'All factors side by side (FLoRA). Exact, but the adapter grows with every contribution and shows each.',
+    },
+    svd: {
+      name: 'Exact mean, at the rank trained',
+      words: 'The best adapter of the rank you train (FlexLoRA). Small, and a little is cut off.',
+    },
+    task: {
+      name: 'Task arithmetic',
+      words: 'The exact mean, to be scaled afterwards. The adapter is as large as the stacked one.',
+    },
+    ties: {
+      name: 'Largest changes, by majority',
+      words:
+        'Keeps the largest fifth of each change and settles signs by vote (TIES). Takes the relay longer.',
+    },
+    dare: {
+      name: 'Random fifth, scaled up',
+      words: 'Drops four fifths of each change at random (DARE). Noisier with few contributions.',
+    },
+    median: {
+      name: 'Median',
+      words: 'Entry by entry. Withstands a few bad contributions, and ignores how many examples each had.',
+    },
+    'trimmed-mean': {
+      name: 'Trimmed mean',
+      words: 'Leaves out the tenth at either end, entry by entry. Withstands a few bad contributions.',
+    },
+    rfa: {
+      name: 'Geometric median',
+      words: 'The point nearest to all changes (RFA). Withstands a few bad ones at a few times the work.',
+    },
+    ffa: { name: 'Mean of B', words: 'Exact for FFA-LoRA, and the cheapest for the relay.' },
+    'lora-sb': { name: 'Mean of the cores', words: 'Exact for LoRA-SB, and the cheapest for the relay.' },
+  } satisfies Record<string, Choice>,
+
+  mode: 'How the round runs',
+  modes: {
+    'one-shot': {
+      name: 'One round',
+      words: 'Everybody trains once and sends once, whenever they come. Nobody waits for anybody.',
+    },
+    rounds: {
+      name: 'Several rounds',
+      words:
+        'Each round starts from the last merged adapter. Everybody has to stay and to train again each time.',
+    },
+    sequential: {
+      name: 'One after the other',
+      words: 'Whoever comes starts from the newest merged adapter. The result depends on who comes when.',
+    },
+  } satisfies Record<string, Choice>,
+  rounds: 'Rounds',
+  quorum: 'Contributions that end a round',
+  deadline: 'Longest round, in seconds',
+
+  privacy: 'Privacy',
+  privacyNone: {
+    name: 'Open room',
+    words: 'You receive every single update, and could work out something of its text. No cost in quality.',
+  },
+  privacyPrivate: {
+    name: 'Private room',
+    words:
+      'One publication at the end, with so much noise that no single person shows in it. It costs quality: a class of 30 is few for this.',
+  },
+  epsilon: 'Epsilon',
+  epsilonNote: 'Smaller protects more and adds more noise.',
+  clip: 'Longest update that counts in full',
+
+  publishing: 'Publishing and joining',
+  publishEvery: 'Contributions between two versions',
+  publishEveryNote: 'With 1, everyone can work out what each person sent.',
+  approve: 'I decide about every contribution before it counts',
+  approveNote: 'You can compare it with the others first. Somebody has to sit at this console.',
+  withCode: 'Ask for a join code',
+  withCodeNote: 'It stands on the projector and in the QR code; who only knows the address does not get in.',
+
+  costTitle: 'What it costs',
+  costDownload: 'Each downloads',
+  costUpdate: 'Each sends',
+  costClass: 'A class of 30',
+  costClassFacts: (down: number, up: number) => `${bytes(down)} down, ${bytes(up)} up, over your network`,
+  costTrain: 'Each trains',
+  costTrainFacts: (tokens: number, steps: number) => `${count(tokens)} tokens in ${counted(steps, 'step')}`,
+  open: 'Open the room',
+  opening: 'Opening…',
+  back: 'Back to all rooms',
+  noModels: 'This relay offers no model; start it with oneround host.',
+  outOf: (least: number, most: number) => `from ${count(least)} to ${count(most)}`,
+}
