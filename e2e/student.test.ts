@@ -10,6 +10,7 @@ import type { Browser, Download } from 'playwright'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { wholeFile } from '../models/formats/byte-source.ts'
 import { readGgufHeader } from '../models/formats/gguf.ts'
+import type { Overview } from '../relay/protocol/host.ts'
 import { RelayProcess } from './support/relay-process.ts'
 import { launchChromium, Tab } from './support/tab.ts'
 
@@ -101,6 +102,23 @@ describe('a student', () => {
       const receipt = JSON.parse((await download(tab, 'download-receipt')).bytes.toString())
       expect(receipt).toMatchObject({ digest: reviewed, room: relay.answer.room, contribution: 1 })
 
+      // Taken back: the version it was merged into is gone, the adapter is not, and the same update may be sent again.
+      expect(await tab.at('merged-version').getAttribute('data-own')).toBe('true')
+      await tab.at('withdraw').click()
+      await tab.at('withdraw-confirm').click()
+      await tab.at('result-back').waitFor({ timeout: 20_000 })
+      await tab.at('version-retired').waitFor()
+      expect(await tab.at('merged-version').count()).toBe(0)
+      await tab.at('result-merged-pending').waitFor()
+      expect(await status(relay)).toMatchObject({ contributions: 0 })
+      await tab.page.reload()
+      await tab.at('review-send').waitFor({ timeout: 60_000 })
+      await expect.poll(() => tab.at('review-digest').textContent(), { timeout: 20_000 }).toBe(reviewed)
+      expect(await tab.send()).toBe(reviewed)
+      await expect.poll(() => stageAtHost(relay)).toEqual(['sent'])
+      await tab.at('result-open').click()
+      await tab.at('result-merged-loss').waitFor({ timeout: 60_000 })
+
       await tab.at('forget').click()
       await tab.at('forget-confirm').click()
       await tab.at('start-again').waitFor()
@@ -111,6 +129,38 @@ describe('a student', () => {
     }
   })
 })
+
+describe('a room with a join code', () => {
+  it('asks for the code where the link lacks it, and takes the right one', async () => {
+    const args = [...HOST_OPTIONS, '--join-code', 'amber-falcon']
+    const locked = await RelayProcess.start({ dataDir: path.join(folder, 'locked'), args })
+    const address = new URL(locked.answer.joinUrl)
+    expect(address.hash).toBe('#amber-falcon')
+    address.hash = ''
+    const tab = await Tab.open(browser, `${address}?backend=wasm`)
+    try {
+      await tab.at('join-start').click()
+      await tab.at('join-code').waitFor()
+      await tab.at('join-code').fill(' amber-falcon ')
+      await tab.join()
+    } finally {
+      await tab.close()
+      await locked.stop()
+    }
+  })
+})
+
+const status = async ({ answer }: RelayProcess) =>
+  (await fetch(new URL(`/api/rooms/${answer.room}/status`, answer.url))).json()
+
+/** What the host's console is told of those who are connected. */
+async function stageAtHost({ answer }: RelayProcess): Promise<string[]> {
+  const response = await fetch(new URL(`/api/rooms/${answer.room}/overview`, answer.url), {
+    headers: { authorization: `Bearer ${answer.hostToken}` },
+  })
+  const { participants } = (await response.json()) as Overview
+  return participants.filter(({ connected }) => connected).map(({ progress }) => progress?.stage ?? '')
+}
 
 /** Everything this browser holds of the origin: cached files, and entries of databases that are not empty. */
 const kept = (tab: Tab) =>

@@ -67,3 +67,7 @@ export const clockTime = (time: number | string) =>
     second: '2-digit',
     hour12: false,
   })
+
+/** What a model wrote, to stand right after its prompt: an answer begins without the space that a continuation has. */
+export const afterPrompt = (written: string) =>
+  written === '' || /^\s/.test(written) ? written : ` ${written}`

@@ -1,4 +1,6 @@
 /** A prompt, and what the model makes of it before training and now. */
+
+import { afterPrompt } from '../format.ts'
 import {
   canSample,
   type Sample,
@@ -70,7 +72,8 @@ function Written({ name, sample, testId }: WrittenProps) {
       <p class="writing-text writing-short" data-testid={testId} data-active={sample?.active ?? false}>
         {sample ? (
           <>
-            <span class="writing-prompt">{sample.prompt}</span> {sample.text}
+            <span class="writing-prompt">{sample.prompt}</span>
+            {afterPrompt(sample.text)}
           </>
         ) : (
           <span class="writing-prompt">{text.sampleNone}</span>

@@ -1,6 +1,6 @@
 /** Every version the room has published, newest first; any of them can be compared with. */
 import { clockTime } from '../format.ts'
-import { chosenVersion, loadedVersion, versions } from '../state/store.ts'
+import { chosenVersion, latestVersion, loadedVersion, versions } from '../state/store.ts'
 import { result as text } from '../strings/result.ts'
 
 export function Versions() {
@@ -18,7 +18,11 @@ export function Versions() {
                 <time dateTime={version.createdAt}>{clockTime(version.createdAt)}</time>
               </div>
             </div>
-            {loadedVersion.value?.digest === version.digest ? (
+            {version.retired ? (
+              <span class="note" data-testid="version-retired">
+                {text.versionRetired}
+              </span>
+            ) : loadedVersion.value?.digest === version.digest ? (
               <span class="note">{text.versionCurrent}</span>
             ) : (
               <button
@@ -27,7 +31,7 @@ export function Versions() {
                 data-testid="version-show"
                 aria-label={`${text.versionShow}: ${text.versionLine(version.version, version.contributions)}`}
                 onClick={() => {
-                  chosenVersion.value = version === list.at(-1) ? null : version
+                  chosenVersion.value = version === latestVersion.peek() ? null : version
                 }}
               >
                 {text.versionShow}

@@ -5,7 +5,8 @@ import { Downloads } from '../components/downloads.tsx'
 import { LossPlot } from '../components/loss-plot.tsx'
 import { Screen } from '../components/screen.tsx'
 import { Versions } from '../components/versions.tsx'
-import { loss } from '../format.ts'
+import { Withdraw } from '../components/withdraw.tsx'
+import { afterPrompt, loss } from '../format.ts'
 import { leaveResult, stopWriting, writeWithAll } from '../state/comparing.ts'
 import { eraseEverything } from '../state/erasing.ts'
 import { samplePrompt, setSamplePrompt } from '../state/sampling.ts'
@@ -20,6 +21,7 @@ import {
   receipt,
   versionHasOwn,
   type Writing,
+  withdrawnBy,
   writing,
   writings,
   writtenPrompt,
@@ -37,10 +39,20 @@ export function ResultScreen() {
   const merged = version !== null && versionHasOwn.value
   return (
     <Screen
-      title={kept ? text.title.kept : merged ? text.title.ready : text.title.waiting}
+      title={
+        kept
+          ? withdrawnBy.value
+            ? text.title.withdrawn
+            : text.title.kept
+          : merged
+            ? text.title.ready
+            : text.title.waiting
+      }
       lead={
         kept
-          ? text.leadKept
+          ? withdrawnBy.value
+            ? text.leadWithdrawn[withdrawnBy.value]
+            : text.leadKept
           : merged
             ? text.leadReady(version.contributions)
             : text.leadWaiting(missingUpdates.value)
@@ -71,6 +83,7 @@ export function ResultScreen() {
       <Writings />
       <Versions />
       <Downloads />
+      <Withdraw />
       <EraseEverything />
     </Screen>
   )
@@ -206,7 +219,7 @@ function WrittenText({ which, entry }: { readonly which: Which; readonly entry: 
         ) : (
           <>
             <span class="writing-prompt">{writtenPrompt.value}</span>
-            {entry.text}
+            {afterPrompt(entry.text)}
           </>
         )}
       </p>

@@ -3,6 +3,7 @@ import { Digest } from '../components/digest.tsx'
 import { Fact, Facts } from '../components/facts.tsx'
 import { Meter } from '../components/meter.tsx'
 import { Screen } from '../components/screen.tsx'
+import { Withdraw } from '../components/withdraw.tsx'
 import { bytes, clockTime } from '../format.ts'
 import { openResult } from '../state/comparing.ts'
 import {
@@ -60,6 +61,7 @@ export function SendScreen() {
         </span>
       </div>
       <p class="note">{text.stayOrGo}</p>
+      <Withdraw />
     </Screen>
   )
 }

@@ -20,6 +20,7 @@ import {
   measured,
   problem,
   receipt,
+  versions,
   writings,
   writtenPrompt,
 } from './store.ts'
@@ -54,13 +55,24 @@ effect(() => {
   void inTurn(() => loadVersion(version))
 })
 
+// The relay has erased the version at hand: what is measured and written next is a newer one's.
+effect(() => {
+  const retired = versions.value.filter((version) => version.retired)
+  if (retired.some(({ digest }) => digest === loadedVersion.peek()?.digest)) forgetMerged()
+})
+
+function forgetMerged(): void {
+  loadedVersion.value = null
+  measured.merged.value = { loss: null, counted: 0, fraction: null }
+  writings.merged.value = { text: '', tokens: 0, tokensPerSecond: null, active: false }
+}
+
 async function loadVersion(version: Version): Promise<void> {
   if (loadedVersion.peek()?.digest === version.digest) return
   const { config, weights } = await fetchVersion(version)
   await inWorker((api) => api.setMerged(config, weights))
+  forgetMerged()
   loadedVersion.value = version
-  measured.merged.value = { loss: null, counted: 0, fraction: null }
-  writings.merged.value = { text: '', tokens: 0, tokensPerSecond: null, active: false }
   await measure('merged')
 }
 

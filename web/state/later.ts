@@ -2,3 +2,6 @@
 export { finishJoining } from './joining.ts'
 export { openDevice } from './preparing.ts'
 export { restore } from './restoring.ts'
+
+import './version-contents.ts'
+import './withdrawing.ts'

@@ -19,6 +19,7 @@ import {
   receipt,
   relayOnline,
   roomStatus,
+  withdrawnBy,
 } from './store.ts'
 import { recordWire } from './wire.ts'
 
@@ -47,10 +48,17 @@ export async function connect(): Promise<void> {
   const { participant, token } = joined.membership
   keepMembership({ participant, token })
   if (joined.state.phase === 'sent') receipt.value = joined.state.receipt
+  else if (membership?.participant === participant && receipt.peek()) takenOut('host') // while this tab was closed
   stopReporting = reportProgress(
     (progress) => void joined.report(progress),
     () => relayOnline.value,
   )
+}
+
+/** The update counts no longer, by the relay's own word. */
+function takenOut(by: 'participant' | 'host'): void {
+  receipt.value = null
+  withdrawnBy.value = by
 }
 
 async function joinAs(
@@ -65,7 +73,9 @@ async function joinAs(
     roomStatus.value = status
   })
   fresh.on('published', addVersion)
+  fresh.on('retired', addVersion)
   fresh.on('state', (state) => {
+    if (client === fresh && state.phase === 'withdrawn') takenOut(state.by)
     if (state.phase !== 'failed') return
     // The relay has ended it: nothing is tried again, so the banner must not say so.
     relayOnline.value = true
@@ -79,6 +89,15 @@ async function joinAs(
 export function uploadUpdate(bytes: Uint8Array, onProgress: (sentBytes: number) => void): Promise<Receipt> {
   if (!client) throw new PageError('network/unreachable', problems.relayUnreachable)
   return client.upload(bytes, { onProgress })
+}
+
+/**
+ * Takes the own update back; what is published from then on is as if it had never been sent. Throws ProtocolError
+ * `withdraw/…`, or `network/…` where the relay does not answer.
+ */
+export async function withdrawUpdate(): Promise<void> {
+  if (client?.state.phase !== 'sent') throw new PageError('network/unreachable', problems.relayUnreachable)
+  await client.withdraw(client.state)
 }
 
 /** The published adapter's two files, checked against the version's digests. */

@@ -6,20 +6,20 @@ import { effect } from '@preact/signals'
 import { PROGRESS_PAUSE_MS } from '../../relay/protocol/limits.ts'
 import type { Progress } from '../../relay/protocol/messages.ts'
 import { type At, roundState } from './machine.ts'
-import { trainReport } from './store.ts'
+import { receipt, trainReport } from './store.ts'
 
 type Training = Pick<NonNullable<typeof trainReport.value>, 'step' | 'steps' | 'tokensPerSecond'>
 
 /** Null where there is nothing to say: before the room is joined, and after it is left. */
-export function progressOf(at: At, report: Training | null): Progress | null {
-  const stage = stageOf(at)
+export function progressOf(at: At, report: Training | null, hasReceipt = true): Progress | null {
+  const stage = stageOf(at, hasReceipt)
   if (stage === null) return null
   if (report === null || (stage !== 'training' && stage !== 'paused')) return { stage }
   const { step, steps, tokensPerSecond } = report
   return { stage, step, steps, ...(stage === 'training' && { tokensPerSecond }) }
 }
 
-function stageOf(at: At): Progress['stage'] | null {
+function stageOf(at: At, hasReceipt: boolean): Progress['stage'] | null {
   switch (at) {
     case 'loading':
     case 'lost':
@@ -34,7 +34,7 @@ function stageOf(at: At): Progress['stage'] | null {
     case 'sent':
       return at
     case 'result':
-      return 'sent'
+      return hasReceipt ? 'sent' : 'reviewing'
     default:
       return null
   }
@@ -46,7 +46,7 @@ export function reportProgress(send: (progress: Progress) => void, online: () =>
   let timer: ReturnType<typeof setTimeout> | null = null
   const tell = () => {
     timer = null
-    const progress = progressOf(roundState.peek().at, trainReport.peek())
+    const progress = progressOf(roundState.peek().at, trainReport.peek(), receipt.peek() !== null)
     const text = JSON.stringify(progress)
     if (!progress || text === told || !online()) return
     told = text
@@ -56,6 +56,7 @@ export function reportProgress(send: (progress: Progress) => void, online: () =>
   const stop = effect(() => {
     roundState.value
     trainReport.value
+    receipt.value
     // A new connection knows nothing of the one before.
     if (!online()) told = ''
     if (timer === null) tell()

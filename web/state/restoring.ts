@@ -39,7 +39,8 @@ export async function restore(saved: SavedSession): Promise<void> {
     return restoreFailed(error)
   }
   // The relay's word counts more than this browser's: it may have the update of a tab that died waiting for it.
-  await goOn(receipt.peek() ? 'sent' : saved.stage, saved)
+  const isSent = receipt.peek() !== null
+  await goOn(isSent ? 'sent' : saved.stage === 'sent' ? 'reviewing' : saved.stage, saved)
 }
 
 /** Whoever has a receipt needs no connection: the result is there over HTTP, whatever refuses the join. */

@@ -90,28 +90,35 @@ export const update = signal<UpdateSummary | null>(null)
 export const sentBytes = signal(0)
 export const receipt = signal<Receipt | null>(null)
 
-/** All published versions heard of, oldest first. */
-export const versions = signal<readonly Version[]>([])
-export const latestVersion = computed(() => versions.value.at(-1) ?? null)
+/** Who has taken this tab's update out of the room, since it was sent; null where it counts or was never sent. */
+export const withdrawnBy = signal<'participant' | 'host' | null>(null)
 
+/** All published versions heard of, oldest first; those that the relay has erased since among them. */
+export const versions = signal<readonly Version[]>([])
+/** The newest that can be downloaded. */
+export const latestVersion = computed(() => versions.value.findLast(({ retired }) => !retired) ?? null)
+
+/** A version heard of again is the same one, or has been retired since. */
 export function addVersion(version: Version): void {
-  if (versions.peek().some((known) => known.version === version.version)) return
-  versions.value = [...versions.peek(), version].sort((a, b) => a.version - b.version)
+  const others = versions.peek().filter((known) => known.version !== version.version)
+  versions.value = [...others, version].sort((a, b) => a.version - b.version)
+  if (version.retired && chosenVersion.peek()?.version === version.version) chosenVersion.value = null
 }
 
 /** The one to compare with; null: the newest. */
 export const chosenVersion = signal<Version | null>(null)
 /** The version whose adapter the worker holds as `merged`. */
 export const loadedVersion = signal<Version | null>(null)
-/**
- * Whether the newest version can hold this tab's update: contributions are merged in the order of their
- * acceptance number, so a version of n contributions holds the first n.
- */
+/** Digests of the updates a version is merged from, by its number, as far as they have been asked for. */
+export const versionContents = signal<ReadonlyMap<number, readonly string[]>>(new Map())
+/** Whether the newest version is merged from this tab's update among others. */
 export const versionHasOwn = computed(() => {
-  const own = receipt.value
   const version = latestVersion.value
-  return own !== null && version !== null && version.contributions >= own.contribution
+  const own = receipt.value?.digest
+  return version !== null && own !== undefined && holds(version, own)
 })
+const holds = ({ version }: Version, digest: string) =>
+  versionContents.value.get(version)?.includes(digest) ?? false
 
 /** Updates that the relay still waits for until it publishes; null when it cannot be known. */
 export const missingUpdates = computed(() => {
@@ -177,6 +184,7 @@ export function resetRound(): void {
   includeExamples.value = true
   clipNorm.value = null
   receipt.value = null
+  withdrawnBy.value = null
   chosenVersion.value = null
   loadedVersion.value = null
   for (const entry of Object.values(writings)) entry.value = unwritten

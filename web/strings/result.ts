@@ -7,9 +7,15 @@ const text = {
     waiting: 'Waiting for the merged adapter',
     ready: 'The merged adapter is here',
     kept: 'Kept on this device',
+    withdrawn: 'Your update is out of the room',
   },
   leadKept:
     'You have sent nothing. Your adapter works here all the same, and you can still send it as long as the room is open.',
+  leadWithdrawn: {
+    participant:
+      'The relay has deleted it; what is published from now on is as if you had never sent it. Your adapter still works here, and you can send it again while the room is open.',
+    host: 'The host has taken it out; what is published from now on is as if you had never sent it. Your adapter still works here. Ask the host before you send it again.',
+  },
   backToReview: 'Review it again',
   leadWaiting: (missing: number | null) =>
     `${missing === null || missing === 0 ? 'The relay is merging your update.' : `The next version comes after ${counted(missing, 'more update')}.`} This page shows it when it comes; you may also close the tab and return.`,
@@ -57,6 +63,7 @@ const text = {
   versionsTitle: 'Published versions',
   versionLine: (version: number, contributions: number) =>
     `Version ${count(version)} · ${counted(contributions, 'update')}`,
+  versionRetired: 'erased by the relay: an update in it was taken back',
   versionCurrent: 'shown here',
   versionShow: 'Compare with this one',
   forgetTitle: 'On a shared computer',
