@@ -16,6 +16,7 @@ import {
   dataReport,
   device,
   manifest,
+  outcome,
   pace,
   plannedSteps,
   stopping,
@@ -24,6 +25,7 @@ import {
 } from '../state/store.ts'
 import {
   backToData,
+  backToReview,
   pauseTraining,
   resumeTraining,
   setPace,
@@ -120,8 +122,13 @@ function Ready() {
       </div>
       <div class="actions">
         <button type="button" class="button button-primary" data-testid="train-start" onClick={startTraining}>
-          {text.start}
+          {outcome.value ? text.startAgain : text.start}
         </button>
+        {outcome.value && (
+          <button type="button" class="button" data-testid="train-review" onClick={backToReview}>
+            {text.toReview}
+          </button>
+        )}
         <button type="button" class="button button-quiet" data-testid="train-back" onClick={backToData}>
           {text.back}
         </button>

@@ -5,6 +5,7 @@
  *
  *   opening -> choosing (several rooms) -> opening
  *   opening -> welcome -> loading -> data <-> ready -> training <-> paused -> reviewing -> sending -> sent <-> result
+ *   data -> welcome, reviewing <-> ready (the text may be changed, and trained on anew)
  *   reviewing <-> result (kept, not sent), result -> left (erased)
  *   opening -> loading -> where a saved session was: data, training, paused, reviewing or sent
  *   training -> ready (it failed), sending -> reviewing (refused), reviewing -> left -> opening
@@ -46,12 +47,12 @@ const moves = {
   choosing: ['opening'],
   welcome: ['loading', 'lost', 'failed'],
   loading: ['welcome', 'data', 'training', 'paused', 'reviewing', 'sent', 'lost', 'failed'],
-  data: ['ready', 'lost', 'failed'],
-  ready: ['data', 'training', 'lost', 'failed'],
+  data: ['ready', 'welcome', 'lost', 'failed'],
+  ready: ['data', 'training', 'reviewing', 'lost', 'failed'],
   training: ['paused', 'ready', 'reviewing', 'lost', 'failed'],
   paused: ['training', 'ready', 'reviewing', 'lost', 'failed'],
   lost: ['loading', 'failed'],
-  reviewing: ['sending', 'result', 'left', 'lost', 'failed'],
+  reviewing: ['sending', 'result', 'ready', 'left', 'lost', 'failed'],
   sending: ['sent', 'reviewing', 'lost', 'failed'],
   sent: ['result', 'lost', 'failed'],
   result: ['sent', 'reviewing', 'left', 'lost', 'failed'],

@@ -50,7 +50,8 @@ async function enter(room: string): Promise<void> {
   beginSession(room, tab, saved)
   if (saved) {
     if (!move('opening', { at: 'loading', continuing: true })) return
-    const { restore } = await laterParts()
+    const { restore, followHistory } = await laterParts()
+    followHistory()
     await restore(saved)
     return
   }
@@ -60,7 +61,10 @@ async function enter(room: string): Promise<void> {
   await firstPaint()
   // Shown beside the invitation; a failure stays there until the person joins and it is tried again.
   laterParts()
-    .then(({ openDevice }) => openDevice())
+    .then(({ openDevice, followHistory }) => {
+      followHistory()
+      return openDevice()
+    })
     .catch(() => {})
 }
 

@@ -8,7 +8,7 @@ import { PAIRS_FILE_NAME, type Pair, pairsFile } from './pairs.ts'
 import { PageError, toProblem } from './problems.ts'
 import type { Sample } from './samples.ts'
 import { keepFiles, keepSession } from './session.ts'
-import { dataReport, files, folderNote, manifest, problem, reading } from './store.ts'
+import { dataReport, files, folderNote, manifest, outcome, problem, reading, update } from './store.ts'
 import { recordWire } from './wire.ts'
 import { inWorker, isDeviceProblem } from './worker-client.ts'
 
@@ -23,6 +23,13 @@ export const hasEnoughText = computed(
     (dataReport.value?.trainExamples ?? 0) >= 1 &&
     (dataReport.value?.heldOutExamples ?? 0) >= 1,
 )
+
+/** An adapter trained on other text is not the one to send: it is trained anew. */
+function setFiles(next: readonly LocalFile[]): void {
+  files.value = next
+  outcome.value = null
+  update.value = null
+}
 
 /** Counts the readings, so that only the latest one's report is shown. */
 let readings = 0
@@ -53,14 +60,14 @@ export async function addFiles({ files: picked, leftOut, tooMany }: Picked): Pro
           : { code: 'data/unreadable', message: text.fileUnreadable(name) }
     }
   }
-  files.value = [...files.peek(), ...added]
+  setFiles([...files.peek(), ...added])
   await readAll()
 }
 
 export async function addText(pasted: string): Promise<void> {
   problem.value = null
   const name = nextPastedName()
-  files.value = [...files.peek(), { name, bytes: new TextEncoder().encode(pasted) }]
+  setFiles([...files.peek(), { name, bytes: new TextEncoder().encode(pasted) }])
   await readAll()
 }
 
@@ -78,7 +85,7 @@ export function setPairs(pairs: readonly Pair[]): void {
   pairsTimer = setTimeout(() => {
     const others = files.peek().filter(({ name }) => name !== PAIRS_FILE_NAME)
     const file = pairsFile(pairs)
-    files.value = file ? [...others, file] : others
+    setFiles(file ? [...others, file] : others)
     void readAll()
   }, PAIRS_WAIT_MS)
 }
@@ -94,7 +101,7 @@ export async function addSample(sample: Sample): Promise<void> {
     if (!response.ok) throw new PageError('data/sample', text.sampleFailed(sample.title))
     const bytes = new Uint8Array(await response.arrayBuffer())
     recordWire({ direction: 'in', event: `GET ${sample.url}`, bytes: bytes.length, payload: bytes })
-    files.value = [...files.peek(), { name: sample.fileName, bytes }]
+    setFiles([...files.peek(), { name: sample.fileName, bytes }])
   } catch {
     reading.value = null
     problem.value = { code: 'data/sample', message: text.sampleFailed(sample.title) }
@@ -105,7 +112,7 @@ export async function addSample(sample: Sample): Promise<void> {
 
 export async function removeFile(index: number): Promise<void> {
   problem.value = null
-  files.value = files.peek().filter((_, position) => position !== index)
+  setFiles(files.peek().filter((_, position) => position !== index))
   await readAll()
 }
 

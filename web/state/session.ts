@@ -21,6 +21,7 @@ import {
   forgotten,
   includeExamples,
   manifestDigest,
+  outcome,
   pace,
   receipt,
   storageWorks,
@@ -70,7 +71,8 @@ function stageNow(): Stage | null {
   switch (roundState.peek().at) {
     case 'data':
     case 'ready':
-      return 'data'
+      // Whoever has trained already has something to lose.
+      return outcome.peek() ? 'reviewing' : 'data'
     case 'training':
       return 'training'
     case 'paused':

@@ -34,6 +34,11 @@ export function backToData(): void {
   move('ready', { at: 'data' })
 }
 
+/** Where training has been done already and nothing was changed since. */
+export function backToReview(): void {
+  move('ready', { at: 'reviewing' })
+}
+
 export function startTraining(): void {
   if (!move('ready', { at: 'training' })) return
   resetTraining()

@@ -15,6 +15,8 @@ const text = {
   planAdapter: 'Adapter',
   planAdapterFacts: (numbers: number, rank: number) => `${count(numbers)} numbers (LoRA of rank ${rank})`,
   start: 'Start training',
+  startAgain: 'Train again',
+  toReview: 'Back to the review',
   back: 'Change the text',
   lead: 'The loss is how surprised the model is by the next token of your text. Lower is better.',
   leadPaused: 'Nothing is lost. Resume when you like.',
