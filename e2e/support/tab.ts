@@ -42,6 +42,13 @@ export class Tab {
     return tab
   }
 
+  /** A second tab of the same browser profile, with the same storage; closing the first closes both. */
+  async beside(url: string): Promise<Tab> {
+    const tab = new Tab(this.#context, await this.#context.newPage())
+    await tab.page.goto(url)
+    return tab
+  }
+
   at(testId: string): Locator {
     return this.page.getByTestId(testId)
   }

@@ -30,6 +30,8 @@ export class WireGate {
   readonly sent: Buffer[] = []
   readonly #target: URL
   readonly #server: http.Server
+  #socketBytes = 0
+  #held: { readonly afterBytes: number; readonly waiting: [net.Socket, Buffer][] } | null = null
   readonly #sockets = new Set<Socket>()
   #closedBytes = 0
 
@@ -61,6 +63,22 @@ export class WireGate {
     let bytes = this.#closedBytes
     for (const socket of this.#sockets) bytes += socket.bytesRead
     return bytes
+  }
+
+  /** From the next socket bytes on: so many more pass, and what comes after them waits as on a network that stalls. */
+  hold(afterBytes: number): void {
+    this.#held = { afterBytes: this.#socketBytes + afterBytes, waiting: [] }
+  }
+
+  /** Whether something waits. */
+  get isHolding(): boolean {
+    return (this.#held?.waiting.length ?? 0) > 0
+  }
+
+  /** What waits goes on, as far as its connection still stands. */
+  release(): void {
+    for (const [onward, chunk] of this.#held?.waiting ?? []) if (!onward.destroyed) onward.write(chunk)
+    this.#held = null
   }
 
   async close(): Promise<void> {
@@ -111,7 +129,9 @@ export class WireGate {
     onward.write(`${lines.join('\r\n')}\r\n\r\n`)
     const pass = (chunk: Buffer) => {
       frames.read(chunk)
-      onward.write(chunk)
+      this.#socketBytes += chunk.length
+      if (this.#held && this.#socketBytes > this.#held.afterBytes) this.#held.waiting.push([onward, chunk])
+      else onward.write(chunk)
     }
     if (head.length > 0) pass(head)
     socket.on('data', pass)

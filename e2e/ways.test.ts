@@ -1,0 +1,182 @@
+/**
+ * The ways through a round that nobody plans: back and forward, a reload in the middle of training and of the upload,
+ * a relay that is started again meanwhile, and two tabs of one browser, which are two people.
+ */
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import type { Browser } from 'playwright'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { RelayProcess } from './support/relay-process.ts'
+import { launchChromium, Tab } from './support/tab.ts'
+import { WireGate } from './support/wire.ts'
+
+/** A rank at which the update has several parts. */
+const HOST_OPTIONS = ['--steps', '14', '--batch', '1', '--length', '48', '--rank', '32', '--publish-every', '9']
+const TEXT = 'The ferryman counts the lanterns on the far bank before he lets go of the rope. '.repeat(20)
+const FILE = { name: 'ferry.txt', mimeType: 'text/plain', buffer: Buffer.from(TEXT) }
+
+let folder: string
+let browser: Browser
+let relay: RelayProcess
+
+beforeAll(async () => {
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'oneround-ways-'))
+  relay = await RelayProcess.start({ dataDir: path.join(folder, 'relay'), args: HOST_OPTIONS })
+  browser = await launchChromium()
+})
+
+afterAll(async () => {
+  await browser?.close()
+  await relay?.stop()
+  fs.rmSync(folder, { recursive: true, force: true })
+})
+
+const where = (tab: Tab) => tab.at('page').getAttribute('data-at')
+const stepOf = async (tab: Tab) =>
+  Number(
+    (await tab
+      .at('train-step')
+      .textContent({ timeout: 500 })
+      .catch(() => '')) || 0,
+  )
+const digestOf = (tab: Tab) => tab.at('review-digest').textContent()
+const SHA256 = /^[0-9a-f]{64}$/
+const updates = () => {
+  const kept = path.join(relay.answer.dataDir, 'rooms', relay.answer.room, 'updates')
+  return fs.existsSync(kept) ? fs.readdirSync(kept) : []
+}
+
+describe('a person who goes back and forward', () => {
+  it('finds every step as it was, and is kept from losing what runs or was sent', async () => {
+    const tab = await Tab.open(browser, `${relay.answer.joinUrl}?backend=wasm`)
+    const { page } = tab
+    const at = (state: string) => expect.poll(() => where(tab), { timeout: 60_000 }).toBe(state)
+    try {
+      await tab.join()
+      await tab.addFiles(FILE)
+      await expect.poll(() => tab.at('data-continue').isEnabled(), { timeout: 20_000 }).toBe(true)
+      await page.goBack()
+      await at('welcome')
+      await page.goForward()
+      await at('data')
+      expect(await tab.at('data-file-entry').count()).toBe(1)
+      await tab.at('data-continue').click()
+      await at('ready')
+      await page.goBack()
+      await at('data')
+      await page.goForward()
+      await at('ready')
+
+      await tab.at('train-start').click()
+      await expect.poll(() => stepOf(tab), { timeout: 30_000 }).toBeGreaterThan(0)
+      await page.goBack()
+      await expect.poll(() => tab.at('error').getAttribute('data-code')).toBe('page/back')
+      await at('reviewing')
+      await expect.poll(() => digestOf(tab), { timeout: 20_000 }).toMatch(SHA256)
+      const digest = await digestOf(tab)
+
+      await page.goBack()
+      await at('ready')
+      await tab.at('train-review').waitFor()
+      await page.goForward()
+      await at('reviewing')
+      expect(await digestOf(tab)).toBe(digest)
+      expect(await tab.send()).toBe(digest)
+      await page.goBack()
+      await expect.poll(() => tab.at('error').getAttribute('data-code')).toBe('page/back')
+      await at('sent')
+      await tab.at('result-open').click()
+      await at('result')
+      await page.goBack()
+      await at('sent')
+      await page.goForward()
+      await at('result')
+      expect(tab.errors).toEqual([])
+    } finally {
+      await tab.close()
+    }
+  })
+})
+
+describe('a reload and a relay that starts again', () => {
+  it('go on in the middle of training and of the upload, as the same participant with the same bytes', async () => {
+    const gate = await WireGate.open(relay.answer.url)
+    const tab = await Tab.open(browser, `${gate.origin}/join/${relay.answer.room}?backend=wasm`)
+    try {
+      await tab.join()
+      await tab.addFiles(FILE)
+      await tab.at('data-continue').click()
+      await tab.at('train-start').click()
+      const kept = async () => Number((await tab.at('train-checkpoint').getAttribute('data-step')) ?? 0)
+      await expect.poll(kept, { timeout: 60_000 }).toBeGreaterThan(0)
+      const before = await kept()
+      await tab.page.reload()
+      await expect.poll(() => stepOf(tab), { timeout: 60_000, interval: 20 }).toBeGreaterThan(before)
+      await tab.at('review-digest').waitFor({ timeout: 60_000 })
+      await expect.poll(() => digestOf(tab), { timeout: 20_000 }).toMatch(SHA256)
+      const digest = await digestOf(tab)
+
+      // The first part of the upload arrives; the network stalls; the person reloads.
+      gate.hold(300_000)
+      await tab.at('review-send').click()
+      await expect.poll(() => gate.isHolding, { timeout: 20_000 }).toBe(true)
+      const already = updates()
+      await tab.page.reload()
+      gate.release()
+      await tab.at('review-send').waitFor({ timeout: 60_000 })
+      await expect.poll(() => digestOf(tab), { timeout: 20_000 }).toBe(digest)
+      const sentBefore = gate.bytesSent
+
+      // Again, and now it is the relay that goes.
+      gate.hold(30_000)
+      await tab.at('review-send').click()
+      await expect.poll(() => gate.isHolding, { timeout: 20_000 }).toBe(true)
+      const { port, dataDir } = relay.answer
+      await relay.kill()
+      await tab.page.getByText(/connection is interrupted/).first().waitFor({ timeout: 20_000 })
+      gate.release()
+      relay = await RelayProcess.start({ dataDir, port, args: HOST_OPTIONS })
+      await tab.at('receipt').waitFor({ timeout: 60_000 })
+      expect(await tab.at('receipt-digest').textContent()).toBe(digest)
+      expect(updates().filter((stored) => !already.includes(stored))).toEqual([digest])
+      // The part that had arrived before was not sent again.
+      const stored = fs.statSync(path.join(dataDir, 'rooms', relay.answer.room, 'updates', digest ?? '')).size
+      expect(gate.bytesSent - sentBefore).toBeLessThan(stored)
+    } finally {
+      await tab.close()
+      await gate.close()
+    }
+  })
+})
+
+describe('two tabs of one browser', () => {
+  it('are two people, each with a text, an adapter and a receipt of their own, over a reload too', async () => {
+    const first = await Tab.open(browser, `${relay.answer.joinUrl}?backend=wasm&steps=3`)
+    const second = await first.beside(`${relay.answer.joinUrl}?backend=wasm&steps=3`)
+    try {
+      for (const [tab, name] of [
+        [first, 'anna'],
+        [second, 'ben'],
+      ] as const) {
+        await tab.join()
+        await tab.addFiles({
+          ...FILE,
+          name: `${name}.txt`,
+          buffer: Buffer.from(TEXT.replaceAll('ferryman', name)),
+        })
+        await tab.train()
+      }
+      const digests = [await digestOf(first), await digestOf(second)]
+      expect(new Set(digests).size).toBe(2)
+      await first.page.reload()
+      await expect.poll(() => digestOf(first), { timeout: 60_000 }).toBe(digests[0])
+      expect(await first.send()).toBe(digests[0])
+      expect(await where(second)).toBe('reviewing')
+      expect(await second.send()).toBe(digests[1])
+      expect(updates()).toEqual(expect.arrayContaining(digests))
+    } finally {
+      await first.close()
+    }
+  })
+})
