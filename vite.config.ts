@@ -10,6 +10,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { defineConfig, type Plugin } from 'vite'
 import { SECURITY_HEADERS } from './relay/server/headers.ts'
+import { offlinePage } from './scripts/offline-page.ts'
 
 const root = path.dirname(fileURLToPath(import.meta.url))
 const wasmFolder = path.join(root, 'node_modules/@tensorflow/tfjs-backend-wasm/dist')
@@ -90,7 +91,7 @@ const relay = process.env.ONEROUND_RELAY ?? 'http://127.0.0.1:8787'
 
 export default defineConfig(({ command }) => ({
   root,
-  plugins: [refuseNodeOnly(), tfjsWasm(), tfjsWasmThreads()],
+  plugins: [refuseNodeOnly(), tfjsWasm(), tfjsWasmThreads(), offlinePage(root)],
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   ...(command === 'serve' && { html: { cspNonce: DEV_NONCE } }),
   // What the worker and the lazily loaded parts import is known from the start: no reload in mid-use.

@@ -26,8 +26,11 @@ const CATALOG = path.resolve(import.meta.dirname, '../models/catalog')
 /** Few and short steps: this is about the round, not about what is learnt. */
 const STEPS = 3
 const HOST_OPTIONS = ['--steps', String(STEPS), '--batch', '2', '--length', '64', '--publish-every', '3']
-/** Besides its update a tab sends requests for page and model, and the socket's messages. */
-const OVERHEAD_BYTES = 16 * 1024
+/**
+ * Besides its update a tab sends requests for page and model, and once more for each file of the page that it keeps
+ * for use without the network, and the socket's messages.
+ */
+const OVERHEAD_BYTES = 40 * 1024
 
 class Participant {
   readonly name: string

@@ -12,7 +12,18 @@ import { launchChromium, Tab } from './support/tab.ts'
 import { WireGate } from './support/wire.ts'
 
 /** A rank at which the update has several parts. */
-const HOST_OPTIONS = ['--steps', '14', '--batch', '1', '--length', '48', '--rank', '32', '--publish-every', '9']
+const HOST_OPTIONS = [
+  '--steps',
+  '14',
+  '--batch',
+  '1',
+  '--length',
+  '48',
+  '--rank',
+  '32',
+  '--publish-every',
+  '9',
+]
 const TEXT = 'The ferryman counts the lanterns on the far bank before he lets go of the rope. '.repeat(20)
 const FILE = { name: 'ferry.txt', mimeType: 'text/plain', buffer: Buffer.from(TEXT) }
 
@@ -134,7 +145,10 @@ describe('a reload and a relay that starts again', () => {
       await expect.poll(() => gate.isHolding, { timeout: 20_000 }).toBe(true)
       const { port, dataDir } = relay.answer
       await relay.kill()
-      await tab.page.getByText(/connection is interrupted/).first().waitFor({ timeout: 20_000 })
+      await tab.page
+        .getByText(/connection is interrupted/)
+        .first()
+        .waitFor({ timeout: 20_000 })
       gate.release()
       relay = await RelayProcess.start({ dataDir, port, args: HOST_OPTIONS })
       await tab.at('receipt').waitFor({ timeout: 60_000 })

@@ -18,6 +18,7 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..')
 const PAGE_SOURCES = [
   'index.html',
   'vite.config.ts',
+  'scripts/offline-page.ts',
   'package-lock.json',
   'web',
   'models',

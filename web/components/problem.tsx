@@ -1,6 +1,6 @@
 /** A failure in one sentence, with a way on; it takes nothing away from the screen below. */
 import { roundState } from '../state/machine.ts'
-import { problem, relayOnline } from '../state/store.ts'
+import { problem, relayOnline, roomKept } from '../state/store.ts'
 import { problems } from '../strings/problems.ts'
 
 export function ProblemBanner() {
@@ -25,9 +25,9 @@ export function ProblemBanner() {
         </div>
       )}
       {/* The upload says so itself. */}
-      {!relayOnline.value && roundState.value.at !== 'sending' && (
+      {(!relayOnline.value || roomKept.value) && roundState.value.at !== 'sending' && (
         <div class="problem" data-testid="relay-offline">
-          <p class="problem-text">{problems.relayOffline}</p>
+          <p class="problem-text">{roomKept.value ? problems.relayLater : problems.relayOffline}</p>
         </div>
       )}
     </div>

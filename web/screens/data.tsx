@@ -5,6 +5,7 @@ import { DropZone } from '../components/drop-zone.tsx'
 import { PairsEditor } from '../components/pairs-editor.tsx'
 import { Screen } from '../components/screen.tsx'
 import { Tabs } from '../components/tabs.tsx'
+import { pageKept } from '../state/offline.ts'
 import { PAIRS_FILE_NAME } from '../state/pairs.ts'
 import { addSample, addText, continueToTraining, hasEnoughText } from '../state/reading.ts'
 import { samples } from '../state/samples.ts'
@@ -75,7 +76,7 @@ function ModelNote() {
   const kept = report.downloadedBytes === 0 ? '' : report.kept ? download.keptForNextTime : download.notKept
   return (
     <p class="note" data-testid="model-report" data-cached={report.downloadedBytes === 0}>
-      {words} {kept}
+      {words} {kept} {pageKept.value && (report.kept || report.downloadedBytes === 0) && download.pageKept}
     </p>
   )
 }

@@ -1,5 +1,6 @@
 /** From the invitation into the room: the relay's word, then device and base model. */
 import { move } from './machine.ts'
+import { keepPage } from './offline.ts'
 import { prepareModel } from './preparing.ts'
 import { toProblem } from './problems.ts'
 import { connect } from './relay.ts'
@@ -13,6 +14,7 @@ export async function finishJoining(): Promise<void> {
     await connect()
     await prepareModel()
     if (move('loading', { at: 'data' })) keepSession()
+    void keepPage()
   } catch (error) {
     const found = toProblem(error)
     if (isDeviceProblem(found) && modelReport.peek()) return loseDevice(found)

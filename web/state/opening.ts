@@ -16,6 +16,7 @@ import {
   manifestDigest,
   problem,
   resetRound,
+  roomKept,
   rooms,
   secureContext,
 } from './store.ts'
@@ -57,7 +58,7 @@ async function enter(room: string): Promise<void> {
   }
   if (!move('opening', { at: 'welcome' })) return
   // Only for what the invitation says of the room; joining finds out for itself.
-  fetchRoomNews(room).catch(() => {})
+  if (!roomKept.peek()) fetchRoomNews(room).catch(() => {})
   await firstPaint()
   // Shown beside the invitation; a failure stays there until the person joins and it is tried again.
   laterParts()

@@ -9,9 +9,10 @@ import {
   parseManifest,
 } from '../../relay/protocol/manifest.ts'
 import { statusSchema, versionSchema } from '../../relay/protocol/messages.ts'
+import { KEPT_HEADER } from '../offline/requests.ts'
 import { problems } from '../strings/problems.ts'
 import { PageError } from './problems.ts'
-import { addVersion, type RoomEntry, roomStatus } from './store.ts'
+import { addVersion, type RoomEntry, roomKept, roomStatus } from './store.ts'
 import { recordWire } from './wire.ts'
 
 /** Other fields may come with a newer relay; the page shows these. */
@@ -30,16 +31,19 @@ function parseJson(text: string): unknown {
   }
 }
 
-async function getJson(path: string): Promise<unknown> {
+async function getJson(path: string, onKept?: (isKept: boolean) => void): Promise<unknown> {
   let response: Response
   try {
     response = await fetch(path)
   } catch (cause) {
     throw new PageError('network/unreachable', problems.relayUnreachable, { cause })
   }
+  const isKept = response.headers.has(KEPT_HEADER)
+  onKept?.(isKept)
   const answer = await response.text().catch(() => '')
   const bytes = new TextEncoder().encode(answer).byteLength
-  recordWire({ direction: 'in', event: `GET ${path}`, bytes, payload: answer })
+  // What this browser had kept has not travelled.
+  if (!isKept) recordWire({ direction: 'in', event: `GET ${path}`, bytes, payload: answer })
   const body = parseJson(answer)
   if (response.ok) return body
   const refusal = v.safeParse(errorSchema, body)
@@ -55,7 +59,10 @@ export async function fetchRooms(): Promise<readonly RoomEntry[]> {
 }
 
 export async function fetchManifest(room: string): Promise<{ manifest: Manifest; digest: string }> {
-  const found = parseManifest(await getJson(`/api/rooms/${encodeURIComponent(room)}/manifest`))
+  const setKept = (isKept: boolean) => {
+    roomKept.value = isKept
+  }
+  const found = parseManifest(await getJson(`/api/rooms/${encodeURIComponent(room)}/manifest`, setKept))
   return { manifest: found, digest: digestOfManifest(found) }
 }
 

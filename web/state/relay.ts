@@ -18,6 +18,7 @@ import {
   problem,
   receipt,
   relayOnline,
+  roomKept,
   roomStatus,
   withdrawnBy,
 } from './store.ts'
@@ -29,11 +30,53 @@ const onWire: WireListener = ({ direction, name, bytes, payload }) =>
 let client: RelayClient | null = null
 let stopReporting: (() => void) | null = null
 
-/** Joins the open room, as the participant of an earlier visit where there was one; once is enough. */
+/** Set while the room is joined in the background, because the relay could not be reached when the page opened. */
+let joiningLater: Promise<void> | null = null
+/** Counts the times this tab has left: whoever joins late finds that nobody waits any more. */
+let leavings = 0
+
+const RETRY_MS = 3000
+
+/**
+ * Joins the open room, as the participant of an earlier visit where there was one; once is enough. Where the page
+ * itself had to come from this browser's keeping, nobody waits for the relay: it is joined as soon as it answers.
+ */
 export async function connect(): Promise<void> {
-  if (client) return
+  if (client || joiningLater) return
+  if (!roomKept.peek()) return joinNow()
+  relayOnline.value = false
+  joiningLater = joinLater()
+  // Whoever sends meanwhile waits for it, and hears why it failed.
+  joiningLater.catch(() => {})
+}
+
+async function joinLater(): Promise<void> {
+  const before = leavings
+  try {
+    while (before === leavings) {
+      try {
+        await joinNow()
+        roomKept.value = false
+        return
+      } catch (error) {
+        if ((error as { code?: unknown }).code !== 'network/unreachable') throw error
+        relayOnline.value = before !== leavings
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+      }
+    }
+  } catch (error) {
+    relayOnline.value = true
+    problem.value = toProblem(error)
+    throw error
+  } finally {
+    joiningLater = null
+  }
+}
+
+async function joinNow(): Promise<void> {
   const room = manifest.peek()
   if (!room) throw new Error('no room is open')
+  const before = leavings
   const membership = savedMembership()
   const joined = await joinAs(room.room, membership ?? undefined).catch((error) => {
     // A relay that lost its data folder does not know this tab any more: it is a new participant then.
@@ -44,6 +87,7 @@ export async function connect(): Promise<void> {
     joined.close()
     throw new PageError('page/other-round', problems.otherRound)
   }
+  if (before !== leavings) return joined.close()
   client = joined
   const { participant, token } = joined.membership
   keepMembership({ participant, token })
@@ -85,8 +129,15 @@ async function joinAs(
   return fresh
 }
 
-/** Sends the update, or continues where an interrupted upload stopped. Throws ProtocolError. */
-export function uploadUpdate(bytes: Uint8Array, onProgress: (sentBytes: number) => void): Promise<Receipt> {
+/**
+ * Sends the update, or continues where an interrupted upload stopped; waits for a relay that could not be reached
+ * when the page opened. Throws ProtocolError.
+ */
+export async function uploadUpdate(
+  bytes: Uint8Array,
+  onProgress: (sentBytes: number) => void,
+): Promise<Receipt> {
+  await joiningLater
   if (!client) throw new PageError('network/unreachable', problems.relayUnreachable)
   return client.upload(bytes, { onProgress })
 }
@@ -112,6 +163,7 @@ export async function fetchVersion(version: Version): Promise<{ config: Uint8Arr
 }
 
 export function leaveRelay(): void {
+  leavings += 1
   stopReporting?.()
   client?.close()
   client = null

@@ -1,5 +1,6 @@
 /** Back to where a saved session was: after a reload, and after a device was lost. */
 import { move, type RoundState } from './machine.ts'
+import { keepPage } from './offline.ts'
 import { closeDevice, prepareModel } from './preparing.ts'
 import { toProblem } from './problems.ts'
 import { readAll } from './reading.ts'
@@ -38,6 +39,7 @@ export async function restore(saved: SavedSession): Promise<void> {
   } catch (error) {
     return restoreFailed(error)
   }
+  void keepPage()
   // The relay's word counts more than this browser's: it may have the update of a tab that died waiting for it.
   const isSent = receipt.peek() !== null
   await goOn(isSent ? 'sent' : saved.stage === 'sent' ? 'reviewing' : saved.stage, saved)

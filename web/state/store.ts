@@ -37,6 +37,8 @@ export const problem = signal<Problem | null>(null)
 /** The last thing that a screen reader should say. */
 export const announcement = signal('')
 export const relayOnline = signal(true)
+/** What is known of the room came from this browser's keeping, not from the relay. */
+export const roomKept = signal(false)
 
 export interface RoomEntry {
   readonly room: string

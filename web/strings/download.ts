@@ -12,5 +12,6 @@ export const download = {
   fromCache: (size: number) => `${bytes(size)} came from this browser’s storage: no download needed.`,
   done: (size: number) => `Model downloaded and checked (${bytes(size)}).`,
   keptForNextTime: 'It is kept in this browser for the next visit.',
+  pageKept: 'So is this page: both work without the network, and an update can be sent later.',
   notKept: 'This browser could not keep it; the next visit downloads it again.',
 }

@@ -6,6 +6,8 @@ export const problems = {
   roomNotFound: (room: string) =>
     `This relay has no room “${room}”; check the address, or ask the host for a new invitation.`,
   relayUnreachable: 'The relay cannot be reached; check the connection, then try again.',
+  relayLater:
+    'The relay does not answer, so you see what this browser has kept; you can train without it, and send once it is back.',
   relayOffline:
     'The connection to the relay is interrupted. It is tried again by itself; what runs on this device goes on.',
   modelFile: (name: string, status: number) =>
