@@ -250,6 +250,17 @@ function mendChecksums(bytes: Uint8Array): void {
   }
 }
 
+it('a webp without its decoder is named, and read once it is there', async () => {
+  const bytes = pictureFile('lossy.webp')
+  // Whatever was loaded before is thrown away by a broken file.
+  const broken = bytes.slice()
+  broken.fill(255, 40)
+  await read(broken).catch(() => {})
+  const offline = readPicture(bytes, SIDE, () => Promise.reject(new TypeError('Failed to fetch')))
+  await expect(offline).rejects.toMatchObject({ code: 'picture/decoder' })
+  expect((await read(bytes)).width).toBe(41)
+})
+
 describe('a picture as a square', () => {
   it('is the same whatever metadata its file has', async () => {
     const turned = pictureFile('turned-1.jpg')

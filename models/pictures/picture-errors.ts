@@ -11,6 +11,7 @@ export type PictureErrorCode =
   | 'picture/too-large'
   | 'picture/animated'
   | 'picture/broken'
+  | 'picture/decoder'
 
 /** Why a picture file cannot be read. */
 export class PictureError extends DataError {

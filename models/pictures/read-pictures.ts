@@ -181,7 +181,7 @@ class Reading {
   }
 }
 
-function resized({ name, caption, pixels, side: own }: Picture, side: number): Picture {
+export function resized({ name, caption, pixels, side: own }: Picture, side: number): Picture {
   if (own === side) return { name, caption, side, pixels }
   const square = new SquareReducer(own, own, side)
   const rgba = new Uint8Array(4 * own).fill(255)

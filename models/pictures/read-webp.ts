@@ -4,7 +4,7 @@
  * thrown away.
  */
 import { exifOrientation } from './exif.ts'
-import { animated, broken, checkSize, endsEarly } from './picture-errors.ts'
+import { animated, broken, checkSize, endsEarly, PictureError } from './picture-errors.ts'
 import type { OpenPicture } from './rows.ts'
 
 /** The compiled decoder; fetched when the first webp comes. */
@@ -93,7 +93,9 @@ export function openWebp(bytes: Uint8Array, module: WebpModule): OpenPicture {
       decoder ??= startDecoder(module)
       const decode = await decoder.catch((error) => {
         decoder = null
-        throw error
+        const what =
+          'it is a webp, and what reads these could not be loaded; check the connection or save it as png'
+        throw new PictureError('picture/decoder', what, { cause: error })
       })
       let picture: Awaited<ReturnType<Decode>>
       try {
