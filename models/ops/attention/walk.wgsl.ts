@@ -1,0 +1,153 @@
+/**
+ * What attention's kernels share: an invocation owns one row (of queries, or of keys) of one head and walks over the
+ * rows of the other side, all invocations of a workgroup over the same ones at the same time. So each row that is
+ * walked over is needed by all of them, and reaches them in one of two ways:
+ *
+ * - `memory`: each reads it for itself, all at one address, which a GPU's first cache serves as one read;
+ * - `subgroup`: each lane reads a part, and all get every part by broadcast.
+ *
+ * Broadcasts name their lane in the source, so the `subgroup` way writes every vector of a head out, in variables of
+ * their own; the other loops over arrays, which drivers compile faster and unroll by themselves.
+ */
+import { type Binding, type DispatchRequest, MAX_WORKGROUPS, type Recorder } from '../../plan/recorder.ts'
+
+export interface Vectors {
+  readonly size: 1 | 2 | 4
+  /** Vectors in one head. */
+  readonly count: number
+  readonly type: string
+  readonly zero: string
+  readonly dot: (a: string, b: string) => string
+}
+
+export function vectors(headDim: number): Vectors {
+  const size = headDim % 4 === 0 ? 4 : headDim % 2 === 0 ? 2 : 1
+  const type = size === 1 ? 'f32' : `vec${size}<f32>`
+  return {
+    size,
+    count: headDim / size,
+    type,
+    zero: size === 1 ? '0.0f' : `${type}()`,
+    dot: (a, b) => (size === 1 ? `${a} * ${b}` : `dot(${a}, ${b})`),
+  }
+}
+
+type Way = 'memory' | 'subgroup'
+
+export interface Walk {
+  /** The two operands that are walked over: their bindings' names. */
+  readonly operands: readonly [string, string]
+  /** First and last row (exclusive), the same for the whole workgroup. */
+  readonly first: string
+  readonly end: string
+  /** Where row `j` of each operand starts. */
+  readonly at: string
+  /** Sees `j`, and each operand's vector c of row j as `entry`. */
+  readonly body: (entry: (operand: 0 | 1, c: Index) => string) => string
+}
+
+export interface AttentionKernel {
+  readonly recorder: Recorder
+  readonly vec: Vectors
+  readonly way: Way
+  /** Invocations, and so rows, of a workgroup. */
+  readonly size: number
+}
+
+export function attentionKernel(recorder: Recorder, headDim: number): AttentionKernel {
+  const vec = vectors(headDim)
+  if (recorder.style === 'workgroup') return { recorder, vec, way: 'memory', size: 64 }
+  // Small workgroups of a processor walk over fewer rows that only some of their own rows see.
+  return { recorder, vec, way: recorder.subgroupLanes > 0 ? 'subgroup' : 'memory', size: 16 }
+}
+
+/** Which vector of a head: written out, or a loop's variable `c`. */
+export type Index = number | 'c'
+
+/** Zeroed registers for a head's vectors. */
+export const registers = ({ way, vec }: AttentionKernel, ...names: string[]): string =>
+  names
+    .flatMap((name) =>
+      way === 'subgroup'
+        ? Array.from({ length: vec.count }, (_, c) => `  var ${name}${c}: ${vec.type};`)
+        : `  var ${name}: array<${vec.type}, ${vec.count}>;`,
+    )
+    .join('\n')
+
+/** A statement for every vector of a head; `own` is a register's name for it, `at` its place in the head. */
+export function each(
+  { way, vec }: AttentionKernel,
+  statement: (own: (name: string) => string, at: string, c: Index) => string,
+): string {
+  if (way !== 'subgroup')
+    return `    for (var c = 0u; c < ${vec.count}u; c++) { ${statement((name) => `${name}[c]`, 'c', 'c')} }`
+  return Array.from({ length: vec.count }, (_, c) => `    ${statement((name) => name + c, `${c}u`, c)}`).join(
+    '\n',
+  )
+}
+
+/** A loop over rows. All of a workgroup's invocations must come by: none may have returned. */
+export function walk(kernel: AttentionKernel, { operands, first, end, at, body }: Walk): string {
+  const { way, vec } = kernel
+  const { count } = vec
+  if (way === 'memory') {
+    return `  for (var j = ${first}; j < ${end}; j++) {
+    let at = ${at};
+${body((operand) => `${operands[operand]}[at + c]`)}
+  }`
+  }
+  const lanes = kernel.recorder.subgroupLanes
+  const loads = operands.flatMap((name, operand) =>
+    Array.from(
+      { length: Math.ceil(count / lanes) },
+      (_, part) =>
+        `    let own${operand}_${part} = ${name}[at + min(${part * lanes}u + lane, ${count - 1}u)];`,
+    ),
+  )
+  const shared = (operand: 0 | 1, c: number) =>
+    `subgroupBroadcast(own${operand}_${Math.floor(c / lanes)}, ${c % lanes}u)`
+  return `  for (var j = ${first}; j < ${end}; j++) {
+    let at = ${at};
+${loads.join('\n')}
+${body((operand, c) => shared(operand, Number(c)))}
+  }`
+}
+
+/**
+ * A dispatch over rows, heads and windows; `body` sees `t` (row of the window; past the end in the last workgroup),
+ * `t0` (the workgroup's first), `head`, and `firstRow` (of the window, over all rows).
+ */
+export function attentionDispatch(
+  kernel: AttentionKernel,
+  request: {
+    readonly name: string
+    readonly reads: Readonly<Record<string, Binding>>
+    readonly writes: Readonly<Record<string, Binding>>
+    readonly flops: number
+  },
+  grid: { readonly tokens: number; readonly heads: number; readonly batch: number },
+  body: string,
+): void {
+  const { way, size, recorder } = kernel
+  const { tokens, heads, batch } = grid
+  // Windows come one after another in y where there are more than z takes.
+  const deep = Math.min(batch, Math.floor(MAX_WORKGROUPS / heads))
+  const complete: DispatchRequest = {
+    ...request,
+    subgroups: way === 'subgroup',
+    workgroups: [Math.ceil(tokens / size), heads * deep, Math.ceil(batch / deep)],
+    body: `@compute @workgroup_size(${size})
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32${
+      way === 'subgroup' ? ', @builtin(subgroup_invocation_id) invocation: u32' : ''
+    }) {
+${way === 'subgroup' ? `  let lane = invocation % ${recorder.subgroupLanes}u;\n` : ''}  let window = workgroup.y / ${heads}u + workgroup.z * ${deep}u;
+  if (window >= ${batch}u) { return; }
+  let head = workgroup.y % ${heads}u;
+  let firstRow = window * ${tokens}u;
+  let t0 = workgroup.x * ${size}u;
+  let t = t0 + local;
+${body}
+}`,
+  }
+  recorder.dispatch(complete)
+}
