@@ -14,6 +14,8 @@ export interface Surroundings {
   readonly addresses: readonly string[]
   readonly publicUrl: string | undefined
   readonly tls: boolean
+  /** The host's own text, that versions are measured on by this program. */
+  readonly gate: string | undefined
 }
 
 export async function welcome(
@@ -31,7 +33,8 @@ export async function welcome(
     `Room ${manifest.room}: ${base.id}, ${recipe.steps} steps of ${recipe.batch} x ${recipe.tokens} tokens, merged by ${strategy.id}.`,
   )
   for (const sentence of publishing(manifest)) console.note(sentence)
-  const { lan, publicUrl, tls, addresses, dataDir } = surroundings
+  const { lan, publicUrl, tls, addresses, dataDir, gate } = surroundings
+  if (manifest.gate) console.note(gated(gate))
   if (lan && publicUrl === undefined) {
     console.note(
       tls
@@ -62,6 +65,11 @@ function publishing(manifest: Manifest): string[] {
     ? [`A version is published after every contribution: ${revealing}`]
     : [`A version is published after every ${publishEvery} contributions, and the rest when the room closes.`]
 }
+
+const gated = (file: string | undefined) =>
+  file === undefined
+    ? 'Each version of this room waits until the host has measured it: start with --gate FILE, or measure it in the console.'
+    : `Each version is measured on ${file} first, and held back if it is worse than the base.`
 
 const inRounds = ({ rounds, quorum, deadlineSeconds, late }: Mode & { kind: 'rounds' }) =>
   `${rounds} rounds, each from the merge of the one before; a round is over with ${quorum} updates, or after ${deadlineSeconds} s with fewer. Later ones ${late === 'next' ? 'count in the next round' : 'are refused'}.`

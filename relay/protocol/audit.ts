@@ -14,6 +14,7 @@ import {
   MAX_ROUND_NUMBER,
   MAX_VERSION_NUMBER,
 } from './limits.ts'
+import { measuredSchema } from './measured.ts'
 import { privacyFiguresSchema } from './privacy.ts'
 
 const contribution = wholeNumber(1, MAX_CONTRIBUTION_NUMBER)
@@ -66,6 +67,15 @@ export const auditEventSchema = v.variant('event', [
       v.minLength(1),
       v.maxLength(8),
     ),
+    /** What the host measured, in a room with a gate; absent there if the host published without. */
+    measured: v.optional(measuredSchema),
+  }),
+  /** Worse than the base by the host's measurement, and not published. */
+  v.strictObject({
+    event: v.literal('held-back'),
+    digest,
+    updates: v.pipe(v.array(digest), v.minLength(1), v.maxLength(MAX_CONTRIBUTIONS)),
+    measured: measuredSchema,
   }),
   v.strictObject({ event: v.literal('retired'), version }),
   v.strictObject({ event: v.literal('joining-closed') }),

@@ -91,6 +91,7 @@ const SENTENCES = {
   'host/unknown-contribution': 'No contribution of this room has this digest; reload the list.',
   'host/not-waiting': 'This contribution does not wait for a decision; reload the list.',
   'host/at-close': 'A private room publishes once, when it closes; close it to publish what has come in.',
+  'host/no-candidate': 'No version of this digest waits to be published; reload the list.',
   'host/token': 'Only the host may do this: send the token that the relay printed when it started.',
   'request/not-found': 'There is nothing at this address; check the link.',
   'request/method': 'This address does not take that kind of request; see docs/protocol.md.',

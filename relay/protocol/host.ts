@@ -22,6 +22,7 @@ import {
   MAX_ROUND_NUMBER,
 } from './limits.ts'
 import { adapterFormSchema, adapterModuleSchema, baseFileSchema, modeSchema } from './manifest.ts'
+import { type Measured, measuredSchema } from './measured.ts'
 import { progressSchema, statusSchema, versionSchema } from './messages.ts'
 import { strategySchema } from './strategy.ts'
 
@@ -49,6 +50,19 @@ export const contributionViewSchema = v.strictObject({
   round: v.optional(wholeNumber(1, MAX_ROUND_NUMBER)),
 })
 
+/** The next version, where the room has a gate: published once the host has measured it. */
+export const candidateViewSchema = v.strictObject({
+  /** The merged digest it will have. */
+  digest,
+  contributions: wholeNumber(1, MAX_CONTRIBUTIONS),
+  /** `held`: it was measured, and is worse than the base by more than the room allows. */
+  state: v.picklist(['waiting', 'held']),
+  /** What held it back. */
+  measured: v.nullable(measuredSchema),
+  /** At `candidate/NAME`, for the host alone. */
+  files: versionSchema.entries.files,
+})
+
 export const overviewSchema = v.strictObject({
   room: roomName,
   title: shownText(120),
@@ -58,6 +72,8 @@ export const overviewSchema = v.strictObject({
   participants: v.array(participantViewSchema),
   contributions: v.pipe(v.array(contributionViewSchema), v.maxLength(MAX_CONTRIBUTIONS)),
   versions: v.array(versionSchema),
+  /** Null where there is none. */
+  candidate: v.nullable(candidateViewSchema),
   /** Lines of the audit log, and the hash of the last. */
   audit: v.strictObject({ lines: byteCount, hash: digest }),
 })
@@ -102,10 +118,14 @@ export const offerSchema = v.strictObject({
   privacy: v.boolean(),
   /** The host may decide contribution by contribution. */
   approval: v.boolean(),
+  /** A version may wait for the host's measurement. */
+  gate: v.boolean(),
 })
 
 export const joinCodeChangeSchema = v.strictObject({ code: v.nullable(joinCode) })
 
+export type { Measured }
+export type CandidateView = v.InferOutput<typeof candidateViewSchema>
 export type ParticipantView = v.InferOutput<typeof participantViewSchema>
 export type ContributionView = v.InferOutput<typeof contributionViewSchema>
 export type Overview = v.InferOutput<typeof overviewSchema>

@@ -134,6 +134,8 @@ const termsSchema = v.strictObject({
   privacy: v.optional(privacySchema),
   /** Who lets an accepted update count: the relay at once (left out), or the host, one by one. */
   admission: v.optional(v.picklist(['automatic', 'approve'])),
+  /** A version is published only once the host has measured it: its loss may be so much (nats a token) above the base's. */
+  gate: v.optional(v.strictObject({ tolerance: finiteNumber(0, 100) })),
   /** From then on the room takes nothing new and publishes what waits; never where it is left out. */
   expiresAt: v.optional(timestamp),
   /** The relay's Ed25519 public key, which signs this room's receipts: 64 hex digits. */
@@ -181,6 +183,14 @@ export const manifestSchema = v.pipe(
       'a private room is one-shot, counts every contribution as one, and nobody chooses among them',
     ),
     ['privacy'],
+  ),
+  v.forward(
+    v.partialCheck(
+      [['gate'], ['mode'], ['privacy']],
+      ({ gate, mode, privacy }) => gate === undefined || (!isStepped(mode) && privacy === undefined),
+      'a gate holds nothing up but a one-shot room that is not private',
+    ),
+    ['gate'],
   ),
   v.forward(
     v.partialCheck(

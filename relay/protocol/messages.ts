@@ -186,6 +186,8 @@ export const statusSchema = v.strictObject({
   closed: v.boolean(),
   /** Of a private room alone. */
   privacy: v.optional(privacyFiguresSchema),
+  /** The next version waits for the host's measurement, or was held back by it; only in a room with a gate. */
+  candidate: v.optional(v.picklist(['waiting', 'held'])),
   /** Of a room of rounds alone. */
   round: v.optional(roundStatusSchema),
 })

@@ -5,6 +5,7 @@ import { type ErrorCode, sentenceFor } from '../protocol/errors.ts'
 /** HTTP status of each code that an HTTP answer can carry; the others are 500. */
 const STATUS: Partial<Record<ErrorCode, number>> = {
   'host/at-close': 409,
+  'host/no-candidate': 404,
   'host/not-waiting': 409,
   'host/token': 401,
   'host/unknown-contribution': 404,

@@ -12,6 +12,7 @@ import { digest, roomName } from '../protocol/fields.ts'
 import { joinCodeChangeSchema, type Offer } from '../protocol/host.ts'
 import { MAX_MANIFEST_BYTES } from '../protocol/limits.ts'
 import { type Manifest, parseManifest } from '../protocol/manifest.ts'
+import { measuredSchema } from '../protocol/measured.ts'
 import { clientAddress, isLocal, type RateLimit } from './address-limits.ts'
 import { sendError, sendJson } from './answers.ts'
 import { CompressedFiles } from './compression.ts'
@@ -202,6 +203,10 @@ async function routeRooms(
     return sendJson(response, 200, await host.run(existing(name, options), request))
   }
   requireMethod(request, response, 'GET', 'HEAD')
+  if (action === 'candidate') {
+    requireHost(request, options)
+    return sendCandidate(request, response, rest, existing(name, options))
+  }
   const room = existing(name, options)
   if (action === 'manifest' && rest.length === 0) return sendJson(response, 200, room.store.manifest)
   if (action === 'status' && rest.length === 0) return sendJson(response, 200, room.status())
@@ -225,6 +230,17 @@ function hostAction(action: string, rest: readonly string[]): HostAction | null 
     if (decision === 'approve') return post((room) => room.approve(update))
     if (decision === 'preview') return { methods: ['GET', 'HEAD'], run: (room) => room.preview(update) }
     return null
+  }
+  if (action === 'candidate') {
+    const [version, decision, ...more] = rest
+    if (!v.is(digest, version) || more.length > 0) return null
+    if (decision === 'publish') return post((room) => room.publishCandidate(version))
+    if (decision !== 'measured') return null
+    return post(async (room, request) => {
+      const measured = v.safeParse(measuredSchema, await readJson(request))
+      if (!measured.success) throw new ProtocolError('request/malformed')
+      return room.judge(version, measured.output)
+    })
   }
   if (rest.length > 0) return null
   switch (action) {
@@ -288,6 +304,25 @@ async function sendVersions(
     path: room.store.versionPath(version.version, file),
     cacheControl: REVALIDATE,
     etag,
+  })
+}
+
+/** A file of the version that waits for the host's measurement. */
+async function sendCandidate(
+  request: IncomingMessage,
+  response: ServerResponse,
+  [file, ...more]: readonly string[],
+  room: Room,
+): Promise<void> {
+  const candidate = room.candidate()
+  if (!candidate) throw new ProtocolError('host/no-candidate')
+  if (more.length > 0 || !candidate.files.some(({ name }) => name === file)) {
+    throw new ProtocolError('request/not-found')
+  }
+  await sendFile(request, response, {
+    path: room.store.candidatePath(file!),
+    cacheControl: REVALIDATE,
+    etag: `"${candidate.digest}-${file}"`,
   })
 }
 

@@ -7,10 +7,12 @@ import { CONTINUATION_FILE } from '../../models/adapters/continuation.ts'
 import { gaussianSigma } from '../aggregation/gaussian.ts'
 import type { Digest } from '../protocol/canonical.ts'
 import { ProtocolError } from '../protocol/errors.ts'
+import type { CandidateView, Measured } from '../protocol/host.ts'
 import { isStepped, type Privacy } from '../protocol/manifest.ts'
 import { privacyFigures } from '../protocol/privacy.ts'
 import type { PublishedVersion } from '../store/ledger.ts'
 import type { RoomStore } from '../store/room-store.ts'
+import { Candidates } from './candidates.ts'
 import type { JobThread } from './job-thread.ts'
 import type { MergedVersion } from './jobs.ts'
 import { SerialQueue } from './serial-queue.ts'
@@ -38,26 +40,36 @@ export function updatesDue(room: {
   return isNew && due.length > 0 ? due : null
 }
 
+export interface PublisherOptions {
+  readonly store: RoomStore
+  readonly thread: JobThread
+  readonly startPath: string | null
+  readonly isClosed: () => boolean
+  readonly onPublished: (version: PublishedVersion) => void
+  /** A version that waits for the host's measurement. */
+  readonly onCandidate: (candidate: CandidateView) => void
+}
+
 export class Publisher {
   readonly #store: RoomStore
   readonly #thread: JobThread
   readonly #startPath: string | null
   readonly #isClosed: () => boolean
   readonly #onPublished: (version: PublishedVersion) => void
+  readonly #onCandidate: (candidate: CandidateView) => void
   readonly #calls = new SerialQueue<'publish'>()
+  /** Where the room has a gate. */
+  readonly #candidates: Candidates | null
 
-  constructor(
-    store: RoomStore,
-    thread: JobThread,
-    startPath: string | null,
-    isClosed: () => boolean,
-    onPublished: (version: PublishedVersion) => void,
-  ) {
+  constructor({ store, thread, startPath, isClosed, onPublished, onCandidate }: PublisherOptions) {
     this.#store = store
     this.#thread = thread
     this.#startPath = startPath
     this.#isClosed = isClosed
     this.#onPublished = onPublished
+    this.#onCandidate = onCandidate
+    const { gate } = store.manifest
+    this.#candidates = gate ? new Candidates(store, gate.tolerance) : null
   }
 
   /**
@@ -99,11 +111,15 @@ export class Publisher {
       const newest = this.#store.versions().at(-1)
       const due = updatesDue({
         accepted: this.#counting(),
-        newest,
+        newest: await this.#newestOrCandidate(),
         publishEvery: this.#store.manifest.publishEvery,
         all: all || this.#isClosed(),
       })
       if (due === null) return
+      if (this.#candidates) {
+        await this.#propose(this.#candidates, due)
+        continue
+      }
       const published = await this.#publish((newest?.version ?? 0) + 1, due)
       if (published) this.#onPublished(published)
     }
@@ -120,6 +136,54 @@ export class Publisher {
       if (updates.every((update) => counting.has(update))) throw error
       return null
     }
+  }
+
+  /** What the next version is compared with: a candidate that waits takes the place of the newest version. */
+  async #newestOrCandidate(): Promise<Parameters<typeof updatesDue>[0]['newest']> {
+    const updates = this.#candidates?.updates
+    if (!updates) return this.#store.versions().at(-1)
+    const counting = new Set(this.#counting())
+    if (updates.every((update) => counting.has(update))) return { updates }
+    await this.#candidates!.drop()
+    return { updates, retired: true }
+  }
+
+  async #propose(candidates: Candidates, updates: readonly Digest[]): Promise<void> {
+    try {
+      await candidates.replace(await this.#merge(updates), updates)
+    } catch (error) {
+      if (error instanceof ProtocolError && error.code === 'relay/stopping') throw error
+      const counting = new Set(this.#counting())
+      if (updates.every((update) => counting.has(update))) throw error
+      return
+    }
+    this.#onCandidate(candidates.view()!)
+  }
+
+  /** The next version, where it waits for the host's measurement. */
+  candidate(): CandidateView | null {
+    return this.#candidates?.view() ?? null
+  }
+
+  /** Publishes the candidate if it is good enough, else holds it back. Throws ProtocolError `host/no-candidate`. */
+  judge(digest: Digest, measured: Measured): Promise<boolean> {
+    return this.#calls.run('publish', async () => {
+      if (!this.#candidates) throw new ProtocolError('host/no-candidate')
+      const isGood = this.#candidates.judge(digest, measured)
+      if (isGood) await this.#publishCandidate(digest, measured)
+      return isGood
+    })
+  }
+
+  /** Publishes the candidate whatever was measured. Throws ProtocolError `host/no-candidate`. */
+  publishCandidate(digest: Digest): Promise<void> {
+    return this.#calls.run('publish', () => this.#publishCandidate(digest, null))
+  }
+
+  async #publishCandidate(digest: Digest, measured: Measured | null): Promise<void> {
+    if (!this.#candidates) throw new ProtocolError('host/no-candidate')
+    const newest = this.#store.versions().at(-1)
+    this.#onPublished(await this.#candidates.publish(digest, (newest?.version ?? 0) + 1, measured))
   }
 
   /** Once, after the room has closed. What is published is fixed, with its noise, before any of it is computed. */

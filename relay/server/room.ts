@@ -7,7 +7,7 @@ import { gaussianSigma } from '../aggregation/gaussian.ts'
 import { AUDIT_START } from '../protocol/audit.ts'
 import type { Digest } from '../protocol/canonical.ts'
 import { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
-import type { Overview, Preview } from '../protocol/host.ts'
+import type { CandidateView, Measured, Overview, Preview } from '../protocol/host.ts'
 import { MAX_PARTICIPANTS_IN_OVERVIEW, MAX_VERSIONS_IN_JOIN } from '../protocol/limits.ts'
 import { isStepped } from '../protocol/manifest.ts'
 import type {
@@ -41,6 +41,8 @@ export interface RoomListener {
   status(status: RoomStatus): void
   published(version: Version): void
   retired(version: number): void
+  /** A version waits for the host's measurement; its files lie in the folder. */
+  candidate?(candidate: CandidateView, folder: string): void
   /** To the participant alone. */
   withdrawn(participant: string, withdrawal: { digest: Digest; by: 'participant' | 'host' }): void
 }
@@ -103,12 +105,12 @@ export class Room {
     const { privacy } = options.store.manifest
     this.#sigma = privacy ? gaussianSigma(privacy) : 0
     this.#log = options.log.child({ room: options.store.room })
-    this.#publisher = new Publisher(
-      options.store,
-      options.merging,
-      options.startPath,
-      () => this.#closed,
-      (version) => {
+    this.#publisher = new Publisher({
+      store: options.store,
+      thread: options.merging,
+      startPath: options.startPath,
+      isClosed: () => this.#closed,
+      onPublished: (version) => {
         this.#log.info(
           { version: version.version, contributions: version.contributions },
           'version published',
@@ -117,7 +119,15 @@ export class Room {
         this.#listener.published(announced(version))
         this.announceStatus()
       },
-    )
+      onCandidate: (candidate) => {
+        this.#log.info(
+          { contributions: candidate.contributions },
+          'a version waits for the host to measure it',
+        )
+        this.#listener.candidate?.(candidate, this.store.candidatePath(''))
+        this.announceStatus()
+      },
+    })
     const { mode } = options.store.manifest
     if (isStepped(mode)) {
       this.#rounds = new Rounds({
@@ -152,6 +162,7 @@ export class Room {
     const contributions = this.store.contributions()
     const undecided = this.store.undecided()
     const { privacy } = this.store.manifest
+    const candidate = this.#publisher.candidate()
     const published = this.#rounds
       ? this.store.updates().filter(({ round }) => round <= (newest?.version ?? 0)).length
       : newest && !newest.retired
@@ -168,6 +179,7 @@ export class Room {
       ...(privacy && {
         privacy: privacyFigures({ ...this.store.manifest, privacy }, this.#sigma, contributions),
       }),
+      ...(candidate && { candidate: candidate.state }),
       ...(this.#rounds && { round: this.#rounds.status() }),
     }
   }
@@ -196,6 +208,7 @@ export class Room {
         ...(this.#rounds && { round }),
       })),
       versions: this.store.versions().map(announced),
+      candidate: this.#publisher.candidate(),
       audit: { lines: place?.sequence ?? 0, hash: place?.hash ?? AUDIT_START },
     }
   }
@@ -354,6 +367,28 @@ export class Room {
     if (this.store.manifest.privacy) throw new ProtocolError('host/at-close')
     if (!this.#closed) this.#rounds?.closeNow()
     await this.#publish({ all: true })
+    return this.overview()
+  }
+
+  candidate(): CandidateView | null {
+    return this.#publisher.candidate()
+  }
+
+  /** The host's measurement of the candidate: it is published, or held back and the host warned. */
+  async judge(digest: Digest, measured: Measured): Promise<Overview> {
+    if (!(await this.#publisher.judge(digest, measured))) {
+      this.#log.warn({ ...measured }, 'the next version is worse than the base and is held back')
+    }
+    this.#flushLog()
+    this.announceStatus()
+    this.#publishInBackground()
+    return this.overview()
+  }
+
+  /** Publishes the candidate although it was not measured, or held back. */
+  async publishCandidate(digest: Digest): Promise<Overview> {
+    await this.#publisher.publishCandidate(digest)
+    this.#publishInBackground()
     return this.overview()
   }
 

@@ -6,9 +6,11 @@ import { createServer, type Server as HttpServer } from 'node:http'
 import { createServer as createTlsServer, type Server as HttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import pino, { type Logger } from 'pino'
+import type { Digest } from '../protocol/canonical.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import type { Offer } from '../protocol/host.ts'
 import { type Manifest, parseManifest } from '../protocol/manifest.ts'
+import type { Measured } from '../protocol/measured.ts'
 import type { FileSystem } from '../store/file-system.ts'
 import { RelayStore } from '../store/relay-store.ts'
 import type { RoomStore } from '../store/room-store.ts'
@@ -45,10 +47,19 @@ export interface RelayOptions {
   readonly log?: Logger
   readonly fileSystem?: FileSystem
   readonly joinTimeoutMs?: number
+  /** A version waits for the host's measurement (the room has a gate); its PEFT files lie in `folder`. */
+  readonly onCandidate?: (candidate: WaitingCandidate) => void
   /** What one network address may take; absent ones are the defaults. */
   readonly limits?: Partial<AddressLimits>
   /** Behind a proxy that writes X-Forwarded-For, its last entry is whom a request is counted to. */
   readonly trustProxy?: boolean
+}
+
+export interface WaitingCandidate {
+  readonly room: string
+  readonly digest: Digest
+  readonly contributions: number
+  readonly folder: string
 }
 
 export interface Relay {
@@ -65,6 +76,8 @@ export interface Relay {
   /** Null: anybody who knows the address may join. */
   setJoinCode(room: string, code: string | null): void
   joinCode(room: string): string | null
+  /** The host's measurement of a candidate. True if it is published now, false if it is held back. */
+  judge(room: string, digest: Digest, measured: Measured): Promise<boolean>
   /** Refuses new updates from now on and publishes what is waiting. */
   closeRoom(room: string): Promise<void>
   /** Ends connections after answering what is being handled; the data folder may then be opened again. */
@@ -179,6 +192,11 @@ class RunningRelay implements Relay {
     await this.#existing(name).close()
   }
 
+  async judge(name: string, digest: Digest, measured: Measured): Promise<boolean> {
+    const { candidate } = await this.#existing(name).judge(digest, measured)
+    return candidate?.digest !== digest
+  }
+
   setJoinCode(name: string, code: string | null): void {
     this.#existing(name).setJoinCode(code)
   }
@@ -258,6 +276,8 @@ class RunningRelay implements Relay {
       listener: {
         status: (status) => this.#sockets.server.to(name).emit('status', status),
         published: (version) => this.#sockets.server.to(name).emit('published', version),
+        candidate: ({ digest, contributions }, folder) =>
+          this.#options.onCandidate?.({ room: name, digest, contributions, folder }),
         retired: (version) => this.#sockets.server.to(name).emit('retired', { version }),
         withdrawn: (participant, withdrawal) =>
           this.#sockets.server.to(participantChannel(name, participant)).emit('withdrawn', withdrawal),

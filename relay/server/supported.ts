@@ -23,4 +23,5 @@ export const SUPPORTED = {
   modes: ['one-shot', 'rounds', 'sequential'],
   privacy: true,
   approval: true,
+  gate: true,
 } satisfies Omit<Offer, 'joinBase' | 'models'>

@@ -355,11 +355,12 @@ describe('the host', () => {
   })
 
   it('gives a room an end in time', async () => {
+    await start(testManifest({ room: 'other' }))
     const manifest = {
       ...testManifest({ publishEvery: 5 }),
-      expiresAt: new Date(Date.now() + 1500).toISOString(),
+      expiresAt: new Date(Date.now() + 3000).toISOString(),
     }
-    await start(manifest)
+    await relay.createRoom(manifest)
     await send(manifest, 'one')
     await newestOf(1) // published by the room's end, not by its fifth contribution
     const late = new RelayClient()

@@ -16,6 +16,7 @@ import {
   parseManifest,
   type SteppedMode,
 } from '../protocol/manifest.ts'
+import type { Measured } from '../protocol/measured.ts'
 import type { Receipt, Version } from '../protocol/messages.ts'
 import type { PrivacyFigures } from '../protocol/privacy.ts'
 import { migrate } from './schema.ts'
@@ -432,7 +433,7 @@ export class Ledger {
     }))
   }
 
-  addVersion(room: string, version: PublishedVersion): void {
+  addVersion(room: string, version: PublishedVersion, measured: Measured | null = null): void {
     const { updates, files, digest, createdAt } = version
     this.#transaction(() => {
       const counting = new Set(
@@ -457,9 +458,34 @@ export class Ledger {
       this.#prepare('UPDATE releases SET noise_key_hex = NULL WHERE room = ?').run(room)
       this.#log(
         room,
-        { event: 'published', version: version.version, digest, updates: [...updates], files: [...files] },
+        {
+          event: 'published',
+          version: version.version,
+          digest,
+          updates: [...updates],
+          files: [...files],
+          ...(measured && { measured }),
+        },
         createdAt,
       )
+    })
+  }
+
+  /** The measurement that held this candidate back, or null. */
+  heldBack(room: string, digest: Digest): Measured | null {
+    const row = this.#prepare('SELECT base_loss, loss FROM held_back WHERE room = ? AND digest = ?').get(
+      room,
+      digest,
+    ) as { base_loss: number; loss: number } | undefined
+    return row ? { baseLoss: row.base_loss, loss: row.loss } : null
+  }
+
+  holdBack(room: string, digest: Digest, updates: readonly Digest[], measured: Measured, at: string): void {
+    this.#transaction(() => {
+      this.#prepare(
+        'INSERT OR REPLACE INTO held_back (room, digest, base_loss, loss) VALUES (?, ?, ?, ?)',
+      ).run(room, digest, measured.baseLoss, measured.loss)
+      this.#log(room, { event: 'held-back', digest, updates: [...updates].sort(), measured }, at)
     })
   }
 

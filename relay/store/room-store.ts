@@ -5,6 +5,7 @@
  *   rooms/ROOM/open/PARTICIPANT.DIGEST.BYTES      an unfinished upload; its size is the next offset
  *   rooms/ROOM/updates/DIGEST                     an accepted update; counts only if the ledger names it
  *   rooms/ROOM/versions/N/                        a published version: PEFT folder and version.json
+ *   rooms/ROOM/candidate/                         the next version, where the host measures it first
  *   rooms/ROOM/audit.jsonl                        the audit log; a copy of the ledger's, written after it
  *
  * An update becomes accepted in this order, so that a receipt is never given for what could still be lost:
@@ -17,7 +18,8 @@ import { type Digest, digestOf } from '../protocol/canonical.ts'
 import { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
 import { MAX_OPEN_UPLOADS, OPEN_UPLOAD_LIFETIME_MS } from '../protocol/limits.ts'
 import { type Manifest, manifestDigest } from '../protocol/manifest.ts'
-import type { Receipt } from '../protocol/messages.ts'
+import type { Measured } from '../protocol/measured.ts'
+import type { Receipt, Version } from '../protocol/messages.ts'
 import type { PrivacyFigures } from '../protocol/privacy.ts'
 import { aboutVersion } from './about-version.ts'
 import { AuditFile } from './audit-file.ts'
@@ -53,6 +55,9 @@ export type VersionFiles = Readonly<Record<string, Uint8Array>>
 /** The update itself is at fault, so sending it again cannot help; anything else may be tried again. */
 const isRefusal = (error: unknown): error is ProtocolError =>
   error instanceof ProtocolError && /^up(date|load)\//.test(error.code)
+
+const described = (files: VersionFiles): Version['files'] =>
+  Object.entries(files).map(([name, bytes]) => ({ name, bytes: bytes.byteLength, sha256: digestOf(bytes) }))
 
 const OPEN_NAME = /^([0-9a-f]{32})\.([0-9a-f]{64})\.([0-9]{1,12})$/
 
@@ -118,6 +123,7 @@ export class RoomStore {
     await store.#recoverUpdates()
     await store.#recoverOpenUploads()
     await store.#recoverVersions()
+    await store.removeCandidate()
     return store
   }
 
@@ -341,6 +347,7 @@ export class RoomStore {
     version: Pick<PublishedVersion, 'version' | 'digest'>,
     updates: readonly Digest[],
     files: VersionFiles,
+    measured: Measured | null = null,
   ): Promise<PublishedVersion> {
     const entry: PublishedVersion = {
       version: version.version,
@@ -348,21 +355,53 @@ export class RoomStore {
       contributions: updates.length,
       updates: [...updates].sort(),
       createdAt: this.#now().toISOString(),
-      files: Object.entries(files).map(([name, bytes]) => ({
-        name,
-        bytes: bytes.byteLength,
-        sha256: digestOf(bytes),
-      })),
+      files: described(files),
     }
     await this.#writeVersion(entry, files)
     try {
-      this.#ledger.addVersion(this.room, entry)
+      this.#ledger.addVersion(this.room, entry, measured)
     } catch (error) {
       await this.#files.remove(join(this.#directory, 'versions', String(entry.version)))
       throw error
     }
     this.#versions.push(entry)
     return entry
+  }
+
+  /** Where a candidate's files lie until it is published; gone after a restart. */
+  candidatePath(file: string): string {
+    return join(this.#directory, 'candidate', file)
+  }
+
+  async writeCandidate(files: VersionFiles): Promise<Version['files']> {
+    await this.removeCandidate()
+    await this.#files.makeDirectory(join(this.#directory, 'candidate'))
+    for (const [name, bytes] of Object.entries(files)) {
+      await this.#files.write(this.candidatePath(name), bytes)
+    }
+    return described(files)
+  }
+
+  /** Throws ProtocolError `store/damaged`. */
+  async readCandidate(files: Version['files']): Promise<VersionFiles> {
+    const contents: Record<string, Uint8Array> = {}
+    for (const { name, sha256 } of files) {
+      contents[name] = await this.#files.read(this.candidatePath(name))
+      if (digestOf(contents[name]) !== sha256) throw new ProtocolError('store/damaged')
+    }
+    return contents
+  }
+
+  removeCandidate(): Promise<void> {
+    return this.#files.remove(join(this.#directory, 'candidate'))
+  }
+
+  heldBack(digest: Digest): Measured | null {
+    return this.#ledger.heldBack(this.room, digest)
+  }
+
+  holdBack(digest: Digest, updates: readonly Digest[], measured: Measured): void {
+    this.#ledger.holdBack(this.room, digest, updates, measured, this.#now().toISOString())
   }
 
   /**

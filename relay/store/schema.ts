@@ -84,6 +84,13 @@ const STEPS: readonly string[] = [
     closed_at TEXT, PRIMARY KEY (room, round)
   ) STRICT;
   `,
+  // Candidates that the host's measurement held back, by merged digest.
+  `
+  CREATE TABLE held_back (
+    room TEXT NOT NULL REFERENCES rooms, digest TEXT NOT NULL, base_loss REAL NOT NULL, loss REAL NOT NULL,
+    PRIMARY KEY (room, digest)
+  ) STRICT;
+  `,
 ]
 
 /** Creates the tables or brings them up to date. Throws ProtocolError `store/newer`. */

@@ -178,6 +178,7 @@ function replay(lines: readonly AuditLine[], manifest: Manifest, problems: strin
         expected.rounds.set(event.round, event.updates)
         break
       case 'approved':
+      case 'held-back':
       case 'refused':
       case 'joining-closed':
       case 'closed':

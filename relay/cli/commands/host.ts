@@ -30,6 +30,7 @@ import { readCertificate, selfSignedCertificate, type Tls } from '../certificate
 import type { Command } from '../command.ts'
 import type { Console } from '../console.ts'
 import { CliError, UsageError } from '../errors.ts'
+import { Gate } from '../gate.ts'
 import { hostedModels, offeredModel, servedFiles } from '../hosting-offer.ts'
 import { MODE_OPTIONS, modeOf, strategyForRounds } from '../mode-option.ts'
 import { lanAddresses } from '../network.ts'
@@ -107,6 +108,11 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
       help: 'who joins must know it; `new` makes one, `none` takes it away. It is part of the link printed',
     },
     approve: { type: 'boolean', help: 'a contribution counts only once the host has let it' },
+    gate: {
+      type: 'string',
+      value: 'FILE',
+      help: 'measure each version on this text before it is published; one worse than the base is held back',
+    },
     ...PRIVATE_OPTIONS,
     ...MODE_OPTIONS,
     ...TRAINING_OPTIONS,
@@ -136,7 +142,9 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
         'oneround: the page is not built, so browsers cannot join: run `npm run build`, then start again.',
       )
     }
-    const relay = await startOn(plan.port, {
+    const gate = plan.gate === undefined ? null : gateOn(plan.gate, args, console, signal, () => relay)
+    const relay: Relay = await startOn(plan.port, {
+      ...(gate && { onCandidate: (candidate) => void gate.candidate(candidate) }),
       dataDir: plan.dataDir,
       host: plan.lan ? '0.0.0.0' : '127.0.0.1',
       pageDir: existsSync(PAGE_DIR) ? PAGE_DIR : null,
@@ -159,6 +167,7 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
         ...(await wantedManifest(args, plan, model, described, start)),
         receiptKey: relay.receiptKey,
         ...(args.flag('approve') && { admission: 'approve' as const }),
+        ...(gate && { gate: { tolerance: 0 } }),
       }
       const manifest = await openRoom(relay, wanted, args, plan, console)
       setJoinCode(relay, manifest.room, args)
@@ -191,6 +200,16 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
     )
   },
 }
+
+/** The relay is there by the time that a candidate is. */
+const gateOn = (file: string, args: Arguments, console: Console, signal: AbortSignal, relay: () => Relay) =>
+  new Gate({
+    model: args.text('model'),
+    file,
+    console,
+    signal,
+    judge: (...verdict) => relay().judge(...verdict),
+  })
 
 /** Letters and digits that cannot be taken for one another; 40 bits, as attempts are few a minute. */
 const CODE_LETTERS = '23456789ABCDEFGHJKLMNPQRSTUVWXYZ'
@@ -226,6 +245,8 @@ interface Plan {
   readonly addresses: readonly string[]
   readonly publicUrl: string | undefined
   readonly publishEvery: number
+  /** The host's own text, that each version is measured on. */
+  readonly gate: string | undefined
 }
 
 function readPlan(args: Arguments): Plan {
@@ -242,6 +263,13 @@ function readPlan(args: Arguments): Plan {
       `--public-url takes an address such as https://learn.example.org, not ${JSON.stringify(publicUrl)}.`,
     )
   }
+  const gate = args.text('gate')
+  if (gate !== undefined && (args.has('dp') || (args.has('mode') && args.text('mode') !== 'one-shot'))) {
+    throw new UsageError('--gate goes with a one-shot room that is not private.')
+  }
+  if (gate !== undefined && !existsSync(gate)) {
+    throw new UsageError(`--gate names a text file, and there is no ${gate}.`)
+  }
   const lan = args.flag('lan')
   const addresses = lan ? lanAddresses() : []
   if (lan && addresses.length === 0 && publicUrl === undefined) {
@@ -257,6 +285,7 @@ function readPlan(args: Arguments): Plan {
     lan,
     addresses,
     publicUrl,
+    gate,
     publishEvery:
       args.integer('publish-every', { least: 1, most: MAX_CONTRIBUTIONS }) ?? DEFAULT_PUBLISH_EVERY,
   }
@@ -322,6 +351,7 @@ const MANIFEST_OPTIONS = [
   ...Object.keys(strategyOptions(STRATEGY_NAMES)),
   'publish-every',
   'approve',
+  'gate',
   ...Object.keys(PRIVATE_OPTIONS),
   ...Object.keys(MODE_OPTIONS),
   'title',
