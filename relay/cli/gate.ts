@@ -13,7 +13,7 @@ import type { WaitingCandidate } from '../server/server.ts'
 import type { Console } from './console.ts'
 import { loss as shownLoss } from './format.ts'
 
-const PROGRAM = fileURLToPath(new URL('../../bin/oneround.mjs', import.meta.url))
+const PROGRAM = fileURLToPath(new URL('./main.ts', import.meta.url))
 
 /** Of eval's one JSON object. */
 const MAX_OUTPUT_BYTES = 1024 * 1024
@@ -73,6 +73,8 @@ export class Gate {
     const { stdout } = await promisify(execFile)(
       process.execPath,
       [
+        '--import',
+        import.meta.resolve('tsx'),
         PROGRAM,
         'eval',
         ...(model === undefined ? [] : ['--model', model]),

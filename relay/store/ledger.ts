@@ -101,6 +101,8 @@ interface VersionRow {
 
 export class Ledger {
   readonly #database: Database.Database
+  /** By their text: one prepared anew each time would hold memory that the garbage collector does not see. */
+  readonly #prepared = new Map<string, Database.Statement>()
   #closed = false
 
   /** Opens or creates the file. Throws ProtocolError `store/newer` if a newer program wrote it. */
@@ -651,7 +653,9 @@ export class Ledger {
   /** libsql ends the whole process when a closed database is used: nothing may get that far. */
   #prepare(sql: string): Database.Statement {
     if (this.#closed) throw new ProtocolError('relay/stopping')
-    return this.#database.prepare(sql)
+    const prepared = this.#prepared.get(sql) ?? this.#database.prepare(sql)
+    this.#prepared.set(sql, prepared)
+    return prepared
   }
 }
 
