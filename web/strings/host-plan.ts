@@ -99,25 +99,11 @@ export const plan = {
     'lora-sb': { name: 'Mean of the cores', words: 'Exact for LoRA-SB, and the cheapest for the relay.' },
   } satisfies Record<string, Choice>,
 
-  mode: 'How the round runs',
   modes: {
-    'one-shot': {
-      name: 'One round',
-      words: 'Everybody trains once and sends once, whenever they come. Nobody waits for anybody.',
-    },
-    rounds: {
-      name: 'Several rounds',
-      words:
-        'Each round starts from the last merged adapter. Everybody has to stay and to train again each time.',
-    },
-    sequential: {
-      name: 'One after the other',
-      words: 'Whoever comes starts from the newest merged adapter. The result depends on who comes when.',
-    },
-  } satisfies Record<string, Choice>,
-  rounds: 'Rounds',
-  quorum: 'Contributions that end a round',
-  deadline: 'Longest round, in seconds',
+    'one-shot': 'One round: everybody trains once and sends once',
+    rounds: 'Several rounds, each from the last merged adapter',
+    sequential: 'One after the other, each from the newest merged adapter',
+  },
 
   privacy: 'Privacy',
   privacyNone: {
@@ -127,14 +113,17 @@ export const plan = {
   privacyPrivate: {
     name: 'Private room',
     words:
-      'One publication at the end, with so much noise that no single person shows in it. It costs quality: a class of 30 is few for this.',
+      'One publication at the end, with so much noise that no single person shows in it. It costs quality; how much is said below. You still receive the updates.',
   },
   epsilon: 'Epsilon',
   epsilonNote: 'Smaller protects more and adds more noise.',
   clip: 'Longest update that counts in full',
+  clipNote: 'Its norm. The rehearsal shows the norm of each contribution.',
+  privacyWorth: (people: number) => `With a class of ${count(people)}:`,
 
   publishing: 'Publishing and joining',
   publishEvery: 'Contributions between two versions',
+  publishOnce: 'A private room publishes once, when you close it.',
   publishEveryNote: 'With 1, everyone can work out what each person sent.',
   approve: 'I decide about every contribution before it counts',
   approveNote: 'You can compare it with the others first. Somebody has to sit at this console.',

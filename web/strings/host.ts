@@ -33,6 +33,7 @@ export const console = {
   countSent: 'sent',
   countWaiting: 'not merged yet',
   countVersion: 'version',
+  countRound: 'round',
 
   inviteTitle: 'Invite',
   inviteLead: 'Scan the code, or type the address.',

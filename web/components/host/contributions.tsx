@@ -1,6 +1,7 @@
 /** Every contribution with its size, weight and length; what the host may do with each, and publishing. */
 import { useSignal } from '@preact/signals'
 import type { ContributionView, Preview } from '../../../relay/protocol/host.ts'
+import { privacyInWords } from '../../../relay/protocol/privacy.ts'
 import { bytes, count, significant } from '../../format.ts'
 import { approve, publish, remove } from '../../state/host/acting.ts'
 import { previewContribution } from '../../state/host/host-http.ts'
@@ -9,6 +10,7 @@ import { toProblem } from '../../state/problems.ts'
 import { pseudonym } from '../../state/pseudonym.ts'
 import { problem } from '../../state/store.ts'
 import { console as text } from '../../strings/host.ts'
+import { plan } from '../../strings/host-plan.ts'
 import { Ask } from './ask.tsx'
 
 export function ContributionsCard() {
@@ -21,11 +23,18 @@ export function ContributionsCard() {
   // Versions hold contributions in the order of their numbers.
   const merged = newestVersion.value?.contributions ?? 0
   const counting = contributions.filter(({ state }) => state === 'counts')
+  const newest = newestVersion.value?.version ?? 0
+  // In a room of rounds a version holds the contributions of its round and of those before.
+  const isMerged = (one: ContributionView) =>
+    one.round === undefined ? one.state === 'counts' && counting.indexOf(one) < merged : one.round <= newest
+  const manifest = hostManifest.value
   return (
     <section class="card" aria-labelledby="contributions-title">
       <div class="screen-head">
         <h2 id="contributions-title">{text.contributionsTitle}</h2>
-        <p class="note">{hostManifest.value && text.contributionsLead(hostManifest.value.publishEvery)}</p>
+        <p class="note">
+          {manifest && (manifest.privacy ? plan.publishOnce : text.contributionsLead(manifest.publishEvery))}
+        </p>
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling box must be reachable by keyboard */}
       <section class="host-list" tabIndex={0} aria-labelledby="contributions-title">
@@ -38,25 +47,32 @@ export function ContributionsCard() {
                 key={one.digest}
                 one={one}
                 from={pseudonym(names.get(one.digest) ?? one.digest)}
-                isMerged={one.state === 'counts' && counting.indexOf(one) < merged}
+                isMerged={isMerged(one)}
               />
             ))}
           </ul>
         )}
       </section>
-      <div class="actions">
-        <Ask
-          name={text.publish}
-          question={text.publishQuestion(status.waiting)}
-          yes={text.publishYes}
-          testId="host-publish"
-          disabled={status.waiting === 0}
-          onYes={publish}
-        />
-        <span class="note" role="status">
-          {working.value === 'publish' ? text.publishing : status.waiting === 0 ? text.publishNothing : ''}
-        </span>
-      </div>
+      {status.privacy && (
+        <p class="notice notice-warm" data-testid="host-privacy">
+          {privacyInWords(status.privacy)}
+        </p>
+      )}
+      {!status.privacy && (
+        <div class="actions">
+          <Ask
+            name={text.publish}
+            question={text.publishQuestion(status.waiting)}
+            yes={text.publishYes}
+            testId="host-publish"
+            disabled={status.waiting === 0}
+            onYes={publish}
+          />
+          <span class="note" role="status">
+            {working.value === 'publish' ? text.publishing : status.waiting === 0 ? text.publishNothing : ''}
+          </span>
+        </div>
+      )}
     </section>
   )
 }

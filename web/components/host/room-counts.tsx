@@ -13,6 +13,7 @@ export function RoomCounts() {
     ({ connected, progress }) =>
       connected && (progress?.stage === 'training' || progress?.stage === 'paused'),
   ).length
+  const { round } = status
   return (
     <dl class="numbers card host-counts">
       <BigNumber name={text.countIn} value={count(status.connected)} testId="host-connected" />
@@ -24,6 +25,14 @@ export function RoomCounts() {
         value={status.versions === 0 ? '–' : count(status.versions)}
         testId="host-version"
       />
+      {round && (
+        <BigNumber
+          name={text.countRound}
+          value={
+            round.rounds === null ? count(round.round) : `${count(round.round)} / ${count(round.rounds)}`
+          }
+        />
+      )}
     </dl>
   )
 }

@@ -24,7 +24,7 @@ import {
 } from '../../state/host/plan.ts'
 import { plan as text } from '../../strings/host-plan.ts'
 import { PlaceLink } from './console.tsx'
-import { ModeChoice, PrivacyChoice } from './open-room-terms.tsx'
+import { PrivacyChoice } from './open-room-terms.tsx'
 
 /** A class's laptops differ widely; the rehearsal measures the host's own. */
 const EXAMPLE_TOKENS_PER_SECOND = 300
@@ -74,11 +74,10 @@ function PlanForm({ offer: found }: { readonly offer: Offer }) {
           <Preset plan={plan} offer={found} />
         </div>
         <ModelChoice {...part} />
+        <PrivacyChoice {...part} />
         <AdapterChoice {...part} />
         <RecipeFields {...part} />
         <StrategyChoice {...part} />
-        <ModeChoice {...part} />
-        <PrivacyChoice {...part} />
         <PublishingFields plan={plan} />
       </div>
       <Cost plan={plan.value} model={model} />
@@ -162,7 +161,7 @@ function AdapterChoice({ plan, offer: found, model }: PartProps) {
         legend={text.form}
         name="form"
         value={form}
-        options={possibleForms(found, model).map((id) => ({ id, ...text.forms[id] }))}
+        options={possibleForms(found, model, plan.value.privacy).map((id) => ({ id, ...text.forms[id] }))}
         onChange={(id) => {
           plan.value = withForm(plan.peek(), id, model)
         }}
@@ -241,7 +240,7 @@ function StrategyChoice({ plan, offer: found }: PartProps) {
         legend={text.strategy}
         name="strategy"
         value={plan.value.strategy}
-        options={possibleStrategies(found, plan.value.form).map((id) => ({ id, ...text.strategies[id] }))}
+        options={possibleStrategies(found, plan.value).map((id) => ({ id, ...text.strategies[id] }))}
         onChange={(strategy) => {
           plan.value = { ...plan.peek(), strategy }
         }}
@@ -251,22 +250,26 @@ function StrategyChoice({ plan, offer: found }: PartProps) {
 }
 
 function PublishingFields({ plan }: { readonly plan: Signal<Plan> }) {
-  const { publishEvery, approve, withCode } = plan.value
+  const { publishEvery, approve, withCode, privacy } = plan.value
   const set = (change: Partial<Plan>) => {
     plan.value = { ...plan.peek(), ...change }
   }
   return (
     <fieldset class="card choices">
       <legend class="choices-legend">{text.publishing}</legend>
-      <NumberField
-        name="publish-every"
-        label={text.publishEvery}
-        note={text.publishEveryNote}
-        value={publishEvery}
-        least={BOUNDS.publishEvery[0]}
-        most={BOUNDS.publishEvery[1]}
-        onChange={(value) => set({ publishEvery: value })}
-      />
+      {privacy ? (
+        <p class="note">{text.publishOnce}</p>
+      ) : (
+        <NumberField
+          name="publish-every"
+          label={text.publishEvery}
+          note={text.publishEveryNote}
+          value={publishEvery}
+          least={BOUNDS.publishEvery[0]}
+          most={BOUNDS.publishEvery[1]}
+          onChange={(value) => set({ publishEvery: value })}
+        />
+      )}
       <label class="check">
         <input
           type="checkbox"
@@ -277,7 +280,7 @@ function PublishingFields({ plan }: { readonly plan: Signal<Plan> }) {
         <span>{text.withCode}</span>
         <span class="note">{text.withCodeNote}</span>
       </label>
-      {offer.value?.approval && (
+      {offer.value?.approval && !privacy && (
         <label class="check">
           <input
             type="checkbox"

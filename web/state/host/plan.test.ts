@@ -1,43 +1,34 @@
 import fc from 'fast-check'
 import { is } from 'valibot'
 import { describe, expect, it } from 'vitest'
+import { gaussianSigma } from '../../../relay/aggregation/gaussian.ts'
 import { joinCode, roomName } from '../../../relay/protocol/fields.ts'
-import type { Offer, OfferedModel } from '../../../relay/protocol/host.ts'
+import type { Offer } from '../../../relay/protocol/host.ts'
 import { parseManifest } from '../../../relay/protocol/manifest.ts'
 import { SUPPORTED } from '../../../relay/server/supported.ts'
 import {
   classPreset,
   costOf,
+  EPSILONS,
+  figuresOf,
   manifestOf,
   newJoinCode,
   possibleForms,
   possibleStrategies,
+  privacyWith,
   roomNameFor,
   startRanks,
   withForm,
+  withPrivacy,
 } from './plan.ts'
+import { testModel as model } from './testing/model.ts'
 
-const digest = (letter: string) => letter.repeat(64) as OfferedModel['digest']
-
-const model: OfferedModel = {
-  id: 'tiny',
-  family: 'llama',
-  license: 'Apache-2.0',
-  digest: digest('a'),
-  files: [{ name: 'model.safetensors', bytes: 4_000_000, sha256: digest('b') }],
-  modules: [
-    { name: 'base_model.model.model.layers.0.self_attn.q_proj', inFeatures: 128, outFeatures: 128 },
-    { name: 'base_model.model.model.layers.0.mlp.up_proj', inFeatures: 128, outFeatures: 352 },
-  ],
-  maxTokens: 512,
-  starts: [{ name: 'lora-sb-rank-4.safetensors', bytes: 1000, sha256: digest('c') }],
-}
 const offer: Offer = { ...SUPPORTED, joinBase: 'http://192.168.1.20:8787', models: [model] }
 
 describe('a plan for a room', () => {
   it('makes a manifest of everything this relay offers', () => {
     for (const form of possibleForms(offer, model)) {
-      for (const strategy of possibleStrategies(offer, form)) {
+      for (const strategy of possibleStrategies(offer, { form, privacy: null })) {
         const plan = { ...withForm(classPreset(model, 'Poems'), form, model), strategy, approve: true }
         const manifest = manifestOf(plan, model, 'poems', 'seed')
         expect(parseManifest(JSON.parse(JSON.stringify(manifest)))).toEqual(manifest)
@@ -61,6 +52,33 @@ describe('a plan for a room', () => {
   it('keeps a strategy that goes with every form', () => {
     const plan = { ...classPreset(model, 'Poems'), strategy: 'median' as const }
     expect(withForm(plan, 'ffa', model).strategy).toBe('median')
+  })
+
+  it('makes a private room of what can be private, and an open one again', () => {
+    for (const starts of [model.starts, []]) {
+      const own = { ...model, starts }
+      const open = { ...classPreset(own, 'Poems'), approve: true }
+      const plan = withPrivacy(open, privacyWith(4), offer, own)
+      expect(plan.form).toBe(starts.length > 0 ? 'lora-sb' : 'ffa')
+      expect(possibleStrategies(offer, plan)).toEqual([plan.strategy])
+      expect(manifestOf(plan, own, 'poems', 'seed')).toMatchObject({
+        privacy: { epsilon: 4, delta: 1e-5, clip: 1 },
+        limits: { examples: 1 },
+      })
+      const again = withPrivacy(plan, null, offer, own)
+      expect(manifestOf(again, own, 'poems', 'seed').privacy).toBeUndefined()
+    }
+  })
+
+  it('knows the noise of each epsilon, and says what it is worth', () => {
+    for (const { epsilon, sigma } of EPSILONS) {
+      expect(sigma).toBeCloseTo(gaussianSigma(privacyWith(epsilon)), 4)
+    }
+    const plan = withPrivacy(classPreset(model, ''), privacyWith(8), offer, { ...model, starts: [] })
+    const figures = figuresOf(plan, model, 30)
+    expect(figures?.numbers).toBe(8 * (128 + 352))
+    expect(figures?.noiseToClip).toBeCloseTo((EPSILONS[0].sigma * Math.sqrt(8 * 480)) / 30, 6)
+    expect(figuresOf(classPreset(model, ''), model, 30)).toBeNull()
   })
 
   it('asks less of a class whose model is large', () => {

@@ -9,10 +9,10 @@ import { MAX_CONTRIBUTIONS, MAX_RANK, MAX_ROOM_NAME_CHARACTERS } from '../../../
 import {
   type AdapterForm,
   type Manifest,
-  type Mode,
   type Privacy,
   parseManifest,
 } from '../../../relay/protocol/manifest.ts'
+import { type PrivacyFigures, privacyFigures } from '../../../relay/protocol/privacy.ts'
 import type { Strategy } from '../../../relay/protocol/strategy.ts'
 
 export type StrategyId = Strategy['id']
@@ -28,7 +28,6 @@ export interface Plan {
   readonly tokens: number
   readonly learningRate: number
   readonly strategy: StrategyId
-  readonly mode: Mode
   /** Null: an open room. */
   readonly privacy: Privacy | null
   readonly publishEvery: number
@@ -58,7 +57,6 @@ export function classPreset(model: OfferedModel, title: string): Plan {
     tokens: Math.min(128, model.maxTokens),
     learningRate: isLarge ? 1e-3 : DEFAULT_RECIPE.learningRate,
     strategy: 'florist',
-    mode: { kind: 'one-shot' },
     privacy: null,
     publishEvery: 5,
     approve: false,
@@ -73,13 +71,22 @@ export const startRanks = ({ starts }: OfferedModel): number[] =>
     .map(Number)
     .sort((a, b) => a - b)
 
-/** What this relay can open a room with for this model. */
-export const possibleForms = (offer: Offer, model: OfferedModel): AdapterForm[] =>
-  offer.forms.filter((form) => form !== 'lora-sb' || startRanks(model).length > 0)
+/** What this relay can open a room with for this model; noise needs a form whose mean is exact. */
+export const possibleForms = (
+  offer: Offer,
+  model: OfferedModel,
+  privacy: Privacy | null = null,
+): AdapterForm[] =>
+  offer.forms.filter(
+    (form) => (form !== 'lora-sb' || startRanks(model).length > 0) && (form !== 'lora' || privacy === null),
+  )
 
-/** `ffa` and `lora-sb` merge adapters of their own form alone. */
-export const possibleStrategies = (offer: Offer, form: AdapterForm): StrategyId[] =>
-  offer.strategies.filter((id) => (id === 'ffa' || id === 'lora-sb' ? id === form : true))
+/** `ffa` and `lora-sb` merge adapters of their own form alone; a private room is merged by these alone. */
+export const possibleStrategies = (
+  offer: Offer,
+  { form, privacy }: Pick<Plan, 'form' | 'privacy'>,
+): StrategyId[] =>
+  offer.strategies.filter((id) => (id === 'ffa' || id === 'lora-sb' ? id === form : privacy === null))
 
 /** A plan with another form keeps what still goes with it. */
 export function withForm(plan: Plan, form: AdapterForm, model: OfferedModel): Plan {
@@ -88,6 +95,39 @@ export function withForm(plan: Plan, form: AdapterForm, model: OfferedModel): Pl
   const ranks = startRanks(model)
   const rank = form === 'lora-sb' && !ranks.includes(plan.rank) ? (ranks[0] ?? plan.rank) : plan.rank
   return { ...plan, form, rank, strategy: fits ? plan.strategy : own }
+}
+
+/**
+ * Epsilons to choose from, each with its noise on the sum as a multiple of the clip: the analytic Gaussian mechanism's
+ * for DELTA.
+ */
+export const EPSILONS = [
+  { epsilon: 8, sigma: 0.600229072 },
+  { epsilon: 4, sigma: 1.08116185 },
+  { epsilon: 2, sigma: 1.993812446 },
+  { epsilon: 1, sigma: 3.730631635 },
+] as const
+
+/** Below one in the number of people whom a class could be confused with. */
+const DELTA = 1e-5
+
+export const privacyWith = (epsilon: number, clip = 1): Privacy => ({ epsilon, delta: DELTA, clip })
+
+/** A private room trains what can be summed exactly, and nobody chooses among its contributions. */
+export function withPrivacy(plan: Plan, privacy: Privacy | null, offer: Offer, model: OfferedModel): Plan {
+  if (privacy === null) return withForm({ ...plan, privacy }, plan.form, model)
+  const forms = possibleForms(offer, model, privacy)
+  const form = forms.includes(plan.form) ? plan.form : forms.includes('lora-sb') ? 'lora-sb' : 'ffa'
+  const moved = withForm({ ...plan, privacy }, form, model)
+  return { ...moved, strategy: form === 'lora-sb' ? 'lora-sb' : 'ffa', approve: false }
+}
+
+/** What a private room of this plan would be worth with so many contributions. */
+export function figuresOf(plan: Plan, model: OfferedModel, contributions: number): PrivacyFigures | null {
+  const { privacy } = plan
+  const sigma = EPSILONS.find(({ epsilon }) => epsilon === privacy?.epsilon)?.sigma
+  if (!privacy || sigma === undefined) return null
+  return privacyFigures({ ...manifestOf(plan, model, 'room', 'seed'), privacy }, sigma, contributions)
 }
 
 export interface Cost {
@@ -169,8 +209,11 @@ export function manifestOf(plan: Plan, model: OfferedModel, room: string, seed: 
   })
   return parseManifest({
     ...manifest,
-    ...(plan.mode.kind !== 'one-shot' && { mode: plan.mode }),
-    ...(plan.privacy && { privacy: plan.privacy }),
+    ...(plan.privacy && {
+      privacy: plan.privacy,
+      // Claimed counts would be a sensitivity of their own.
+      limits: { ...manifest.limits, examples: 1 },
+    }),
     ...(plan.approve && { admission: 'approve' }),
   })
 }

@@ -190,7 +190,7 @@ function terms(manifest: Manifest, digest: string): string {
     [text.recipe, join.trainingFacts(recipe.steps, recipe.batch, recipe.tokens)],
     [text.merge, plan.strategies[strategy.id].name],
     [text.publishing, join.publishingFacts(publishEvery)],
-    [text.mode, plan.modes[mode?.kind ?? 'one-shot'].name],
+    [text.mode, plan.modes[mode?.kind ?? 'one-shot']],
     [text.privacy, privacy ? text.privacyFacts(privacy.epsilon, privacy.delta) : plan.privacyNone.words],
     [text.manifest, digest],
   ]
