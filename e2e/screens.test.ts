@@ -6,9 +6,9 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import axe from 'axe-core'
 import type { Browser, Page } from 'playwright'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { findings, overflowing, settled } from './support/looks.ts'
 import { RelayProcess } from './support/relay-process.ts'
 import { launchChromium, Tab } from './support/tab.ts'
 import { WALK_HOST_OPTIONS, walkThrough } from './support/walk.ts'
@@ -18,10 +18,6 @@ const PHONE = { width: 360, height: 740 }
 const WIDTHS = [320, 360, 640, 1280, 3840]
 /** Above this a layout counts as unsteady: https://web.dev/articles/cls calls up to 0.1 good. */
 const MAX_LAYOUT_SHIFT = 0.02
-
-const AXE_OPTIONS = {
-  runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
-}
 
 let folder: string
 let browser: Browser
@@ -39,44 +35,12 @@ afterAll(async () => {
   fs.rmSync(folder, { recursive: true, force: true })
 })
 
-async function findings(page: Page): Promise<string[]> {
-  // By the debugger's way: the page's own policy lets no foreign script in.
-  await page.evaluate(axe.source)
-  const { violations } = await page.evaluate(
-    (options) => (window as unknown as { axe: typeof axe }).axe.run(document, options as axe.RunOptions),
-    AXE_OPTIONS,
-  )
-  return violations.flatMap(({ id, nodes }) =>
-    nodes.map(({ html, any }) => `${id}: ${html.slice(0, 120)} ${any[0]?.message ?? ''}`),
-  )
-}
-
-/** What sticks out to the right of the window, where anything does. */
-const overflowing = (page: Page) =>
-  page.evaluate(() => {
-    const width = document.documentElement.clientWidth
-    if (document.documentElement.scrollWidth <= width) return []
-    return [...document.querySelectorAll('body *')]
-      .filter((element) => element.getBoundingClientRect().right > width + 1)
-      .map((element) => `${element.tagName}.${element.className}`)
-      .slice(0, 5)
-  })
-
 /** Long screens are pictured whole; the log of messages scrolls in itself. */
 async function picture(page: Page, name: string): Promise<void> {
   const target = process.env.ONEROUND_SCREENS
   if (!target) return
   fs.mkdirSync(target, { recursive: true })
   await page.screenshot({ path: path.join(target, `${name}.png`), fullPage: true })
-}
-
-async function settled(page: Page): Promise<void> {
-  await page.evaluate(async () => {
-    for (const animation of document.getAnimations()) {
-      if (animation.effect?.getComputedTiming().iterations !== Number.POSITIVE_INFINITY) animation.finish()
-    }
-    await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))
-  })
 }
 
 describe('every screen', () => {

@@ -12,6 +12,8 @@ const START_TIMEOUT_MS = 60_000
 /** What `host --json` says on stdout. */
 export interface HostAnswer {
   readonly joinUrl: string
+  /** The host's console, with the token in its fragment. */
+  readonly hostUrl: string
   readonly url: string
   readonly port: number
   readonly room: string

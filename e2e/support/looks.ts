@@ -1,0 +1,40 @@
+/** What can be asked of any screen: findings of axe, what sticks out of the window, and whether it has come to rest. */
+import axe from 'axe-core'
+import type { Page } from 'playwright'
+
+const AXE_OPTIONS = {
+  runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+}
+
+/** One line each; empty where there is none. */
+export async function findings(page: Page): Promise<string[]> {
+  // By the debugger's way: the page's own policy lets no foreign script in.
+  await page.evaluate(axe.source)
+  const { violations } = await page.evaluate(
+    (options) => (window as unknown as { axe: typeof axe }).axe.run(document, options as axe.RunOptions),
+    AXE_OPTIONS,
+  )
+  return violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ html, any }) => `${id}: ${html.slice(0, 120)} ${any[0]?.message ?? ''}`),
+  )
+}
+
+/** What sticks out to the right of the window, where anything does. */
+export const overflowing = (page: Page) =>
+  page.evaluate(() => {
+    const width = document.documentElement.clientWidth
+    if (document.documentElement.scrollWidth <= width) return []
+    return [...document.querySelectorAll('body *')]
+      .filter((element) => element.getBoundingClientRect().right > width + 1)
+      .map((element) => `${element.tagName}.${element.className}`)
+      .slice(0, 5)
+  })
+
+export async function settled(page: Page): Promise<void> {
+  await page.evaluate(async () => {
+    for (const animation of document.getAnimations()) {
+      if (animation.effect?.getComputedTiming().iterations !== Number.POSITIVE_INFINITY) animation.finish()
+    }
+    await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))
+  })
+}
