@@ -16,6 +16,8 @@ export interface TrainingRun {
   readonly recipe: Recipe
   /** Of the order in which examples are seen. */
   readonly seed: string
+  /** Told after each step. */
+  readonly onStep?: ((at: { step: number; steps: number; tokensPerSecond: number }) => void) | undefined
 }
 
 /** Throws DeviceError, DataError, or the signal's reason. */
@@ -43,6 +45,7 @@ export async function trainHere(
       }
       const { step, loss: now, heldOutLoss, secondsLeft, tokensPerSecond } = next.value
       const heldOut = heldOutLoss === null ? '' : `, held out ${loss(heldOutLoss)}`
+      run.onStep?.({ step, steps: run.recipe.steps, tokensPerSecond })
       progress.update(
         step,
         `${tokensPerSecond.toFixed(0)} tokens/s, loss ${loss(now)}${heldOut}`,

@@ -16,6 +16,7 @@ import {
   MAX_EXAMPLES,
   type Manifest,
   manifestDigest,
+  PROGRESS_PAUSE_MS,
   ProtocolError,
   type Receipt,
   type Version,
@@ -92,6 +93,7 @@ export class Participant {
     console.note(
       `Joined ${manifest.room}${manifest.title && ` (${manifest.title})`}: ${manifest.base.id}, ${manifest.recipe.steps} steps.`,
     )
+    void this.#client.report({ stage: 'loading' })
     const modelFiles = await downloadModel(url, manifest, console, signal)
     const start = await downloadStart(url, manifest, signal)
     this.#initial = startOf({ form, rank, alpha, modules }, seed, start)
@@ -177,10 +179,21 @@ export class Participant {
     const { form } = adapter
     return trainHere(
       this.#running!,
-      { initial, form, examples: this.#train, heldOut, recipe, seed },
+      { initial, form, examples: this.#train, heldOut, recipe, seed, onStep: this.#tellSteps() },
       console,
       signal,
     )
+  }
+
+  /** For the host's console: a step now and then, as the protocol asks. */
+  #tellSteps() {
+    let toldAt = Number.NEGATIVE_INFINITY
+    return (at: { step: number; steps: number; tokensPerSecond: number }) => {
+      const now = performance.now()
+      if (now - toldAt < PROGRESS_PAUSE_MS) return
+      toldAt = now
+      void this.#client.report({ stage: 'training', ...at })
+    }
   }
 
   #packed(adapter: Adapter, start: Adapter, { version }: RoundStart): Uint8Array {
