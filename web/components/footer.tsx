@@ -1,5 +1,6 @@
 /** What stays true on every screen, and the way to the log of everything sent and received. */
 import { useSignal } from '@preact/signals'
+import { hostSeesMeAs } from '../state/store.ts'
 import { wireEntries, wireRevision } from '../state/wire.ts'
 import { shell } from '../strings/shell.ts'
 import { wire as text } from '../strings/wire-button.ts'
@@ -11,7 +12,12 @@ export function Footer() {
   const open = useSignal(false)
   return (
     <footer class="footer">
-      <p>{shell.footer}</p>
+      <p>
+        {shell.footer}{' '}
+        {hostSeesMeAs.value !== '' && (
+          <span data-testid="pseudonym">{shell.hostSeesMeAs(hostSeesMeAs.value)}</span>
+        )}
+      </p>
       <p class="footer-wire">
         <button
           type="button"

@@ -8,10 +8,12 @@ import type { WireListener } from '../../relay/client/wire-log.ts'
 import type { Receipt, Version } from '../../relay/protocol/messages.ts'
 import { problems } from '../strings/problems.ts'
 import { PageError, toProblem } from './problems.ts'
+import { pseudonym } from './pseudonym.ts'
 import { reportProgress } from './reporting.ts'
 import { keepMembership, savedMembership } from './session.ts'
 import {
   addVersion,
+  hostSeesMeAs,
   joinCode,
   manifest,
   manifestDigest,
@@ -91,6 +93,7 @@ async function joinNow(): Promise<void> {
   client = joined
   const { participant, token } = joined.membership
   keepMembership({ participant, token })
+  hostSeesMeAs.value = pseudonym(participant)
   if (joined.state.phase === 'sent') receipt.value = joined.state.receipt
   else if (membership?.participant === participant && receipt.peek()) takenOut('host') // while this tab was closed
   stopReporting = reportProgress(

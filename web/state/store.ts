@@ -49,6 +49,8 @@ export const manifest = signal<Manifest | null>(null)
 export const manifestDigest = signal('')
 /** From the link's fragment, which browsers send to no server, or typed by the person. */
 export const joinCode = signal('')
+/** The name that stands for this tab in the host's list; empty before the room is joined. */
+export const hostSeesMeAs = signal('')
 /** The room has one, and what was given is not it. */
 export const joinCodeWanted = signal(false)
 export const roomStatus = signal<RoomStatus | null>(null)

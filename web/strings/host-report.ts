@@ -16,6 +16,7 @@ export const report = {
   contributionsColumn: 'Contributions',
   chartByVersion: 'Loss by version; the dashed line is the base model. The numbers stand in the table above.',
   chartByScale: 'Loss by merge scale.',
+  scaleName: 'scale',
   scale: (scale: number, at: number, one: number) =>
     `Of the newest version the loss is least at scale ${scale.toFixed(2)}: ${loss(at)}, against ${loss(one)} at 1.`,
   terms: 'What the room trained',
@@ -31,6 +32,7 @@ export const report = {
   privacy: 'Privacy',
   privacyFacts: (epsilon: number, delta: number) =>
     `Private room: epsilon ${significant(epsilon)}, delta ${significant(delta)}`,
+  noPrivacy: 'Open room: the host received every single update.',
   manifest: 'Manifest digest',
   versions: 'Published versions',
   noVersions: 'None.',

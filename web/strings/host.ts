@@ -148,6 +148,10 @@ export const console = {
     version === null ? what : `${what} ${count(version)}`,
   measuringFacts: (fraction: number) => percent(fraction),
   measuringLabel: 'Measuring',
+  measuredAll: (versions: number) =>
+    versions === 0
+      ? 'Each version is measured as soon as it is published.'
+      : `${counted(versions, 'version')} measured; the next is measured as soon as it is published.`,
   lossNow: 'loss of the newest version',
   lossBase: 'loss of the base model',
   lossChange: 'change',
@@ -224,7 +228,7 @@ export const console = {
   projectorCode: 'Code',
   projectorBack: 'Back to the console',
   projectorFull: 'Full screen',
-  projectorLoss: 'Loss of the merged model on the host’s text: lower is better',
+  projectorLoss: 'Loss on the host’s text (lower is better)',
   projectorClosed: 'The room is closed. Thank you!',
   projectorJoiningClosed: 'Joining is closed.',
   projectorSent: (sent: number) => `${count(sent)} sent`,

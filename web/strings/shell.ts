@@ -3,6 +3,7 @@ export const shell = {
   name: 'oneround',
   skip: 'Skip to the step',
   footer: 'Your text stays on this device. One update leaves it, and only after you have reviewed it.',
+  hostSeesMeAs: (name: string) => `In the host’s list you are ${name}.`,
   loading: 'Loading…',
 }
 

@@ -68,7 +68,7 @@ export function LineChart(props: LineChartProps) {
               {xLabels[index]}
             </text>
           ))}
-          <text class="host-chart-text" x={type / 2} y={height - type * 0.6}>
+          <text class="host-chart-text" x={plot.right} y={height - type * 0.4} text-anchor="end">
             {xName}
           </text>
           {chart.reference !== null && (

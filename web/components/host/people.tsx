@@ -5,7 +5,10 @@ import { pseudonym } from '../../state/pseudonym.ts'
 import { console as text } from '../../strings/host.ts'
 
 export function PeopleCard() {
-  const people = overview.value?.participants ?? []
+  // By name: a row then stays where it was when its stage changes.
+  const people = (overview.value?.participants ?? [])
+    .map((person) => ({ ...person, name: pseudonym(person.participant) }))
+    .sort((a, b) => a.name.localeCompare(b.name))
   return (
     <section class="card" aria-labelledby="people-title">
       <div class="screen-head">
@@ -40,11 +43,10 @@ export function PeopleCard() {
   )
 }
 
-function Person({ person }: { readonly person: ParticipantView }) {
-  const { participant, connected, progress, digest } = person
+function Person({ person }: { readonly person: ParticipantView & { readonly name: string } }) {
+  const { name, connected, progress, digest } = person
   const stage = digest !== null ? 'sent' : connected ? (progress?.stage ?? 'joined') : 'away'
   const { step, steps, tokensPerSecond } = progress ?? {}
-  const name = pseudonym(participant)
   const training = digest === null && step !== undefined && steps !== undefined
   return (
     <tr data-testid="host-person" data-stage={stage}>

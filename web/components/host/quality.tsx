@@ -158,15 +158,15 @@ function Measuring() {
     <div class="host-measuring" data-testid="host-measuring" data-what={now?.what}>
       {preparing.value ? (
         <ModelMeter />
+      ) : now ? (
+        <Meter
+          label={text.measuringLabel}
+          words={text.measuringWords(text.measuring[now.what], now.version)}
+          detail={text.measuringFacts(now.fraction)}
+          fraction={now.fraction}
+        />
       ) : (
-        now && (
-          <Meter
-            label={text.measuringLabel}
-            words={text.measuringWords(text.measuring[now.what], now.version)}
-            detail={text.measuringFacts(now.fraction)}
-            fraction={now.fraction}
-          />
-        )
+        measures.value && <p class="note">{text.measuredAll(versionLosses.value.length)}</p>
       )}
     </div>
   )

@@ -50,7 +50,8 @@ export function ProjectorScreen({ room }: { readonly room: string }) {
             <p class="projector-address">{address}</p>
             {seen?.joinCode && (
               <p class="projector-code">
-                <span class="projector-code-name">{text.projectorCode}</span> {seen.joinCode}
+                <span class="projector-code-name">{text.projectorCode}</span>
+                <span>{seen.joinCode}</span>
               </p>
             )}
           </section>

@@ -47,11 +47,11 @@ export function RoomScreen({ room }: { readonly room: string }) {
         <div class="console-column">
           <InviteCard />
           <PeopleCard />
-          <RehearsalCard />
+          <ContributionsCard />
         </div>
         <div class="console-column">
-          <ContributionsCard />
           <QualityCard />
+          <RehearsalCard />
           <ExportCard />
           <EndCard />
         </div>

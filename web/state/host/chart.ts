@@ -42,7 +42,7 @@ export function chartOf({ points, reference, width, height, type, whole }: Chart
     left: type * 4,
     right: Math.max(type * 5, width - type),
     top: type,
-    bottom: height - type * 2,
+    bottom: height - type * 3.2,
   }
   const finite = points.filter(({ x, y }) => Number.isFinite(x) && Number.isFinite(y))
   const ys = finite.map(({ y }) => y)

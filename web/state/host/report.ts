@@ -33,7 +33,7 @@ h1{font-size:2rem;line-height:1.2;margin:0 0 .25rem}h2{font-size:1.25rem;margin:
 p{margin:.5rem 0}.note{color:#57615c;font-size:.875rem}
 table{width:100%;border-collapse:collapse;font-size:.9375rem;font-variant-numeric:tabular-nums}
 th,td{padding:.375rem .75rem .375rem 0;border-bottom:1px solid #dfdcd2;text-align:left;vertical-align:top}
-td.n,th.n{text-align:right}code{font:.8125rem ui-monospace,monospace;overflow-wrap:anywhere}
+td.n,th.n{text-align:right}code,td.d{font:.8125rem/1.6 ui-monospace,monospace;overflow-wrap:anywhere}
 svg{display:block;width:100%;height:auto;max-width:40rem}.line{fill:none;stroke:#16705d;stroke-width:2}
 .dot{fill:#16705d}.best{fill:#c4700b}.grid{stroke:#dfdcd2}.base{stroke:#838d87;stroke-dasharray:4 4}
 text{font:14px system-ui,sans-serif;fill:#57615c}
@@ -71,7 +71,7 @@ export function reportHtml(input: ReportInput): string {
 </head>
 <body>
 <h1>${title}</h1>
-<p class="note">${escapeHtml(text.written(input.writtenAt))}</p>
+<p class="note">${escapeHtml(text.written(moment(input.writtenAt)))}</p>
 ${summary(input)}
 ${quality(input)}
 ${terms(manifest, input.manifestDigest)}
@@ -82,6 +82,9 @@ ${log(overview)}
 </html>
 `
 }
+
+/** `2026-11-25T14:00:54.910Z` -> `2026-11-25 14:00:54 UTC` */
+const moment = (iso: string) => `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`
 
 const section = (title: string, body: string) => `<h2>${escapeHtml(title)}</h2>\n${body}`
 const paragraph = (words: string) => `<p>${escapeHtml(words)}</p>`
@@ -106,6 +109,7 @@ function quality({ text: measured, baseLoss, versionLosses, scale }: ReportInput
       baseLoss,
       true,
       null,
+      text.version,
       text.chartByVersion,
     ),
   )
@@ -117,6 +121,7 @@ function quality({ text: measured, baseLoss, versionLosses, scale }: ReportInput
         null,
         false,
         scale.points.findIndex((point) => point.scale === scale.best.scale),
+        text.scaleName,
         text.chartByScale,
       ),
     )
@@ -132,6 +137,7 @@ function chart(
   reference: number | null,
   whole: boolean,
   best: number | null,
+  xName: string,
   label: string,
 ): string {
   if (points.length === 0) return ''
@@ -152,6 +158,7 @@ function chart(
       ({ at: left }, i) =>
         `<text x="${at(left)}" y="${at(plot.bottom + 20)}" text-anchor="middle">${xLabels[i]}</text>`,
     ),
+    `<text x="${at(plot.right)}" y="${HEIGHT - 4}" text-anchor="end">${escapeHtml(xName)}</text>`,
     drawn.reference === null ? '' : horizontal(drawn.reference, 'base'),
     `<polyline class="line" points="${drawn.points.map(({ left, top }) => `${at(left)},${at(top)}`).join(' ')}"/>`,
     ...drawn.points.map(
@@ -168,11 +175,15 @@ function table(
   rows: readonly (readonly string[])[],
   figures: readonly number[],
 ): string {
-  const cell = (tag: 'th' | 'td') => (words: string, column: number) =>
-    `<${tag}${tag === 'th' ? ' scope="col"' : ''}${figures.includes(column) ? ' class="n"' : ''}>${escapeHtml(words)}</${tag}>`
+  const headCell = (words: string, column: number) =>
+    `<th scope="col"${figures.includes(column) ? ' class="n"' : ''}>${escapeHtml(words)}</th>`
+  const cell = (words: string, column: number) => {
+    const kind = figures.includes(column) ? ' class="n"' : /^[0-9a-f]{64}$/.test(words) ? ' class="d"' : ''
+    return `<td${kind}>${escapeHtml(words)}</td>`
+  }
   const line = (cells: string) => `<tr>${cells}</tr>`
-  return `<table><thead>${line(head.map(cell('th')).join(''))}</thead><tbody>${rows
-    .map((row) => line(row.map(cell('td')).join('')))
+  return `<table><thead>${line(head.map(headCell).join(''))}</thead><tbody>${rows
+    .map((row) => line(row.map(cell).join('')))
     .join('')}</tbody></table>`
 }
 
@@ -191,7 +202,7 @@ function terms(manifest: Manifest, digest: string): string {
     [text.merge, plan.strategies[strategy.id].name],
     [text.publishing, join.publishingFacts(publishEvery)],
     [text.mode, plan.modes[mode?.kind ?? 'one-shot']],
-    [text.privacy, privacy ? text.privacyFacts(privacy.epsilon, privacy.delta) : plan.privacyNone.words],
+    [text.privacy, privacy ? text.privacyFacts(privacy.epsilon, privacy.delta) : text.noPrivacy],
     [text.manifest, digest],
   ]
   return section(text.terms, table([text.term, text.value], rows, []))
@@ -202,7 +213,7 @@ function versions({ versions: published }: Overview): string {
   const rows = published.map((one) => [
     count(one.version),
     count(one.contributions),
-    one.createdAt,
+    moment(one.createdAt),
     one.retired ? text.retired : one.digest,
   ])
   return section(
