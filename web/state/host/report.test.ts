@@ -32,6 +32,7 @@ function input(title: string): ReportInput {
         },
       ],
       versions: [],
+      candidate: null,
       audit: { lines: 4, hash: digest('e') },
     },
     text: { files: [{ name: 'a<b>.txt', bytes: new Uint8Array() }], windows: 64, counted: 8000 },
