@@ -5,7 +5,8 @@
 import { createRequire } from 'node:module'
 import * as tf from '@tensorflow/tfjs-core'
 import type { LlamaConfig } from '../models/llama/config.ts'
-import { rotaryTable, type TensorSource } from '../models/llama/weights.ts'
+import type { TensorSource } from '../models/families/placing.ts'
+import { rotaryTable } from '../models/llama/weights.ts'
 
 // The core alone knows no gradients (ours are written by hand). Required, not imported: tfjs's own file imports
 // folders, which Node's modules do not.

@@ -13,11 +13,10 @@ import { initialAdapter } from '../models/adapters/initial.ts'
 import { RandomStream } from '../models/adapters/random.ts'
 import { adapterChange, decodeUpdate, encodeUpdate } from '../models/adapters/update-codec.ts'
 import { createNodeEngine } from '../models/backend/node.ts'
-import { loadModel } from '../models/catalog/load.ts'
 import { readPeftAdapter, writePeftAdapter } from '../models/formats/peft.ts'
 import { sha256Hex } from '../models/sha256.ts'
 import { modelFiles } from '../models/testing/fixtures.ts'
-import { states } from '../models/testing/llama.ts'
+import { loadLlama, states } from '../models/testing/llama.ts'
 import { placeAdapter } from '../models/training/engine-adapter.ts'
 import { mergeUpdates, type StrategyChoice } from '../relay/aggregation/index.ts'
 import { type PeftPython, peftPython } from '../scripts/peft-python.ts'
@@ -72,7 +71,7 @@ describe('the merged adapter in peft', () => {
   ])('has the same logits: %s', async ([, strategy], context) => {
     if ('missing' in found) return context.skip(found.missing)
     const engine = await createNodeEngine({ backend: 'wasm' })
-    const { model, tokenizer, dispose } = await loadModel(engine, modelFiles('tiny'))
+    const { model, tokenizer, dispose } = await loadLlama(engine, modelFiles('tiny'))
     const shape: AdapterShape = { rank: 8, alpha: 16, modules: model.modules }
     const peft = writePeftAdapter(mergedAdapter(shape, strategy), 'tiny')
     const adapterDir = path.join(folder, strategy.id)

@@ -18,7 +18,8 @@ export interface ModelFile {
 
 export interface CatalogEntry {
   readonly id: string
-  readonly family: 'llama'
+  /** As manifests name it: models/families. */
+  readonly family: string
   readonly title: string
   /** SPDX identifier. */
   readonly license: string

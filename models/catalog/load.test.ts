@@ -7,9 +7,9 @@ import { type ByteSource, wholeFile } from '../formats/byte-source.ts'
 import { parseSafetensors, writeSafetensors } from '../formats/safetensors.ts'
 import { expectWithin } from '../testing/close.ts'
 import { fixtureBytes, fixtureTensors, modelFiles } from '../testing/fixtures.ts'
-import { states } from '../testing/llama.ts'
-import { type LoadedModel, type LoadProgress, loadModel, streamModel } from './load.ts'
-import { type ModelFiles, readModelConfig } from './model-files.ts'
+import { type LoadedLlama, loadLlama, states, streamLlama } from '../testing/llama.ts'
+import type { LoadProgress } from './load.ts'
+import { type ModelFiles, readModelSpec } from './model-files.ts'
 
 const LOGITS = 1e-4
 
@@ -43,7 +43,7 @@ describe('loading', () => {
   })
   afterAll(() => engine.dispose())
 
-  async function expectModel({ model, dispose }: LoadedModel, folder: 'nano' | 'nano-untied') {
+  async function expectModel({ model, dispose }: LoadedLlama, folder: 'nano' | 'nano-untied') {
     const forward = fixtureTensors(`${folder}/forward.safetensors`)
     const { logits } = await states(model, forward('input_ids'), { batch: 2, tokens: 17 }, null)
     expectWithin(logits, forward('logits'), LOGITS, 'logits')
@@ -55,9 +55,9 @@ describe('loading', () => {
 
     it('from a GGUF file in memory, all of it given back', async () => {
       const memory = engine.memory()
-      loadModel(engine, new Map([[`${folder}.gguf`, gguf]])).dispose()
+      loadLlama(engine, new Map([[`${folder}.gguf`, gguf]])).dispose()
       expect(engine.memory()).toEqual(memory)
-      await expectModel(loadModel(engine, new Map([[`${folder}.gguf`, gguf]])), folder)
+      await expectModel(loadLlama(engine, new Map([[`${folder}.gguf`, gguf]])), folder)
     })
 
     it('from a GGUF file elsewhere, a tensor at a time', async () => {
@@ -70,7 +70,7 @@ describe('loading', () => {
         },
       }
       const progress: LoadProgress[] = []
-      const loaded = await streamModel(engine, source, (at) => progress.push(at))
+      const loaded = await streamLlama(engine, source, (at) => progress.push(at))
       const tensors = loaded.model.weights.all.length - 1 // the rotary table is computed
       expect(progress).toHaveLength(tensors)
       expect(progress.at(-1)!.bytes).toBe(progress[0].totalBytes)
@@ -79,18 +79,18 @@ describe('loading', () => {
     })
 
     it('from a folder elsewhere', async () => {
-      await expectModel(await streamModel(engine, sources(modelFiles(folder))), folder)
+      await expectModel(await streamLlama(engine, sources(modelFiles(folder))), folder)
     })
 
     it('from a folder of several weight files', async () => {
-      await expectModel(loadModel(engine, sharded(modelFiles(folder))), folder)
-      await expectModel(await streamModel(engine, sources(sharded(modelFiles(folder)))), folder)
+      await expectModel(loadLlama(engine, sharded(modelFiles(folder))), folder)
+      await expectModel(await streamLlama(engine, sources(sharded(modelFiles(folder)))), folder)
     })
   })
 
   it('says the same of a GGUF file as of the folder it was made from', async () => {
-    const folder = loadModel(engine, modelFiles('nano'))
-    const gguf = loadModel(engine, new Map([['nano.GGUF', fixtureBytes('gguf/nano.gguf')]]))
+    const folder = loadLlama(engine, modelFiles('nano'))
+    const gguf = loadLlama(engine, new Map([['nano.GGUF', fixtureBytes('gguf/nano.gguf')]]))
     expect(gguf.model.modules).toEqual(folder.model.modules)
     expect(gguf.tokenizer.encode('the sea is here')).toEqual(folder.tokenizer.encode('the sea is here'))
     const config = await readModelConfig(sources(modelFiles('nano')))
@@ -168,8 +168,8 @@ describe('loading', () => {
     ])('%s', async (_, files, code, message) => {
       const memory = engine.memory()
       const refused = expect.objectContaining({ code, message: expect.stringMatching(message) })
-      expect(() => loadModel(engine, files)).toThrow(refused)
-      await expect(streamModel(engine, sources(files))).rejects.toEqual(refused)
+      expect(() => loadLlama(engine, files)).toThrow(refused)
+      await expect(streamLlama(engine, sources(files))).rejects.toEqual(refused)
       expect(engine.memory()).toEqual(memory)
     })
 
@@ -177,7 +177,7 @@ describe('loading', () => {
       const files = new Map(cut)
       for (const json of ['{', '{"weight_map":{"x":"a.safetensors","x":"b.safetensors"}}']) {
         files.set('model.safetensors.index.json', new TextEncoder().encode(json))
-        expect(() => loadModel(engine, files)).toThrow(expect.objectContaining({ code: 'model/bad-index' }))
+        expect(() => loadLlama(engine, files)).toThrow(expect.objectContaining({ code: 'model/bad-index' }))
       }
     })
 
@@ -186,7 +186,7 @@ describe('loading', () => {
         bytes: 2 ** 40,
         read: () => Promise.reject(),
       })
-      await expect(streamModel(engine, huge)).rejects.toMatchObject({ code: 'model/bad-json' })
+      await expect(streamLlama(engine, huge)).rejects.toMatchObject({ code: 'model/bad-json' })
       const memory = engine.memory()
       let reads = 0
       const failing: ByteSource = {
@@ -196,15 +196,15 @@ describe('loading', () => {
           return gguf.subarray(offset, offset + length)
         },
       }
-      await expect(streamModel(engine, failing)).rejects.toThrow('the network is gone')
+      await expect(streamLlama(engine, failing)).rejects.toThrow('the network is gone')
       expect(engine.memory()).toEqual(memory)
     })
 
     it('more positions than there can be', () => {
       const config = JSON.parse(new TextDecoder().decode(folder.get('config.json')))
       const files = new Map(folder).set('config.json', text({ ...config, max_position_embeddings: 2 ** 24 }))
-      expect(() => loadModel(engine, files)).toThrow(FormatError)
-      expect(() => loadModel(engine, files)).toThrow(expect.objectContaining({ code: 'model/too-long' }))
+      expect(() => loadLlama(engine, files)).toThrow(FormatError)
+      expect(() => loadLlama(engine, files)).toThrow(expect.objectContaining({ code: 'model/too-long' }))
     })
   })
 })

@@ -8,9 +8,8 @@ import { parseSafetensors } from '../formats/safetensors.ts'
 import { expectWithin } from '../testing/close.ts'
 import { furthest } from '../testing/distance.ts'
 import { fixtureBytes, fixtures, fixtureTensors, modelFiles } from '../testing/fixtures.ts'
-import { states } from '../testing/llama.ts'
+import { loadLlama, states } from '../testing/llama.ts'
 import { placeAdapter } from '../training/engine-adapter.ts'
-import { loadModel } from './load.ts'
 import { type MergedType, mergedModel } from './merged-model.ts'
 import type { ModelFiles } from './model-files.ts'
 
@@ -68,7 +67,7 @@ describe('a merged model', () => {
   const shape = { batch: 2, tokens: 17 }
 
   async function logitsOf(files: ModelFiles, adapter: Adapter | null) {
-    const { model, dispose } = loadModel(engine, files)
+    const { model, dispose } = loadLlama(engine, files)
     const placed = adapter && placeAdapter(engine, adapter)
     const { logits } = await states(model, ids, shape, placed)
     placed?.parameters.dispose()
@@ -116,7 +115,7 @@ describe('a merged model', () => {
     expect(kept.get('tokenizer.json')).toEqual(folder.get('tokenizer.json'))
     const made = await written(BASES['nano, a GGUF file'].files, null, 'f32')
     const [one, other] = [kept, made].map((files) => {
-      const { tokenizer, dispose } = loadModel(engine, files)
+      const { tokenizer, dispose } = loadLlama(engine, files)
       dispose()
       return tokenizer
     })

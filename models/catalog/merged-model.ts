@@ -10,10 +10,6 @@ import { readGgufHeader } from '../formats/gguf.ts'
 import { float32ToBfloat16, float32ToFloat16 } from '../formats/half.ts'
 import { bytesOf, type SafetensorsEntry, safetensorsHeader } from '../formats/safetensors.ts'
 import { SINGLE_FILE } from '../formats/safetensors-shards.ts'
-import { configJson } from '../llama/config-json.ts'
-import { ggufTokenizerFiles } from '../llama/gguf-tokenizer.ts'
-import { llamaModules } from '../llama/modules.ts'
-import { ROPE_FACTORS_TENSOR } from '../llama/rope-scaling.ts'
 import { checkAdapterFits } from '../training/engine-adapter.ts'
 import {
   describeModelSources,
@@ -53,12 +49,12 @@ export async function mergedModel(
   type: MergedType,
 ): Promise<OutputFile[]> {
   const description = await describeModelSources(sources)
-  if (adapter) checkAdapterFits({ modules: llamaModules(description.config) }, adapter)
+  if (adapter) checkAdapterFits(description.spec, adapter)
   const texts = await textFiles(sources, description, type)
   const files = Array.from(texts, ([name, bytes]) => ({ name, bytes: bytes.length, chunks: once(bytes) }))
   const entries = Array.from(description.tensors, ([name, { tensor }]): SafetensorsEntry => {
     return { name, dtype: TYPES[type].dtype, shape: tensor.shape }
-  }).filter(({ name }) => name !== ROPE_FACTORS_TENSOR)
+  }).filter(({ name }) => !description.spec.gguf?.ownTensors.has(name))
   const { header, dataBytes } = safetensorsHeader(entries, { format: 'pt' })
   const modules = adapter && withoutCores(adapter).modules
   const weights = async function* () {
@@ -132,14 +128,13 @@ async function textFiles(
     return files.set('config.json', json({ ...own, [key]: torch }))
   }
   const { metadata } = await readGgufHeader(needFile(sources, gguf))
-  const { tokenizer, config } = ggufTokenizerFiles(metadata)
-  const divisors = description.tensors.has(ROPE_FACTORS_TENSOR)
-    ? await readTensor(sources, description, ROPE_FACTORS_TENSOR)
-    : undefined
-  return new Map([
-    ['config.json', json({ ...configJson(description.config, divisors), torch_dtype: torch })],
-    ['tokenizer.json', json(tokenizer)],
-    // For Python's AutoTokenizer, which asks for a class by name.
-    ['tokenizer_config.json', json({ ...config, tokenizer_class: 'PreTrainedTokenizerFast' })],
-  ])
+  const files = await description.spec.gguf!.folderFiles(metadata, async (name) =>
+    description.tensors.has(name) ? readTensor(sources, description, name) : undefined,
+  )
+  return new Map(
+    Array.from(files, ([name, value]) => [
+      name,
+      json(name === 'config.json' ? { ...value, torch_dtype: torch } : value),
+    ]),
+  )
 }

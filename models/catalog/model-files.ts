@@ -4,6 +4,8 @@
  * GGUF file. Works on small files and headers alone, so that files in memory and files elsewhere share it.
  */
 import { FormatError } from '../errors.ts'
+import type { LoadedModel, ModelSpec } from '../families/family.ts'
+import { specOfConfig, specOfGguf } from '../families/index.ts'
 import { type ByteSource, readExactly } from '../formats/byte-source.ts'
 import { readGgufHeader } from '../formats/gguf.ts'
 import { type GgufHeader, parseGgufHeader } from '../formats/gguf-header.ts'
@@ -19,13 +21,12 @@ import {
   shardTensors,
   type TensorInFile,
 } from '../formats/safetensors-shards.ts'
-import { type LlamaConfig, parseLlamaConfig } from '../llama/config.ts'
-import { readGgufConfig, readGgufLlama, readGgufOutline } from '../llama/gguf-model.ts'
-import { createTokenizer, type Tokenizer } from '../llama/tokenizer.ts'
+import type { Model } from '../training/model.ts'
 
 export interface ModelDescription {
-  readonly config: LlamaConfig
-  readonly tokenizer: Tokenizer
+  readonly spec: ModelSpec
+  /** With the tokenizer, which was read: makes a placed model ready. */
+  readonly ready: (model: Model) => LoadedModel
   /** By Hugging Face's name. */
   readonly tensors: ReadonlyMap<string, TensorInFile>
 }
@@ -75,7 +76,7 @@ export async function describeModelSources(sources: ModelSources): Promise<Model
 
 /** What of a model decides how much memory it takes: nothing but headers and config.json is read for it. */
 export interface ModelOutline {
-  readonly config: LlamaConfig
+  readonly spec: ModelSpec
   /** By Hugging Face's name. */
   readonly tensors: ReadonlyMap<string, { readonly type: string; readonly shape: readonly number[] }>
 }
@@ -83,7 +84,10 @@ export interface ModelOutline {
 /** @throws FormatError as `describeModelSources`, but for the tokenizer */
 export async function readModelOutline(sources: ModelSources): Promise<ModelOutline> {
   const gguf = ggufFileName(sources.keys())
-  if (gguf !== undefined) return readGgufOutline(await readGgufHeader(needFile(sources, gguf)))
+  if (gguf !== undefined) {
+    const { spec, tensors } = specOfGguf(await readGgufHeader(needFile(sources, gguf)))
+    return { spec, tensors: tensors() }
+  }
   const texts = new Map<string, Uint8Array>()
   for (const name of ['config.json', INDEX_FILE]) {
     const source = sources.get(name)
@@ -93,17 +97,17 @@ export async function readModelOutline(sources: ModelSources): Promise<ModelOutl
   for (const name of weightFileNames(texts, new Set(sources.keys()))) {
     headers.set(name, await readSafetensorsHeader(needFile(sources, name)))
   }
-  const config = parseLlamaConfig(parseJson('config.json', texts.get('config.json')))
+  const spec = specOfConfig(parseJson('config.json', texts.get('config.json')))
   const found = shardTensors(headers, shardIndex(texts, headers))
-  return { config, tensors: new Map(Array.from(found, ([name, { tensor }]) => [name, tensor])) }
+  return { spec, tensors: new Map(Array.from(found, ([name, { tensor }]) => [name, tensor])) }
 }
 
-/** The configuration alone, from config.json or the GGUF file's header. */
-export async function readModelConfig(sources: ModelSources): Promise<LlamaConfig> {
+/** What the configuration alone says, from config.json or the GGUF file's header. */
+export async function readModelSpec(sources: ModelSources): Promise<ModelSpec> {
   const gguf = ggufFileName(sources.keys())
-  if (gguf !== undefined) return readGgufConfig(await readGgufHeader(needFile(sources, gguf)))
+  if (gguf !== undefined) return specOfGguf(await readGgufHeader(needFile(sources, gguf))).spec
   const name = 'config.json'
-  return parseLlamaConfig(parseJson(name, await readText(name, needFile(sources, name))))
+  return specOfConfig(parseJson(name, await readText(name, needFile(sources, name))))
 }
 
 async function readText(name: string, source: ByteSource): Promise<Uint8Array> {
@@ -142,44 +146,32 @@ function weightFileNames(texts: TextFiles, names: ReadonlySet<string>): readonly
   return [...new Set(parseShardIndex(index).values())]
 }
 
-/** @throws FormatError as `readGgufLlama`, and `model/vocabulary` */
+/** @throws FormatError `config/…`, `gguf/…`, `tokenizer/…`, `model/vocabulary` */
 function describeGguf(file: string, header: GgufHeader): ModelDescription {
-  const { config, tokenizer, tensors } = readGgufLlama(header)
-  const located = Array.from(tensors, ([name, tensor]) => [name, { file, tensor }] as const)
-  return checked({ config, tokenizer, tensors: new Map(located) })
+  const { spec, tensors } = specOfGguf(header)
+  const located = Array.from(tensors(), ([name, tensor]) => [name, { file, tensor }] as const)
+  return { spec, ready: spec.opening(null), tensors: new Map(located) }
 }
 
 /**
  * @param headers of the files that `weightFileNames` gave
- * @throws FormatError `model/missing-file`, `model/bad-json`, `model/bad-index`, `model/vocabulary`, and as
- * `parseLlamaConfig` and `createTokenizer`
+ * @throws FormatError `model/missing-file`, `model/bad-json`, `model/bad-index`, `config/…`, `tokenizer/…`,
+ * `model/vocabulary`
  */
 function describeFolder(texts: TextFiles, headers: ReadonlyMap<string, SafetensorsHeader>): ModelDescription {
-  const config = parseLlamaConfig(parseJson('config.json', texts.get('config.json')))
-  const tokenizer = createTokenizer(
-    parseJson('tokenizer.json', texts.get('tokenizer.json')),
-    texts.has('tokenizer_config.json')
+  const spec = specOfConfig(parseJson('config.json', texts.get('config.json')))
+  const ready = spec.opening({
+    tokenizer: parseJson('tokenizer.json', texts.get('tokenizer.json')),
+    config: texts.has('tokenizer_config.json')
       ? parseJson('tokenizer_config.json', texts.get('tokenizer_config.json'))
       : {},
-    config,
-  )
-  return checked({ config, tokenizer, tensors: shardTensors(headers, shardIndex(texts, headers)) })
+  })
+  return { spec, ready, tensors: shardTensors(headers, shardIndex(texts, headers)) }
 }
 
 function shardIndex(texts: TextFiles, headers: ReadonlyMap<string, SafetensorsHeader>) {
   const index = texts.get(INDEX_FILE)
   return index && !headers.has(SINGLE_FILE) ? parseShardIndex(index) : null
-}
-
-function checked(description: ModelDescription): ModelDescription {
-  const { tokenizer, config } = description
-  if (tokenizer.vocabularySize > config.vocabularySize) {
-    throw new FormatError(
-      'model/vocabulary',
-      `The tokenizer has ${tokenizer.vocabularySize} tokens, the model ${config.vocabularySize}; the two are not of one model.`,
-    )
-  }
-  return description
 }
 
 const missingFile = (name: string) =>

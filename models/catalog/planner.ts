@@ -4,18 +4,15 @@
  * is the plan's own; for tfjs's backends, which manage their own memory, it is an estimate.
  */
 import type { Adapter, AdapterForm } from '../adapters/adapter.ts'
-import type { DeviceRoom, ExecutorName } from '../backend/engine.ts'
+import type { DeviceRoom, Engine, ExecutorName } from '../backend/engine.ts'
 import { DeviceError } from '../errors.ts'
+import type { ModelSpec } from '../families/family.ts'
+import { type Found, placeAll } from '../families/placing.ts'
 import { staysPacked } from '../formats/gguf-packed.ts'
-import type { LlamaConfig } from '../llama/config.ts'
-import { LlamaModel } from '../llama/model.ts'
-import { llamaModules } from '../llama/modules.ts'
-import { ROPE_FACTORS_TENSOR } from '../llama/rope-scaling.ts'
-import { type FoundMatrix, type FoundTensor, type LlamaWeights, placeWeights } from '../llama/weights.ts'
 import { SizingEngine } from '../plan/sizing-engine.ts'
 import { placeAdapter } from '../training/engine-adapter.ts'
 import { Evaluator } from '../training/evaluate.ts'
-import type { BatchShape } from '../training/model.ts'
+import type { BatchShape, Model } from '../training/model.ts'
 import { TrainingStep } from '../training/step.ts'
 import type { ModelOutline } from './model-files.ts'
 
@@ -57,7 +54,7 @@ const FEWEST_TOKENS = 64
 export class MemoryPlanner {
   readonly #outline: ModelOutline
   readonly #executor: ExecutorName
-  #placed: { weights: LlamaWeights; weightBytes: number; largestBytes: number } | undefined
+  #placed: { on: (engine: Engine) => Model; weightBytes: number; largestBytes: number } | undefined
 
   constructor(outline: ModelOutline, executor: ExecutorName) {
     this.#outline = outline
@@ -74,7 +71,7 @@ export class MemoryPlanner {
     const need = await this.need(work)
     if (isRoomFor(need, room)) return { fits: true, need }
     let instead: Work | null = null
-    for (const less of reductions(work)) {
+    for (const less of reductions(work, this.#outline.spec)) {
       if (!isRoomFor(await this.need(less), room)) continue
       instead = less
       break
@@ -83,12 +80,12 @@ export class MemoryPlanner {
   }
 
   async #planned(work: Work): Promise<MemoryNeed> {
-    const { config } = this.#outline
+    const { spec } = this.#outline
     this.#placed ??= sizedWeights(this.#outline)
-    const { weights, weightBytes, largestBytes } = this.#placed
+    const { on, weightBytes, largestBytes } = this.#placed
     const engine = new SizingEngine()
-    const model = new LlamaModel(engine, config, weights)
-    const adapter = work.rank === null ? null : placeAdapter(engine, zeroAdapter(config, work), work.form)
+    const model = on(engine)
+    const adapter = work.rank === null ? null : placeAdapter(engine, zeroAdapter(spec, work), work.form)
     // The adapter's gradients and moments are made when a step asks for them.
     const factors = engine.memory().bytes
     const step = adapter && (await TrainingStep.create(model, adapter, work))
@@ -96,7 +93,7 @@ export class MemoryPlanner {
     const all = engine.memory().bytes
     step?.dispose()
     evaluation.dispose()
-    const trained = adapter ? trainedBytes(config, work) : 0
+    const trained = adapter ? trainedBytes(spec, work) : 0
     const adapterBytes = factors + 3 * trained
     return {
       weightBytes,
@@ -125,14 +122,14 @@ const isRoomFor = ({ largestBytes, totalBytes }: MemoryNeed, room: DeviceRoom) =
   largestBytes <= room.largestBytes && totalBytes <= (room.totalBytes ?? Number.POSITIVE_INFINITY)
 
 /** Less and less work: first a smaller batch, then shorter windows, then a smaller adapter. */
-function* reductions(work: Work): Generator<Work> {
+function* reductions(work: Work, { tokens }: ModelSpec): Generator<Work> {
   const half = (count: number) => Math.floor(count / 2)
   let less = work
   while (less.batch > 1) {
     less = { ...less, batch: half(less.batch) }
     yield less
   }
-  while (less.tokens > FEWEST_TOKENS) {
+  while (tokens.chosen && less.tokens > FEWEST_TOKENS) {
     less = { ...less, tokens: Math.max(FEWEST_TOKENS, half(less.tokens)) }
     yield less
   }
@@ -159,23 +156,23 @@ const megabytes = (bytes: number) =>
 const NOTHING = new Uint8Array(0)
 
 /** The weights' places on a device, whatever their numbers. */
-function sizedWeights({ config, tensors }: ModelOutline) {
+function sizedWeights({ spec, tensors }: ModelOutline) {
   const engine = new SizingEngine()
-  const weights = placeWeights(engine, config, (name): FoundTensor | FoundMatrix | undefined => {
+  const on = placeAll(engine, spec.placing, (name): Found | undefined => {
     const tensor = tensors.get(name)
     if (!tensor) return undefined
     const { type, shape } = tensor
     if (staysPacked(type, shape)) return { type, shape: [shape[0], shape[1]], blocks: NOTHING }
-    // The divisors of rotary frequencies are used at once: any will do.
-    const values = name === ROPE_FACTORS_TENSOR ? new Float32Array(shape[0]).fill(1) : new Float32Array(0)
+    // Lists may be used at once, such as divisors of frequencies: any numbers do.
+    const values = shape.length === 1 ? new Float32Array(shape[0]).fill(1) : new Float32Array(0)
     return { shape, values }
   })
-  return { weights, weightBytes: engine.memory().bytes, largestBytes: engine.largest.bytes }
+  return { on, weightBytes: engine.memory().bytes, largestBytes: engine.largest.bytes }
 }
 
-function zeroAdapter(config: LlamaConfig, { rank, form }: Work): Adapter {
+function zeroAdapter({ targets }: ModelSpec, { rank, form }: Work): Adapter {
   const width = rank ?? 0
-  const modules = llamaModules(config).map((module) => ({
+  const modules = targets.map((module) => ({
     ...module,
     rank: width,
     alpha: width,
@@ -187,47 +184,32 @@ function zeroAdapter(config: LlamaConfig, { rank, form }: Work): Adapter {
 }
 
 /** Of what the form trains, once. */
-function trainedBytes(config: LlamaConfig, { rank, form = 'lora' }: Work): number {
+function trainedBytes({ targets }: ModelSpec, { rank, form = 'lora' }: Work): number {
   const width = rank ?? 0
-  return llamaModules(config).reduce((sum, { inFeatures, outFeatures }) => {
+  return targets.reduce((sum, { inFeatures, outFeatures }) => {
     if (form === 'lora-sb') return sum + 4 * width * width
     return sum + 4 * width * (outFeatures + (form === 'lora' ? inFeatures : 0))
   }, 0)
 }
 
-/** Logits are made a band of rows at a time: models/ops/linear-cross-entropy/eager.ts. */
-const LOGIT_BYTES = 4 * 2 ** 20
-
-/** The table of a tied head is looked up too, so its own numbers stay beside its packings. */
-const EMBEDDING = 'model.embed_tokens.weight'
-
 /**
  * For tfjs's backends, which unpack weights to float32 and attend with all of [tokens, tokens]: every weight twice (on
  * wasm, the only one that says how much it has, its numbers and their packing, or in training a packing for each
- * direction; models/ops/eager-context.ts), the adapter four times, each block's input, and one block's tensors forward
- * and backward.
+ * direction; models/ops/eager-context.ts), the adapter four times, and what the family's step takes.
  */
-function estimated({ config, tensors }: ModelOutline, work: Work): MemoryNeed {
+function estimated({ spec, tensors }: ModelOutline, work: Work): MemoryNeed {
   const bytesOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 4)
   const matrices = [...tensors.values()].map(({ shape }) => bytesOf(shape))
   const numbers = matrices.reduce((sum, bytes) => sum + bytes, 0)
-  const weightBytes = numbers + 4 * config.maxPositions * config.headDim
-  const table =
-    config.tiedEmbeddings && work.rank !== null ? bytesOf(tensors.get(EMBEDDING)?.shape ?? [0]) : 0
-  const packings = numbers + table
-  const rows = work.batch * work.tokens
-  const { hiddenSize: hidden, intermediateSize: intermediate, heads, kvHeads, headDim, layers } = config
-  const scores = 4 * work.batch * heads * work.tokens * work.tokens
-  const block = 4 * rows * (6 * hidden + 3 * (heads + 2 * kvHeads) * headDim + 6 * intermediate) + 4 * scores
-  const logits = 3 * Math.min(LOGIT_BYTES, 4 * rows * config.vocabularySize)
-  const adapterBytes = work.rank === null ? 0 : 4 * trainedBytes(config, work)
-  const streams = 4 * rows * hidden * (work.rank === null ? 2 : layers + 2)
-  const stepBytes = packings + streams + block + logits
+  const step = spec.eagerMemory({ ...work, trained: work.rank !== null })
+  const weightBytes = numbers + step.constantBytes
+  const adapterBytes = work.rank === null ? 0 : 4 * trainedBytes(spec, work)
+  const stepBytes = numbers + step.stepBytes
   return {
     weightBytes,
     adapterBytes,
     stepBytes,
     totalBytes: weightBytes + adapterBytes + stepBytes,
-    largestBytes: Math.max(...matrices, scores, 4 * rows * intermediate),
+    largestBytes: Math.max(...matrices, step.largestBytes),
   }
 }

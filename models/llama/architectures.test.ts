@@ -3,10 +3,9 @@
  * every engine; and what is refused by name.
  */
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { loadModel } from '../catalog/load.ts'
 import { expectNear, expectWithin } from '../testing/close.ts'
 import { fixtureBytes, fixtureJson, fixtures, fixtureTensors } from '../testing/fixtures.ts'
-import { examplesOf, lossAndGradients, states } from '../testing/llama.ts'
+import { examplesOf, loadLlama, lossAndGradients, states } from '../testing/llama.ts'
 import { onEveryEngine } from '../testing/on-every-engine.ts'
 import { parseLlamaConfig } from './config.ts'
 import type { LlamaModel } from './model.ts'
@@ -34,7 +33,7 @@ onEveryEngine(
       let model: LlamaModel
 
       beforeAll(() => {
-        model = loadModel(engine(), folderOf(name)).model
+        model = loadLlama(engine(), folderOf(name)).model
       })
 
       afterAll(() => model.dispose())
@@ -44,7 +43,7 @@ onEveryEngine(
         const { logits } = await states(model, expected('input_ids'), shape, null)
         expectWithin(logits, expected('logits'), 1e-4, 'logits')
         const gguf = new Map([['model.gguf', fixtureBytes(`architectures/${name}/model.gguf`)]])
-        const same = loadModel(engine(), gguf)
+        const same = loadLlama(engine(), gguf)
         expect(same.model.config).toEqual({
           ...model.config,
           rmsNormEps: Math.fround(model.config.rmsNormEps),

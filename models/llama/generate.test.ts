@@ -1,10 +1,11 @@
 /** Texts one after another over the same base: what one generator writes is what a fresh one writes, and leaks nothing. */
+
 import { expect, it } from 'vitest'
 import type { Adapter } from '../adapters/adapter.ts'
 import { withoutCores } from '../adapters/adapter.ts'
 import { initialAdapter } from '../adapters/initial.ts'
-import { loadModel } from '../catalog/load.ts'
 import { modelFiles } from '../testing/fixtures.ts'
+import { loadLlama } from '../testing/llama.ts'
 import { normals } from '../testing/normals.ts'
 import { onEveryExecutor } from '../testing/on-every-engine.ts'
 import { Generator, generate, type TextOptions } from './generate.ts'
@@ -29,7 +30,7 @@ function adapterOf(model: LlamaModel, rank: number, seed: number, core = false):
 
 onEveryExecutor('a generator', (engine) => {
   it('switches between base and adapters, and each text is that of a fresh start', async () => {
-    const { model, tokenizer } = await loadModel(engine(), modelFiles('nano'))
+    const { model, tokenizer } = await loadLlama(engine(), modelFiles('nano'))
     const generator = new Generator(model, tokenizer)
     const [own, merged, other, core] = [
       adapterOf(model, 4, 1),
@@ -73,7 +74,7 @@ onEveryExecutor('a generator', (engine) => {
   })
 
   it('is seeded, takes one text at a time, and stops within a text', async () => {
-    const { model, tokenizer } = await loadModel(engine(), modelFiles('nano'))
+    const { model, tokenizer } = await loadLlama(engine(), modelFiles('nano'))
     const generator = new Generator(model, tokenizer)
     const options = (seed: string): TextOptions => ({
       adapter: null,

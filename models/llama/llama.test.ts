@@ -2,9 +2,10 @@
  * The Llama family on every engine against PyTorch, transformers and PEFT: hidden states, logits, losses, the
  * gradient of every A and B, and ten AdamW steps.
  */
+
 import { afterAll, beforeAll, describe, it, vi } from 'vitest'
-import { loadModel } from '../catalog/load.ts'
 import { fixtures } from '../testing/fixtures.ts'
+import { loadLlama } from '../testing/llama.ts'
 import { nanoCases } from '../testing/llama-fixtures.ts'
 import { onEveryEngine } from '../testing/on-every-engine.ts'
 import { expectHeld } from '../testing/tolerances.ts'
@@ -20,7 +21,7 @@ onEveryEngine(
       let model: LlamaModel
 
       beforeAll(() => {
-        model = loadModel(engine(), fixtures.modelFiles(name)).model
+        model = loadLlama(engine(), fixtures.modelFiles(name)).model
       })
 
       afterAll(() => model.dispose())

@@ -8,6 +8,7 @@
  */
 import type { AdapterModule } from '../adapters/adapter.ts'
 import type { Engine, InputSpec } from '../backend/engine.ts'
+import type { StoredSource } from '../families/placing.ts'
 import type { AttentionShape, KvCache, Linear, Ops, Tensor } from '../ops/ops.ts'
 import { loraPath } from '../training/engine-adapter.ts'
 import type { Batch, BatchShape, EngineAdapter, Model } from '../training/model.ts'
@@ -15,7 +16,7 @@ import { pack } from '../training/packing.ts'
 import type { TextExample } from '../training/windows.ts'
 import type { LlamaConfig } from './config.ts'
 import { llamaModules } from './modules.ts'
-import { type FrozenLinear, type LlamaWeights, placeWeights, type TensorSource } from './weights.ts'
+import { type FrozenLinear, type LlamaWeights, placeLlama } from './weights.ts'
 
 type Inputs = Readonly<Record<string, Tensor>>
 
@@ -41,11 +42,11 @@ export class LlamaModel implements Model<TextExample> {
   readonly weights: LlamaWeights
 
   /** @param weights where they come from, or weights of this configuration already on the engine */
-  constructor(engine: Engine, config: LlamaConfig, weights: TensorSource | LlamaWeights) {
+  constructor(engine: Engine, config: LlamaConfig, weights: StoredSource | LlamaWeights) {
     this.engine = engine
     this.config = config
     this.modules = llamaModules(config)
-    this.weights = typeof weights === 'function' ? placeWeights(engine, config, weights) : weights
+    this.weights = typeof weights === 'function' ? placeLlama(engine, config, weights) : weights
   }
 
   dispose(): void {

@@ -3,11 +3,10 @@
  * its factors, on either executor. And on the GPU it takes what its file takes.
  */
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { loadModel } from '../catalog/load.ts'
 import { PackedTensor } from '../plan/packed-tensor.ts'
 import { expectNear, expectWithin } from '../testing/close.ts'
 import { fixtureBytes, fixtures, fixtureTensors, modelFiles } from '../testing/fixtures.ts'
-import { examplesOf, lossAndGradients, states } from '../testing/llama.ts'
+import { examplesOf, loadLlama, lossAndGradients, states } from '../testing/llama.ts'
 import { onEveryEngine } from '../testing/on-every-engine.ts'
 import type { LlamaModel } from './model.ts'
 
@@ -26,11 +25,11 @@ onEveryEngine(
 
     beforeAll(() => {
       const before = engine().memory().bytes
-      packed = loadModel(engine(), new Map([['nano-mixed.gguf', file]])).model
+      packed = loadLlama(engine(), new Map([['nano-mixed.gguf', file]])).model
       packedBytes = engine().memory().bytes - before
       const folder = new Map(modelFiles('nano'))
       folder.set('model.safetensors', fixtureBytes('gguf/nano-mixed.safetensors'))
-      plain = loadModel(engine(), folder).model
+      plain = loadLlama(engine(), folder).model
     })
 
     afterAll(() => {

@@ -2,10 +2,11 @@
  * The embedded model on every engine against PyTorch and PEFT: logits, gradients, ten AdamW steps and greedy
  * text. Its evaluation losses, which take longer, are checked on wasm here and on the others in the full tests.
  */
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type LoadedModel, loadModel } from '../catalog/load.ts'
 import { expectWithin } from '../testing/close.ts'
 import { fixtureBytes, fixtureJson, fixtures } from '../testing/fixtures.ts'
+import { type LoadedLlama, loadLlama } from '../testing/llama.ts'
 import { tinyCases } from '../testing/llama-fixtures.ts'
 import { onEveryExecutor } from '../testing/on-every-engine.ts'
 import { expectHeld } from '../testing/tolerances.ts'
@@ -17,10 +18,10 @@ import { generate } from './generate.ts'
 const PATIENCE_MS = 240_000
 
 onEveryExecutor('the embedded model', (engine, { backend, label }) => {
-  let loaded: LoadedModel
+  let loaded: LoadedLlama
 
   beforeAll(() => {
-    loaded = loadModel(engine(), fixtures.modelFiles('tiny'))
+    loaded = loadLlama(engine(), fixtures.modelFiles('tiny'))
   })
 
   afterAll(() => loaded.dispose())

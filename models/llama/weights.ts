@@ -4,31 +4,10 @@
  */
 import type { Engine } from '../backend/engine.ts'
 import { FormatError } from '../errors.ts'
-import type { PackedType } from '../formats/gguf-packed.ts'
+import { type Placer, type Placing, placeAll, type StoredSource } from '../families/placing.ts'
 import type { Tensor } from '../ops/ops.ts'
 import type { LlamaConfig } from './config.ts'
 import { llama3Divisor, ROPE_FACTORS_TENSOR } from './rope-scaling.ts'
-
-export interface FoundTensor {
-  readonly shape: readonly number[]
-  readonly values: Float32Array
-}
-
-/** A matrix as its file packs it, for engines that keep it so. */
-export interface FoundMatrix {
-  readonly shape: readonly [number, number]
-  readonly type: PackedType
-  readonly blocks: Uint8Array
-}
-
-/** Gives a tensor's values and shape by its Hugging Face name, or nothing. Called once a tensor. */
-export type TensorSource = (name: string) => FoundTensor | undefined
-
-/** The same of files, whose matrices may stay packed. */
-export type StoredSource = (name: string) => FoundTensor | FoundMatrix | undefined
-
-/** The same of files that are not in memory; the next tensor is asked for once this one is placed. */
-export type AsyncStoredSource = (name: string) => Promise<FoundTensor | FoundMatrix | undefined>
 
 export interface FrozenLinear {
   readonly weight: Tensor // [out, in]
@@ -68,81 +47,24 @@ const MAX_ROTARY_ENTRIES = 2 ** 26
 const MAX_ROPE_DIVISOR = 65_536
 
 /** @throws FormatError `model/missing-tensor`, `model/wrong-shape`, `model/bad-tensor`, `model/too-long` */
-export function placeWeights(engine: Engine, config: LlamaConfig, source: StoredSource): LlamaWeights {
-  const placed: Tensor[] = []
-  try {
-    const steps = placing(engine, config, placed)
-    let step = steps.next()
-    while (!step.done) step = steps.next(source(step.value))
-    return step.value
-  } catch (error) {
-    for (const tensor of placed) engine.free(tensor)
-    throw error
-  }
-}
+export const placeLlama = (engine: Engine, config: LlamaConfig, source: StoredSource): LlamaWeights =>
+  placeAll(engine, (placer) => placingLlama(config, placer), source)
 
-/**
- * Besides the engine's own, only one tensor is in memory at a time.
- *
- * @throws as `placeWeights`, and what `source` throws
- */
-export async function streamWeights(
-  engine: Engine,
-  config: LlamaConfig,
-  source: AsyncStoredSource,
-): Promise<LlamaWeights> {
-  const placed: Tensor[] = []
-  try {
-    const steps = placing(engine, config, placed)
-    let step = steps.next()
-    while (!step.done) step = steps.next(await source(step.value))
-    return step.value
-  } catch (error) {
-    for (const tensor of placed) engine.free(tensor)
-    throw error
-  }
-}
-
-type Placing<T> = Generator<string, T, FoundTensor | FoundMatrix | undefined>
-
-/** Asks for tensors by name, one after another, so that a source may be synchronous or not. */
-function* placing(engine: Engine, config: LlamaConfig, all: Tensor[]): Placing<LlamaWeights> {
+export function* placingLlama(config: LlamaConfig, placer: Placer): Placing<LlamaWeights> {
   if (config.maxPositions * config.headDim > MAX_ROTARY_ENTRIES) {
     throw new FormatError(
       'model/too-long',
       `The model is made for ${config.maxPositions} positions of ${config.headDim} entries, more than is supported; choose one made for shorter texts.`,
     )
   }
-  function* find(name: string, shape: readonly number[]): Placing<FoundTensor | FoundMatrix> {
-    const found = yield name
-    if (!found) {
-      throw new FormatError('model/missing-tensor', `The model file lacks ${name}; download the model again.`)
-    }
-    if (found.shape.length !== shape.length || found.shape.some((size, axis) => size !== shape[axis])) {
-      throw new FormatError(
-        'model/wrong-shape',
-        `The model file's ${name} is [${found.shape}], its configuration asks for [${shape}]; the two are not of one model.`,
-      )
-    }
-    return found
-  }
-  function* place(name: string, shape: readonly number[]): Placing<Tensor> {
-    const found = yield* find(name, shape)
-    // The shape just compared is the one asked for: only matrices come packed.
-    const tensor =
-      'blocks' in found
-        ? engine.packed(found.type, found.blocks, found.shape)
-        : engine.constant(found.values, shape)
-    all.push(tensor)
-    return tensor
-  }
+  const place = (name: string, shape: readonly number[]) => placer.place(name, shape)
   function* linear(name: string, out: number, width: number, bias: boolean): Placing<FrozenLinear> {
     const weight = yield* place(`${name}.weight`, [out, width])
     return bias ? { weight, bias: yield* place(`${name}.bias`, [out]) } : { weight }
   }
 
   function* ropeDivisors(headDim: number): Placing<Float32Array> {
-    const found = yield* find(ROPE_FACTORS_TENSOR, [headDim / 2])
+    const found = yield* placer.find(ROPE_FACTORS_TENSOR, [headDim / 2])
     const divisors = 'values' in found ? found.values : undefined // a list never comes packed
     if (!divisors?.every((divisor) => divisor >= 1 && divisor <= MAX_ROPE_DIVISOR)) {
       throw new FormatError(
@@ -179,9 +101,8 @@ function* placing(engine: Engine, config: LlamaConfig, all: Tensor[]): Placing<L
   const finalNorm = yield* place('model.norm.weight', [hidden])
   const head = config.tiedEmbeddings ? embedding : yield* place('lm_head.weight', [vocabulary, hidden])
   const divisors = config.ropeScaling === 'in-file' ? yield* ropeDivisors(headDim) : undefined
-  const rotary = engine.constant(rotaryTable(config, divisors), [config.maxPositions, headDim])
-  all.push(rotary)
-  return { embedding, layers, finalNorm, head, rotary, all }
+  const rotary = placer.constant(rotaryTable(config, divisors), [config.maxPositions, headDim])
+  return { embedding, layers, finalNorm, head, rotary, all: placer.placed }
 }
 
 /** Of pair i of a head, in radians a position, before any scaling; rounded where transformers rounds. */

@@ -1,9 +1,10 @@
 /** A fixture's model opened and its cases, whichever family it is of. */
+
 import type { Engine } from '../backend/engine.ts'
-import { loadModel } from '../catalog/load.ts'
 import type { Comparison } from './comparison.ts'
 import { diffusionCases, openDiffusionFixture } from './diffusion-fixtures.ts'
 import type { DiffusionFixture, FixtureModel, FixtureSet } from './fixture-set.ts'
+import { loadLlama } from './llama.ts'
 import { llamaCases } from './llama-fixtures.ts'
 
 const isDiffusion = (name: FixtureModel): name is DiffusionFixture => name.startsWith('emoji-dit')
@@ -26,6 +27,6 @@ export function openFixture(engine: Engine, fixtures: FixtureSet, name: FixtureM
     const model = openDiffusionFixture(engine, fixtures, name)
     return { cases: bound(diffusionCases(name), { model, fixtures }), dispose: () => model.dispose() }
   }
-  const { model, dispose } = loadModel(engine, fixtures.modelFiles(name))
+  const { model, dispose } = loadLlama(engine, fixtures.modelFiles(name))
   return { cases: bound(llamaCases(name), { model, fixtures }), dispose }
 }

@@ -3,12 +3,11 @@
  * and measures how far the outcome is from a fixture. Measuring alone, without a test runner: the same cases run in
  * Node's unit tests and inside a browser's worker, and what they find is judged by `tolerances.ts` in the tests.
  */
-import { loadModel } from '../catalog/load.ts'
 import type { LlamaModel } from '../llama/model.ts'
 import { placeAdapter } from '../training/engine-adapter.ts'
 import { type Comparison, compare, compareAdapters, compareGradients, compareSteps } from './comparison.ts'
 import type { FixtureSet, LlamaFixture } from './fixture-set.ts'
-import { examplesOf, lossAndGradients, lossOf, states, steadySteps } from './llama.ts'
+import { examplesOf, loadLlama, lossAndGradients, lossOf, states, steadySteps } from './llama.ts'
 
 export interface CaseContext {
   readonly model: LlamaModel
@@ -82,7 +81,7 @@ export function nanoCases(name: 'nano' | 'nano-untied'): Cases {
     async 'merged weights say the same as the adapter'({ model, fixtures }) {
       const files = new Map(fixtures.modelFiles(name))
       files.set('model.safetensors', fixtures.bytes(`${name}/merged.safetensors`))
-      const merged = loadModel(model.engine, files)
+      const merged = loadLlama(model.engine, files)
       const lora = fixtures.tensors(`${name}/lora/forward.safetensors`)
       const { logits } = await states(merged.model, lora('input_ids'), whole, null)
       merged.dispose()

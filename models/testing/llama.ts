@@ -1,12 +1,36 @@
 /** What the fixtures' tests ask of a Llama: its states, losses, gradients and ten training steps. */
 import type { Adapter } from '../adapters/adapter.ts'
-import type { LlamaModel } from '../llama/model.ts'
+import type { Engine } from '../backend/engine.ts'
+import { type LoadedModel, type LoadProgress, loadModel, streamModel } from '../catalog/load.ts'
+import type { ModelFiles, ModelSources } from '../catalog/model-files.ts'
+import type { TextModel } from '../families/family.ts'
+import type { ByteSource } from '../formats/byte-source.ts'
+import { LlamaModel } from '../llama/model.ts'
 import { placeAdapter, readAdapter } from '../training/engine-adapter.ts'
 import type { BatchShape, EngineAdapter } from '../training/model.ts'
 import type { Recipe } from '../training/recipe.ts'
 import { hyperParameters } from '../training/schedule.ts'
 import { meanLoss, TrainingStep } from '../training/step.ts'
 import type { TextExample } from '../training/windows.ts'
+
+export interface LoadedLlama extends TextModel {
+  readonly model: LlamaModel
+}
+
+/** The same as what it is; throws where it is another family's. */
+export function asLlama(loaded: LoadedModel): LoadedLlama {
+  const { model } = loaded
+  if (loaded.medium !== 'text' || !(model instanceof LlamaModel)) throw new Error('this is no Llama')
+  return { ...loaded, model }
+}
+
+export const loadLlama = (engine: Engine, files: ModelFiles): LoadedLlama => asLlama(loadModel(engine, files))
+
+export const streamLlama = async (
+  engine: Engine,
+  files: ModelSources | ByteSource,
+  onProgress?: (progress: LoadProgress) => void,
+): Promise<LoadedLlama> => asLlama(await streamModel(engine, files, onProgress))
 
 /** Rows of ids cut into examples: a target that is -100 does not count. */
 export function examplesOf(ids: Float32Array, labels: Float32Array, rows: number): TextExample[] {

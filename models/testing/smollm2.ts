@@ -2,14 +2,15 @@
  * The SmolLM2 file that some tests need and the repository does not hold: 98 MB, named by ONEROUND_SMOLLM2 (see
  * models/fixtures/smollm2-135m/README.md). Without it they are skipped, and say so.
  */
+
 import { existsSync, statSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Engine } from '../backend/engine.ts'
-import { type LoadedModel, streamModel } from '../catalog/load.ts'
 import type { ByteSource } from '../formats/byte-source.ts'
 import { PlanEngine } from '../plan/plan-engine.ts'
 import { engines, type TestEngine } from './engines.ts'
+import { type LoadedLlama, streamLlama } from './llama.ts'
 
 export const SMOLLM2_PATH = process.env.ONEROUND_SMOLLM2 ?? ''
 
@@ -44,7 +45,7 @@ export function withSmolLm2(title: string, tests: (source: ByteSource) => void):
   })
 }
 
-export interface RunningSmolLm2 extends LoadedModel {
+export interface RunningSmolLm2 extends LoadedLlama {
   readonly engine: Engine
 }
 
@@ -66,7 +67,7 @@ export function onSmolLm2(
 
       beforeAll(async () => {
         const engine = await one.open()
-        running = { engine, ...(await streamModel(engine, source)) }
+        running = { engine, ...(await streamLlama(engine, source)) }
       }, PATIENCE_MS)
 
       afterAll(async () => {

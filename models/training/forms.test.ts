@@ -2,6 +2,7 @@
  * Each training form, packed windows and batches in parts, on every executor: gradients by the chain rule from plain
  * LoRA's, the loss of packed documents against that of the same documents apart, and whole steps.
  */
+
 import { expect, it } from 'vitest'
 import {
   type Adapter,
@@ -12,10 +13,10 @@ import {
   withoutCores,
 } from '../adapters/adapter.ts'
 import { initialAdapter } from '../adapters/initial.ts'
-import { loadModel } from '../catalog/load.ts'
 import type { LlamaModel } from '../llama/model.ts'
 import { expectNear } from '../testing/close.ts'
 import { modelFiles } from '../testing/fixtures.ts'
+import { loadLlama } from '../testing/llama.ts'
 import { integers, normals } from '../testing/normals.ts'
 import { onEveryExecutor } from '../testing/on-every-engine.ts'
 import { BatchSteps } from './batch-steps.ts'
@@ -57,7 +58,7 @@ function adapterOf(model: LlamaModel, form: AdapterForm): Adapter {
 onEveryExecutor('training forms', (engine) => {
   let loaded: LlamaModel | undefined
   const nano = async () => {
-    loaded ??= (await loadModel(engine(), modelFiles('nano'))).model
+    loaded ??= (await loadLlama(engine(), modelFiles('nano'))).model
     return loaded
   }
 

@@ -2,14 +2,15 @@
  * The trainer: learns, keeps the best, stops, pauses and resumes to the same bits, leaks nothing, and trains
  * one client as if there were no other.
  */
+
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Adapter } from '../adapters/adapter.ts'
 import { initialAdapter } from '../adapters/initial.ts'
 import type { Engine } from '../backend/engine.ts'
 import { createNodeEngine } from '../backend/node.ts'
-import { loadModel } from '../catalog/load.ts'
 import type { LlamaModel } from '../llama/model.ts'
 import { fixtureBytes, modelFiles } from '../testing/fixtures.ts'
+import { loadLlama } from '../testing/llama.ts'
 import { integers } from '../testing/normals.ts'
 import { onEveryExecutor } from '../testing/on-every-engine.ts'
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts'
@@ -77,7 +78,7 @@ describe('training on wasm', () => {
 
   beforeAll(async () => {
     engine = await createNodeEngine({ backend: 'wasm' })
-    model = (await loadModel(engine, modelFiles('nano'))).model
+    model = (await loadLlama(engine, modelFiles('nano'))).model
   })
 
   afterAll(async () => {
@@ -271,7 +272,7 @@ onEveryExecutor('training', (engine) => {
   let model: LlamaModel
 
   beforeAll(async () => {
-    model = (await loadModel(engine(), modelFiles('nano'))).model
+    model = (await loadLlama(engine(), modelFiles('nano'))).model
   })
 
   afterAll(() => model.dispose())
