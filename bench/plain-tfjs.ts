@@ -4,8 +4,8 @@
  */
 import { createRequire } from 'node:module'
 import * as tf from '@tensorflow/tfjs-core'
-import type { LlamaConfig } from '../models/llama/config.ts'
 import type { TensorSource } from '../models/families/placing.ts'
+import type { LlamaConfig } from '../models/llama/config.ts'
 import { rotaryTable } from '../models/llama/weights.ts'
 
 // The core alone knows no gradients (ours are written by hand). Required, not imported: tfjs's own file imports

@@ -5,11 +5,11 @@
  */
 import { initialAdapter } from '../models/adapters/initial.ts'
 import type { Engine } from '../models/backend/engine.ts'
+import type { TensorSource } from '../models/families/placing.ts'
 import { parseSafetensors, toFloat32 } from '../models/formats/safetensors.ts'
 import { parseLlamaConfig } from '../models/llama/config.ts'
 import { LlamaModel } from '../models/llama/model.ts'
 import { llamaModules } from '../models/llama/modules.ts'
-import type { TensorSource } from '../models/families/placing.ts'
 import { placeAdapter } from '../models/training/engine-adapter.ts'
 import { DEFAULT_RECIPE } from '../models/training/recipe.ts'
 import { hyperParameters } from '../models/training/schedule.ts'

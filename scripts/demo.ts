@@ -8,11 +8,10 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { llamaModules } from '../models/llama/modules.ts'
 import { DEFAULT_RECIPE } from '../models/training/recipe.ts'
 import { DEFAULT_TAU } from '../relay/aggregation/index.ts'
 import { Arguments, COMMON_OPTIONS, describeOptions, type OptionSpecs } from '../relay/cli/args.ts'
-import { describeModel, findBaseModel, readConfig } from '../relay/cli/base-model.ts'
+import { describeModel, findBaseModel, readSpec } from '../relay/cli/base-model.ts'
 import { Console } from '../relay/cli/console.ts'
 import { CliError, isExpected, UsageError } from '../relay/cli/errors.ts'
 import { bytes, duration, loss, table } from '../relay/cli/format.ts'
@@ -117,12 +116,14 @@ async function openRoom(
 ): Promise<{ relay: Relay; manifest: Manifest }> {
   const model = await findBaseModel()
   const described = await describeModel(model)
+  const { family, targets } = await readSpec(model)
   const manifest = roomManifest({
     room: 'demo',
     title: 'Three authors',
     model,
     described,
-    modules: llamaModules(await readConfig(model)),
+    family,
+    modules: targets,
     form: 'lora',
     start: null,
     rank: 8,

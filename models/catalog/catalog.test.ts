@@ -1,20 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { specOfConfig } from '../families/index.ts'
 import { parseSafetensors } from '../formats/safetensors.ts'
-import { parseLlamaConfig } from '../llama/config.ts'
 import { createTokenizer } from '../llama/tokenizer.ts'
 import { sha256Hex } from '../sha256.ts'
 import { readDocuments } from '../training/documents.ts'
 import { windows } from '../training/windows.ts'
-import {
-  baseDigest,
-  catalog,
-  DEFAULT_MODEL_ID,
-  describeFiles,
-  findModel,
-  MODEL_FILE_NAMES,
-  samples,
-} from './catalog.ts'
+import { baseDigest, catalog, DEFAULT_MODEL_ID, describeFiles, findModel, samples } from './catalog.ts'
 
 const read = (path: string) => new Uint8Array(readFileSync(new URL(path, import.meta.url)))
 const json = (path: string) => JSON.parse(new TextDecoder().decode(read(path)))
@@ -22,7 +14,7 @@ const json = (path: string) => JSON.parse(new TextDecoder().decode(read(path)))
 const embedded = catalog.filter(({ origin }) => origin === null)
 
 describe.each(embedded.map((entry) => [entry.id, entry] as const))('the embedded model %s', (id, entry) => {
-  const files = new Map(MODEL_FILE_NAMES.map((name) => [name, read(`${id}/${name}`)]))
+  const files = new Map(entry.files.map(({ name }) => [name, read(`${id}/${name}`)]))
 
   it('has the files the catalog lists', () => {
     expect(entry.files).toEqual(describeFiles(files))
@@ -41,10 +33,15 @@ describe.each(embedded.map((entry) => [entry.id, entry] as const))('the embedded
   })
 
   it('has a configuration and a tokenizer that fit', () => {
-    const config = parseLlamaConfig(json(`${id}/config.json`))
-    const tokenizer = createTokenizer(json(`${id}/tokenizer.json`), json(`${id}/tokenizer_config.json`))
-    expect(tokenizer.vocabularySize).toBe(config.vocabularySize)
-    expect(tokenizer.eosId).toBe(config.eosId)
+    const spec = specOfConfig(json(`${id}/config.json`))
+    expect(spec.family).toBe(entry.family)
+    const files = {
+      tokenizer: json(`${id}/tokenizer.json`),
+      config: entry.files.some(({ name }) => name === 'tokenizer_config.json')
+        ? json(`${id}/tokenizer_config.json`)
+        : {},
+    }
+    expect(() => spec.opening(files)).not.toThrow()
   })
 })
 

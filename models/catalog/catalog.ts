@@ -27,7 +27,7 @@ export interface CatalogEntry {
   readonly files: readonly ModelFile[]
   /** `baseDigest(files)` */
   readonly digest: string
-  /** About what a training step on WebGPU takes with one window of 256 tokens, rank 8, all projections. */
+  /** About what a training step on WebGPU takes with one window of 256 tokens or one picture, rank 8, all projections. */
   readonly trainingBytes: number
   /** Null: its files are in the folder of its id beside this one. Else where they come from, in words. */
   readonly origin: string | null

@@ -93,10 +93,12 @@ describe('loading', () => {
     const gguf = loadLlama(engine, new Map([['nano.GGUF', fixtureBytes('gguf/nano.gguf')]]))
     expect(gguf.model.modules).toEqual(folder.model.modules)
     expect(gguf.tokenizer.encode('the sea is here')).toEqual(folder.tokenizer.encode('the sea is here'))
-    const config = await readModelConfig(sources(modelFiles('nano')))
-    expect(config).toEqual(folder.model.config)
+    expect(await readModelSpec(sources(modelFiles('nano')))).toMatchObject({
+      family: 'llama',
+      modules: folder.model.modules,
+    })
     const file = wholeFile(fixtureBytes('gguf/nano.gguf'))
-    expect(await readModelConfig(new Map([['nano.gguf', file]]))).toEqual(gguf.model.config)
+    expect((await readModelSpec(new Map([['nano.gguf', file]]))).modules).toEqual(gguf.model.modules)
     folder.dispose()
     gguf.dispose()
   })

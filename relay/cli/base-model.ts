@@ -16,10 +16,10 @@ import {
   findModel,
   type ModelFile,
 } from '../../models/catalog/catalog.ts'
-import { type ModelSources, readModelConfig } from '../../models/catalog/model-files.ts'
+import { type ModelSources, readModelSpec } from '../../models/catalog/model-files.ts'
+import type { ModelSpec } from '../../models/families/family.ts'
 import type { ByteSource } from '../../models/formats/byte-source.ts'
 import { INDEX_FILE, parseShardIndex, SINGLE_FILE } from '../../models/formats/safetensors-shards.ts'
-import type { LlamaConfig } from '../../models/llama/config.ts'
 import { CliError, fileError } from './errors.ts'
 import { readBytes } from './files.ts'
 import { bytes } from './format.ts'
@@ -28,7 +28,6 @@ import { type DownloadPlace, isAddress, remoteModel } from './remote-model.ts'
 
 export interface BaseModel {
   readonly id: string
-  readonly family: 'llama'
   /** SPDX identifier, or empty where it is not known. */
   readonly license: string
   /** Name -> path. */
@@ -64,7 +63,7 @@ export async function findBaseModel(
     )
   }
   const own = path.basename(path.resolve(name))
-  const model = { family: 'llama', license: '' } as const
+  const model = { license: '' } as const
   if (found.isDirectory()) return { ...model, id: own, files: await folderFiles(name) }
   if (!name.toLowerCase().endsWith('.gguf')) {
     throw new CliError(
@@ -76,12 +75,12 @@ export async function findBaseModel(
 }
 
 async function catalogModel(entry: CatalogEntry): Promise<BaseModel> {
-  const { id, family, license } = entry
+  const { id, license } = entry
   const files = new Map<string, string>()
   if (entry.origin === null) {
     const folder = fileURLToPath(new URL(`../../models/catalog/${id}/`, import.meta.url))
     for (const { name } of entry.files) files.set(name, path.join(folder, name))
-    return { id, family, license, files }
+    return { id, license, files }
   }
   const cache = new FolderCache()
   for (const { name, bytes: fileBytes, sha256 } of entry.files) {
@@ -94,7 +93,7 @@ async function catalogModel(entry: CatalogEntry): Promise<BaseModel> {
     }
     files.set(name, found.path)
   }
-  return { id, family, license, files }
+  return { id, license, files }
 }
 
 async function folderFiles(folder: string): Promise<Map<string, string>> {
@@ -162,8 +161,8 @@ export function fileSource(handle: FileHandle, bytes: number): ByteSource {
   }
 }
 
-/** The configuration alone; no weights are read. Throws FormatError. */
-export const readConfig = (model: BaseModel): Promise<LlamaConfig> => withSources(model, readModelConfig)
+/** What the configuration alone says; no weights are read. Throws FormatError. */
+export const readSpec = (model: BaseModel): Promise<ModelSpec> => withSources(model, readModelSpec)
 
 /** Sizes and digests, each file read as a stream. */
 export async function describeModel(model: BaseModel): Promise<{ digest: string; files: ModelFile[] }> {

@@ -9,8 +9,7 @@ import {
   readPeftAdapter,
   writePeftAdapter,
 } from '../../models/formats/peft.ts'
-import { readGgufAdapter } from '../../models/llama/gguf-adapter.ts'
-import { type BaseModel, readConfig } from './base-model.ts'
+import { type BaseModel, readSpec } from './base-model.ts'
 import { CliError, fileError } from './errors.ts'
 
 /** Node reads a file into one buffer; none we read whole is larger. */
@@ -79,13 +78,19 @@ export const NO_ADAPTER = { adapter: null, origin: {} } as const
 /** A PEFT folder, or a GGUF file as llama.cpp loads it; `base` is the model that the adapter is for. */
 export async function readAdapter(name: string, base: BaseModel): Promise<AdapterFile> {
   if (name.toLowerCase().endsWith('.gguf')) {
-    return {
-      adapter: await readGgufAdapter(wholeFile(await readBytes(name)), await readConfig(base)),
-      origin: {},
-    }
+    const { gguf } = await readSpec(base)
+    if (!gguf) throw noGguf(base)
+    return { adapter: await gguf.readAdapter(wholeFile(await readBytes(name))), origin: {} }
   }
   return { adapter: await readAdapterFolder(name), origin: await readOrigin(name) }
 }
+
+/** llama.cpp knows no models of its family. */
+export const noGguf = (base: BaseModel) =>
+  new CliError(
+    'model/no-gguf',
+    `There are no GGUF files for models such as ${base.id}; its adapters are PEFT folders.`,
+  )
 
 /** Which base a PEFT folder's adapter was trained on. */
 export const readOrigin = async (folder: string): Promise<AdapterOrigin> =>

@@ -4,10 +4,9 @@
  */
 import { stat } from 'node:fs/promises'
 import { catalog, type ModelFile } from '../../models/catalog/catalog.ts'
-import { llamaModules } from '../../models/llama/modules.ts'
 import type { OfferedModel } from '../protocol/host.ts'
 import type { Digest } from '../protocol/index.ts'
-import { type BaseModel, findBaseModel, readConfig } from './base-model.ts'
+import { type BaseModel, findBaseModel, readSpec } from './base-model.ts'
 import { CliError } from './errors.ts'
 import { sha256OfFile } from './model-folder.ts'
 import { keptStarts } from './start-file.ts'
@@ -39,7 +38,7 @@ export async function servedFiles(dataDir: string, { model, digest }: HostedMode
 
 export async function offeredModel(dataDir: string, hosted: HostedModel): Promise<OfferedModel> {
   const { model, digest, files } = hosted
-  const config = await readConfig(model)
+  const spec = await readSpec(model)
   const starts = []
   for (const [name, file] of await keptStarts(dataDir, digest)) {
     const { size } = await stat(file)
@@ -47,12 +46,12 @@ export async function offeredModel(dataDir: string, hosted: HostedModel): Promis
   }
   return {
     id: model.id,
-    family: model.family,
+    family: spec.family,
     license: model.license,
     digest: digest as Digest,
     files: files.map((file) => ({ ...file, sha256: file.sha256 as Digest })),
-    modules: llamaModules(config),
-    maxTokens: config.maxPositions,
+    modules: [...spec.targets],
+    maxTokens: spec.tokens.most,
     starts,
   }
 }

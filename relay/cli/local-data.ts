@@ -1,7 +1,9 @@
 /** A person's files as examples: read, cut into windows, and what could not be used said by file and line. */
 import path from 'node:path'
+import type { LoadedModel } from '../../models/families/family.ts'
 import type { Tokenizer } from '../../models/llama/tokenizer.ts'
 import { type Document, readDocuments } from '../../models/training/documents.ts'
+import type { Example } from '../../models/training/model.ts'
 import { cutWindows, type TextExample } from '../../models/training/windows.ts'
 import type { Arguments, OptionSpec } from './args.ts'
 import type { Console } from './console.ts'
@@ -12,7 +14,7 @@ export const DATA_OPTION: OptionSpec = {
   type: 'string',
   multiple: true,
   value: 'FILE…',
-  help: '.txt, .md, .jsonl (text, or prompt and completion, or messages) or .csv',
+  help: '.txt, .md, .jsonl (text, or prompt and completion, or messages) or .csv; for a model that draws, folders of pictures with captions, or a set of them (.safetensors with .json)',
 }
 
 /** `--data a b c` as well as `--data a --data b`; `positionals` are what followed. */
@@ -25,8 +27,37 @@ export function dataFiles(args: Arguments, positionals: readonly string[]): stri
 /** Lines of a broken file named on stderr; the rest is counted. */
 const SHOWN_ROWS = 5
 
-/** Throws DataError when a file, or all of them together, give nothing to learn from. */
-export async function readExamples(
+export interface LocalData {
+  readonly all: readonly Example[]
+  readonly train: readonly Example[]
+  readonly heldOut: readonly Example[]
+}
+
+/** As the model takes them. Throws DataError when a file, or all of them together, give nothing to learn from. */
+export async function readData(
+  files: readonly string[],
+  loaded: LoadedModel,
+  length: number,
+  console: Console,
+): Promise<LocalData> {
+  switch (loaded.medium) {
+    case 'text': {
+      const all = await readTexts(files, loaded.tokenizer, length, console)
+      return { all, ...loaded.split(all) }
+    }
+    case 'pictures': {
+      const { readPictureFiles } = await import('./local-pictures.ts')
+      const all = (await readPictureFiles(files, loaded.side, console)).map(loaded.example)
+      return { all, ...loaded.split(all) }
+    }
+    default: {
+      const never: never = loaded
+      return never
+    }
+  }
+}
+
+async function readTexts(
   files: readonly string[],
   tokenizer: Tokenizer,
   length: number,

@@ -3,7 +3,7 @@ import type { Adapter } from '../../models/adapters/adapter.ts'
 import type { BatchShape, Example, Model } from '../../models/training/model.ts'
 import type { Console } from './console.ts'
 
-/** Mean loss in nats a counted token, and how many counted. */
+/** Mean loss in the model's unit, and how many counted. */
 export async function measure<E extends Example>(
   model: Model<E>,
   adapter: Adapter | null,
@@ -14,7 +14,7 @@ export async function measure<E extends Example>(
   label = 'Measuring',
 ): Promise<{ loss: number; counted: number }> {
   const { evaluate } = await import('../../models/training/evaluate.ts')
-  const progress = console.progress(label, examples.length, 'windows')
+  const progress = console.progress(label, examples.length, `${model.units.example}s`)
   try {
     const result = await evaluate(model, adapter, examples, shape, (fraction) => {
       signal.throwIfAborted()

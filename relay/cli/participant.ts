@@ -9,8 +9,7 @@ import { startOf } from '../../models/adapters/initial.ts'
 import { adapterChange, encodeUpdate } from '../../models/adapters/update-codec.ts'
 import type { BackendName } from '../../models/backend/engine.ts'
 import { readPeftAdapter } from '../../models/formats/peft.ts'
-import { splitHeldOut } from '../../models/training/holdout.ts'
-import type { TextExample } from '../../models/training/windows.ts'
+import type { Example } from '../../models/training/model.ts'
 import { type Ready, RelayClient, type RoundStart, type WireMessage } from '../client/index.ts'
 import {
   MAX_EXAMPLES,
@@ -23,7 +22,7 @@ import {
 } from '../protocol/index.ts'
 import type { Console } from './console.ts'
 import { bytes, loss } from './format.ts'
-import { readExamples } from './local-data.ts'
+import { readData } from './local-data.ts'
 import { trainHere } from './local-training.ts'
 import { measure } from './measure.ts'
 import { downloadModel, downloadStart } from './relay-download.ts'
@@ -53,7 +52,11 @@ export interface Contributed {
   /** Everything this participant sent over the socket, framing included. */
   readonly bytesSent: number
   readonly receipt: Receipt
-  /** Held-out loss in nats a token. */
+  /** What the loss is, for people: `nats a token`. */
+  readonly unit: string
+  /** What speeds are counted in: `tokens`. */
+  readonly counted: string
+  /** Held-out loss. */
   readonly loss: { readonly base: number; readonly own: number }
 }
 
@@ -62,8 +65,8 @@ export class Participant {
   readonly #client: RelayClient
   #bytesSent = 0
   #running: RunningModel | undefined
-  #train: readonly TextExample[] = []
-  #heldOut: readonly TextExample[] = []
+  #train: readonly Example[] = []
+  #heldOut: readonly Example[] = []
   /** The room's own, before any round. */
   #initial: Adapter | undefined
   #manifest: Manifest | undefined
@@ -98,13 +101,12 @@ export class Participant {
     const start = await downloadStart(url, manifest, signal)
     this.#initial = startOf({ form, rank, alpha, modules }, seed, start)
     this.#running = await runModelFiles(modelFiles, backend, console, { ...manifest.recipe, rank, form })
-    const examples = await readExamples(files, this.#running.tokenizer, manifest.recipe.tokens, console)
-    const split = splitHeldOut(examples)
+    const split = await readData(files, this.#running, manifest.recipe.tokens, console)
     this.#train = split.train
-    // A single window cannot be held out: then the loss is measured on what was trained on, and it is said.
+    // A single example cannot be held out: then the loss is measured on what was trained on, and it is said.
     this.#heldOut = split.heldOut.length > 0 ? split.heldOut : split.train
     if (split.heldOut.length === 0)
-      console.note('The data make a single window: loss is measured on the training text itself.')
+      console.note('The data make a single example: loss is measured on what is trained on.')
     return this.#takePart(ready, split.heldOut)
   }
 
@@ -126,7 +128,7 @@ export class Participant {
   }
 
   /** One round from its start to its receipt. One whose time is over before it is sent is trained anew. */
-  async #takePart(from: Ready, heldOut: readonly TextExample[]): Promise<Contributed> {
+  async #takePart(from: Ready, heldOut: readonly Example[]): Promise<Contributed> {
     const { console, signal } = this.#options
     for (let ready = from; ; ) {
       const origin = await this.#client.roundStart(signal)
@@ -156,6 +158,8 @@ export class Participant {
           updateBytes: update.length,
           bytesSent: this.#bytesSent,
           receipt,
+          unit: this.#running!.model.units.loss,
+          counted: `${this.#running!.model.units.counted}s`,
           loss: { base, own },
         }
       } catch (error) {
@@ -171,7 +175,7 @@ export class Participant {
     }
   }
 
-  #trainFrom(initial: Adapter, heldOut: readonly TextExample[]) {
+  #trainFrom(initial: Adapter, heldOut: readonly Example[]) {
     const { recipe, adapter } = this.#manifest!
     const { console, signal } = this.#options
     // Everyone sees its own examples in its own order.

@@ -34,7 +34,7 @@ export async function remoteModel(
   const sha256 = expectedDigest(url)
   const cache = new FolderCache()
   const fetchFile = async (wanted: WantedFile) => (await download(wanted, cache, place)).file.path
-  const model = { family: 'llama', license: '' } as const
+  const model = { license: '' } as const
   if (!url.pathname.endsWith('/')) {
     const name = decodeURIComponent(path.posix.basename(url.pathname))
     if (!name.toLowerCase().endsWith('.gguf')) {

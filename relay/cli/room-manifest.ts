@@ -31,6 +31,8 @@ export interface RoomChoices {
   readonly title: string
   readonly model: BaseModel
   readonly described: { readonly digest: string; readonly files: readonly ModelFile[] }
+  /** The model's family. */
+  readonly family: string
   readonly modules: readonly AdapterModule[]
   readonly form: AdapterForm
   readonly rank: number
@@ -65,7 +67,7 @@ export function roomManifest(choices: RoomChoices): Manifest {
     title: choices.title,
     base: {
       id: model.id,
-      family: model.family,
+      family: choices.family,
       license: model.license,
       digest: described.digest as Digest,
       files: described.files,

@@ -4,15 +4,15 @@
  */
 import type { Adapter } from '../../models/adapters/adapter.ts'
 import type { BackendName, Engine } from '../../models/backend/engine.ts'
-import type { LoadedModel } from '../../models/catalog/load.ts'
 import type { ModelSources } from '../../models/catalog/model-files.ts'
 import type { Work } from '../../models/catalog/planner.ts'
+import type { LoadedModel } from '../../models/families/family.ts'
 import { wholeFile } from '../../models/formats/byte-source.ts'
 import type { Arguments } from './args.ts'
 import { type BaseModel, withSources } from './base-model.ts'
 import type { Console } from './console.ts'
 
-export interface RunningModel extends LoadedModel {
+export type RunningModel = LoadedModel & {
   readonly engine: Engine
   close(): Promise<void>
 }
@@ -73,10 +73,8 @@ async function run(
   try {
     const loaded = await load(engine)
     return {
+      ...loaded,
       engine,
-      model: loaded.model,
-      tokenizer: loaded.tokenizer,
-      dispose: () => loaded.dispose(),
       async close() {
         loaded.dispose()
         await engine.dispose()

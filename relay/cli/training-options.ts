@@ -1,6 +1,6 @@
 /** The options that shape a training run, shared by `host` and `train`, and their defaults. */
 import type { AdapterForm } from '../../models/adapters/adapter.ts'
-import type { LlamaConfig } from '../../models/llama/config.ts'
+import type { ModelSpec } from '../../models/families/family.ts'
 import { DEFAULT_RECIPE } from '../../models/training/recipe.ts'
 import { MAX_RANK, type Recipe } from '../protocol/index.ts'
 import type { Arguments, OptionSpecs } from './args.ts'
@@ -9,13 +9,6 @@ import { UsageError } from './errors.ts'
 /** As in the paper's experiments, on all seven projections. */
 const DEFAULT_RANK = 8
 const DEFAULT_ALPHA = 16
-
-/** As many tokens a step as the recipe, in windows twice as long. */
-const DEFAULT_BATCH = DEFAULT_RECIPE.batch / 2
-const DEFAULT_LENGTH = 256
-
-/** Held-out loss is measured this many times a run. */
-const EVALUATIONS = 6
 
 export const TRAINING_OPTIONS: OptionSpecs = {
   rank: { type: 'string', value: 'N', help: `the adapter's rank, default ${DEFAULT_RANK}` },
@@ -29,17 +22,21 @@ export const TRAINING_OPTIONS: OptionSpecs = {
     value: 'F',
     help: 'what is trained: lora (A and B), ffa (B alone), lora-sb (a small core alone), default lora',
   },
-  steps: { type: 'string', value: 'N', help: `optimiser steps, default ${DEFAULT_RECIPE.steps}` },
-  batch: { type: 'string', value: 'N', help: `windows a step, default ${DEFAULT_BATCH}` },
+  steps: {
+    type: 'string',
+    value: 'N',
+    help: `optimiser steps, default ${DEFAULT_RECIPE.steps}; of a model that draws pictures 200`,
+  },
+  batch: { type: 'string', value: 'N', help: 'windows of text a step, default 4; or pictures, default 16' },
   length: {
     type: 'string',
     value: 'N',
-    help: `tokens a window predicts, default ${DEFAULT_LENGTH} or what the model takes`,
+    help: 'tokens a window of text predicts, default 256 or what the model takes',
   },
   'learning-rate': {
     type: 'string',
     value: 'X',
-    help: `peak, then linear decay to zero, default ${DEFAULT_RECIPE.learningRate}`,
+    help: `peak, then linear decay to zero, default ${DEFAULT_RECIPE.learningRate}; of a model that draws pictures 0.001`,
   },
 }
 
@@ -57,22 +54,22 @@ export function adapterOptions(args: Arguments): { form: AdapterForm; rank: numb
 }
 
 /** `--length`, or the default where the model takes so much. */
-export function windowLength(args: Arguments, { maxPositions }: LlamaConfig): number {
+export function windowLength(args: Arguments, { tokens }: ModelSpec): number {
   const length = args.integer('length', { least: 1, most: 131_072 })
-  if (length !== undefined && length > maxPositions) {
-    throw new UsageError(`--length ${length} is more than this model's ${maxPositions} positions.`)
+  if (length !== undefined && !tokens.chosen) {
+    throw new UsageError('--length is for text: a picture is as long as the model makes it.')
   }
-  return length ?? Math.min(DEFAULT_LENGTH, maxPositions)
+  if (length !== undefined && length > tokens.most) {
+    throw new UsageError(`--length ${length} is more than this model's ${tokens.most} positions.`)
+  }
+  return length ?? tokens.usual
 }
 
-export function recipeOf(args: Arguments, config: LlamaConfig): Recipe {
-  const steps = args.integer('steps', { least: 1, most: 1_000_000 }) ?? DEFAULT_RECIPE.steps
-  return {
-    ...DEFAULT_RECIPE,
-    steps,
-    batch: args.integer('batch', { least: 1, most: 1024 }) ?? DEFAULT_BATCH,
-    tokens: windowLength(args, config),
-    learningRate: args.number('learning-rate', { least: 1e-8, most: 10 }) ?? DEFAULT_RECIPE.learningRate,
-    evaluateEvery: Math.max(1, Math.round(steps / EVALUATIONS)),
-  }
+export function recipeOf(args: Arguments, spec: ModelSpec): Recipe {
+  return spec.recipe({
+    steps: args.integer('steps', { least: 1, most: 1_000_000 }),
+    batch: args.integer('batch', { least: 1, most: 1024 }),
+    tokens: windowLength(args, spec),
+    learningRate: args.number('learning-rate', { least: 1e-8, most: 10 }),
+  })
 }

@@ -2,12 +2,10 @@ import fs from 'node:fs'
 import { unzipSync } from 'fflate'
 import { describe, expect, it } from 'vitest'
 import { initialAdapter } from '../../models/adapters/initial.ts'
-import { readModelConfig } from '../../models/catalog/model-files.ts'
+import { readModelSpec } from '../../models/catalog/model-files.ts'
 import { wholeFile } from '../../models/formats/byte-source.ts'
 import { readPeftAdapter } from '../../models/formats/peft.ts'
 import { readSafetensorsHeader } from '../../models/formats/safetensors.ts'
-import { readGgufAdapter } from '../../models/llama/gguf-adapter.ts'
-import { llamaModules } from '../../models/llama/modules.ts'
 import { exportAdapter } from './exports.ts'
 
 const NAMES = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json']
@@ -20,13 +18,13 @@ const baseFiles = new Map(
 const sources = new Map(Array.from(baseFiles, ([name, bytes]) => [name, wholeFile(bytes)]))
 
 async function exported(format: 'peft' | 'gguf' | 'merged') {
-  const config = await readModelConfig(sources)
-  const modules = llamaModules(config).slice(0, 2)
+  const spec = await readModelSpec(sources)
+  const modules = spec.modules.slice(0, 2)
   const adapter = initialAdapter({ rank: 2, alpha: 4, modules, form: 'lora' }, 'seed')
   for (const factors of adapter.modules.values()) factors.b.fill(0.5)
-  const input = { adapter, format, baseModel: 'tiny', name: 'mine', config, baseFiles: async () => baseFiles }
+  const input = { adapter, format, baseModel: 'tiny', name: 'mine', spec, baseFiles: async () => baseFiles }
   const blob = await exportAdapter(input)
-  return { adapter, config, bytes: new Uint8Array(await blob.arrayBuffer()) }
+  return { adapter, spec, bytes: new Uint8Array(await blob.arrayBuffer()) }
 }
 
 describe('downloads', () => {
@@ -40,8 +38,8 @@ describe('downloads', () => {
   })
 
   it('hold it as llama.cpp reads it', async () => {
-    const { adapter, config, bytes } = await exported('gguf')
-    const read = await readGgufAdapter(wholeFile(bytes), config)
+    const { adapter, spec, bytes } = await exported('gguf')
+    const read = await spec.gguf!.readAdapter(wholeFile(bytes))
     for (const [name, factors] of adapter.modules) expect(read.modules.get(name)?.b).toEqual(factors.b)
   })
 

@@ -5,10 +5,9 @@
 import { Zip, ZipPassThrough } from 'fflate'
 import type { Adapter } from '../../models/adapters/adapter.ts'
 import { mergedModel } from '../../models/catalog/merged-model.ts'
+import type { ModelSpec } from '../../models/families/family.ts'
 import { wholeFile } from '../../models/formats/byte-source.ts'
 import { writePeftAdapter } from '../../models/formats/peft.ts'
-import type { LlamaConfig } from '../../models/llama/config.ts'
-import { ggufAdapter } from '../../models/llama/gguf-adapter.ts'
 import type { ExportFormat } from './api.ts'
 
 /** Fixed, so that the same adapter gives the same zip. */
@@ -20,20 +19,22 @@ export interface ExportInput {
   /** Catalog id or name of the base model, for PEFT's config. */
   readonly baseModel: string
   readonly name: string
-  readonly config: LlamaConfig
+  readonly spec: ModelSpec
   /** The base model's files, asked for by `merged` alone. */
   readonly baseFiles: () => Promise<ReadonlyMap<string, Uint8Array>>
 }
 
 export async function exportAdapter(input: ExportInput): Promise<Blob> {
-  const { adapter, format, baseModel, config, name } = input
+  const { adapter, format, baseModel, spec, name } = input
   switch (format) {
     case 'peft': {
       const files = Object.entries(writePeftAdapter(adapter, baseModel))
       return zipped(files.map(([file, bytes]) => ({ name: file, chunks: [bytes] })))
     }
     case 'gguf':
-      return new Blob([...ggufAdapter(adapter, config, name)] as BlobPart[])
+      // The page offers it only where llama.cpp knows the family.
+      if (!spec.gguf) throw new RangeError(`no GGUF adapters of ${spec.family}`)
+      return new Blob([...spec.gguf.writeAdapter(adapter, name)] as BlobPart[])
     case 'merged': {
       const files = await input.baseFiles()
       const sources = new Map(Array.from(files, ([file, bytes]) => [file, wholeFile(bytes)]))

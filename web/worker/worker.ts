@@ -11,9 +11,9 @@ import { adapterChange, encodeUpdate } from '../../models/adapters/update-codec.
 import { createBrowserEngine } from '../../models/backend/browser.ts'
 import type { Engine } from '../../models/backend/engine.ts'
 import { nextTask } from '../../models/backend/next-task.ts'
-import { type LoadedModel, loadModel } from '../../models/catalog/load.ts'
+import { loadModel } from '../../models/catalog/load.ts'
+import type { LoadedModel, TextModel } from '../../models/families/family.ts'
 import { readPeftAdapter } from '../../models/formats/peft.ts'
-import { generate } from '../../models/llama/generate.ts'
 import { sha256Hex } from '../../models/sha256.ts'
 import { checkAdapterFits } from '../../models/training/engine-adapter.ts'
 import { evaluate, TrainControl } from '../../models/training/trainer.ts'
@@ -66,6 +66,14 @@ function need<T>(part: T | null, name: string): T {
   return part
 }
 
+/** A model that reads and writes text. */
+function text(): TextModel {
+  const ready = need(loaded, 'the model')
+  if (ready.medium !== 'text')
+    throw new PageError('page/order', problems.unknown('this model draws pictures'))
+  return ready
+}
+
 function adapterOf(which: Which): Adapter | null {
   switch (which) {
     case 'base':
@@ -88,7 +96,7 @@ const startIn = ({ adapter }: Manifest) => startOf(adapter, adapter.seed, startF
  * A prompt as the model was trained to see one: by its template where it has one, else as the person's own data
  * have it.
  */
-function promptIds({ tokenizer }: LoadedModel, prompt: string): number[] {
+function promptIds({ tokenizer }: TextModel, prompt: string): number[] {
   if (tokenizer.hasChatTemplate)
     return tokenizer.encode(tokenizer.renderChat([{ role: 'user', content: prompt }], true))
   const ids = tokenizer.encode(data?.hasConversations ? `${prompt}\n` : prompt)
@@ -99,7 +107,7 @@ async function write(
   { which, prompt, maxTokens }: GenerateOptions,
   onText: (text: string) => void,
 ): Promise<Generated> {
-  const ready = need(loaded, 'the model')
+  const ready = text()
   // Before its first checkpoint the adapter in training has changed nothing.
   const adapter = which === 'training' ? (training?.adapter ?? null) : adapterOf(which)
   const step = which === 'training' ? (training?.step ?? 0) : null
@@ -108,9 +116,7 @@ async function write(
   const began = performance.now()
   let tokens = 0
   try {
-    const stream = generate({
-      model: ready.model,
-      tokenizer: ready.tokenizer,
+    const stream = ready.generate({
       adapter,
       prompt: promptIds(ready, prompt),
       maxTokens,
@@ -153,7 +159,7 @@ const models: ModelWorker = {
   },
 
   async readData(files, manifest) {
-    data = readLocalData(files, need(loaded, 'the model').tokenizer, manifest.recipe.tokens)
+    data = readLocalData(files, text().tokenizer, manifest.recipe.tokens)
     return data.report
   },
 
@@ -166,7 +172,7 @@ const models: ModelWorker = {
       heldOut: heldOut.includes(example),
       tokens: example.ids.length,
       counted: example.counted,
-      pieces: viewTokens(example, need(loaded, 'the model').tokenizer),
+      pieces: viewTokens(example, text().tokenizer),
     }
   },
 
@@ -277,7 +283,7 @@ const models: ModelWorker = {
   },
 
   async readMeasuringText(files, manifest) {
-    const { tokenizer } = need(loaded, 'the model')
+    const { tokenizer } = text()
     const { report, examples } = readLocalData(files, tokenizer, manifest.recipe.tokens)
     measuringText = spread(
       examples.map(({ example }) => example),
@@ -296,13 +302,13 @@ const models: ModelWorker = {
   },
 
   async exportAdapter(which, format, base) {
-    const { model } = need(loaded, 'the model')
+    const { spec } = need(loaded, 'the model')
     return exportAdapter({
       adapter: which === 'own' ? need(own, 'the adapter').adapter : need(merged, 'the merged adapter'),
       format,
       baseModel: base.id,
       name: `${base.id}-${which}`,
-      config: model.config,
+      spec,
       // The device has the weights in its own form; the files come from this browser's storage.
       baseFiles: async () => (await fetchModelFiles(base, undefined, () => {})).files.base,
     })

@@ -1,16 +1,14 @@
 /** `export`: an adapter, or the base with it merged in, in the formats that other programs read. */
 import path from 'node:path'
 import { type MergedType, mergedModel } from '../../../models/catalog/merged-model.ts'
-import { ggufAdapter } from '../../../models/llama/gguf-adapter.ts'
-import { llamaModules } from '../../../models/llama/modules.ts'
 import { checkAdapterFits } from '../../../models/training/engine-adapter.ts'
 import { checkBase, OTHER_BASE_OPTION } from '../adapter-origin.ts'
 import type { Arguments } from '../args.ts'
-import { type BaseModel, findBaseModel, MODEL_OPTION, readConfig, withSources } from '../base-model.ts'
+import { type BaseModel, findBaseModel, MODEL_OPTION, readSpec, withSources } from '../base-model.ts'
 import type { Command } from '../command.ts'
 import type { Console } from '../console.ts'
 import { UsageError } from '../errors.ts'
-import { NO_ADAPTER, readAdapter, writeAdapterFolder, writeChunks } from '../files.ts'
+import { NO_ADAPTER, noGguf, readAdapter, writeAdapterFolder, writeChunks } from '../files.ts'
 import { bytes } from '../format.ts'
 
 const FORMATS = ['peft', 'gguf', 'merged'] as const
@@ -39,7 +37,9 @@ export const command: Command = {
     const base = await findBaseModel(args.text('model'), { console, signal })
     const { adapter, origin } = adapterName === undefined ? NO_ADAPTER : await readAdapter(adapterName, base)
     await checkBase(origin, base, args)
-    if (adapter) checkAdapterFits({ modules: llamaModules(await readConfig(base)) }, adapter)
+    const spec = await readSpec(base)
+    if (adapter) checkAdapterFits(spec, adapter)
+    if (format === 'gguf' && !spec.gguf) throw noGguf(base)
     if (format === 'merged') {
       const files = await writeMerged(base, adapter, type, out, console)
       const written = files.reduce((sum, file) => sum + file.bytes, 0)
@@ -51,7 +51,7 @@ export const command: Command = {
     const written =
       format === 'peft'
         ? await writeAdapterFolder(out, adapter!, base.id, origin)
-        : await writeChunks(out, ggufAdapter(adapter!, await readConfig(base), path.basename(out, '.gguf')))
+        : await writeChunks(out, spec.gguf!.writeAdapter(adapter!, path.basename(out, '.gguf')))
     console.result({ out, format, modules: adapter!.modules.size, bytes: written })
     console.print(`${out}: adapter as ${format}, ${adapter!.modules.size} modules, ${bytes(written)}\n`)
   },

@@ -1,13 +1,14 @@
-/** `generate`: continues a prompt, with or without an adapter. */
+/** `generate`: continues a prompt, or draws one or several captions, with or without an adapter. */
 import { randomBytes } from 'node:crypto'
 import { checkBase, checkVocabulary, OTHER_BASE_OPTION } from '../adapter-origin.ts'
 import { BACKEND_OPTION } from '../args.ts'
-import { findBaseModel, MODEL_OPTION } from '../base-model.ts'
+import { findBaseModel, MODEL_OPTION, readSpec } from '../base-model.ts'
 import type { Command } from '../command.ts'
 import { UsageError } from '../errors.ts'
 import { NO_ADAPTER, readAdapter } from '../files.ts'
 import { rate } from '../format.ts'
 import { backendOf, checkFits, runModel } from '../running-model.ts'
+import { DRAWING_OPTIONS, drawToFile, readDrawing } from './generate-pictures.ts'
 
 const DEFAULT_TOKENS = 128
 /** Taken in at once. */
@@ -16,10 +17,17 @@ const DEFAULT_TEMPERATURE = 0.8
 const DEFAULT_TOP_P = 0.95
 
 export const command: Command = {
-  usage: '--prompt P [--model M] [--adapter DIR] [--chat] [--greedy] [--max-tokens N]',
-  about: 'Continues a prompt.',
+  usage:
+    '--prompt P [--model M] [--adapter DIR] [--chat] [--greedy] [--max-tokens N] | --prompt CAPTION… --out FILE.png',
+  about:
+    'Continues a prompt. With a model that draws: draws each --prompt, several of them as a grid, into a PNG file.',
   options: {
-    prompt: { type: 'string', value: 'P', help: 'text to continue, or with --chat what to say to the model' },
+    prompt: {
+      type: 'string',
+      multiple: true,
+      value: 'P',
+      help: 'text to continue, or with --chat what to say to the model; or what to draw, several times',
+    },
     model: MODEL_OPTION,
     adapter: { type: 'string', value: 'DIR', help: 'adapter to use: PEFT folder, or .gguf file' },
     chat: { type: 'boolean', help: "put the prompt into the model's chat template" },
@@ -42,13 +50,20 @@ export const command: Command = {
       value: 'TEXT',
       help: 'end before this text; may be given several times',
     },
-    seed: { type: 'string', value: 'TEXT', help: 'of the sampling; default: a new one each time' },
+    seed: {
+      type: 'string',
+      value: 'TEXT',
+      help: 'of the sampling, or of the noise; default: a new one each time',
+    },
+    ...DRAWING_OPTIONS,
     ...OTHER_BASE_OPTION,
     ...BACKEND_OPTION,
   },
   async run(args, console, signal) {
     args.noPositionals()
-    const prompt = args.needed('prompt', 'give the text to continue')
+    const prompts = args.texts('prompt')
+    const [prompt] = prompts
+    if (!prompt) throw new UsageError('--prompt is missing: give the text to continue, or what to draw.')
     const maxTokens = args.integer('max-tokens', { least: 1, most: 1_000_000 }) ?? DEFAULT_TOKENS
     const temperature = args.number('temperature', { least: 0, most: 100 })
     const topP = args.number('top-p', { least: 1e-6, most: 1 })
@@ -64,11 +79,19 @@ export const command: Command = {
     const base = await findBaseModel(args.text('model'), { console, signal })
     const { adapter, origin } = folder === undefined ? NO_ADAPTER : await readAdapter(folder, base)
     await checkBase(origin, base, args)
-    const running = await runModel(base, backend, console, { batch: 1, tokens: PROMPT_TOKENS, rank: null })
+    const { medium, tokens: rows } = await readSpec(base)
+    const drawing = medium === 'pictures' ? readDrawing(args, prompts) : null
+    if (!drawing && prompts.length > 1) throw new UsageError('This model continues one --prompt at a time.')
+    const work = { batch: drawing?.atOnce ?? 1, tokens: drawing ? rows.usual : PROMPT_TOKENS, rank: null }
+    const running = await runModel(base, backend, console, work)
     try {
-      const { model, tokenizer } = running
       if (adapter) await checkFits(running, adapter)
-      checkVocabulary(origin, running.tokenizer.vocabularyDigest, base)
+      checkVocabulary(origin, running.vocabularyDigest, base)
+      if (running.medium === 'pictures') {
+        await drawToFile(running, adapter, drawing!, seed, console, signal)
+        return
+      }
+      const { tokenizer } = running
       // A template writes its own beginning-of-text token; plain text gets it only where the tokenizer says so.
       const ids = args.flag('chat')
         ? tokenizer.encode(tokenizer.renderChat([{ role: 'user', content: prompt }], true))
@@ -76,13 +99,10 @@ export const command: Command = {
             ...(tokenizer.addBos && tokenizer.bosId !== undefined ? [tokenizer.bosId] : []),
             ...tokenizer.encode(prompt),
           ]
-      const { generate } = await import('../../../models/llama/generate.ts')
       const tokens: number[] = []
       let text = ''
       let started: number | undefined
-      const stream = generate({
-        model,
-        tokenizer,
+      const stream = running.generate({
         adapter,
         prompt: ids,
         maxTokens,
@@ -91,7 +111,7 @@ export const command: Command = {
         repetitionPenalty,
         stop,
         seed,
-        stopIds: [...new Set([tokenizer.eosId, ...model.config.eosIds])],
+        stopIds: running.endIds,
         signal,
       })
       for await (const token of stream) {

@@ -8,7 +8,6 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import * as v from 'valibot'
-import { llamaModules } from '../../../models/llama/modules.ts'
 import {
   isStepped,
   joinCode as joinCodeSchema,
@@ -25,7 +24,7 @@ import { DEFAULT_ADDRESS_LIMITS } from '../../server/address-limits.ts'
 import { type Relay, type RelayOptions, startRelay } from '../../server/server.ts'
 import { SUPPORTED } from '../../server/supported.ts'
 import type { Arguments } from '../args.ts'
-import { type BaseModel, describeModel, findBaseModel, MODEL_OPTION, readConfig } from '../base-model.ts'
+import { type BaseModel, describeModel, findBaseModel, MODEL_OPTION, readSpec } from '../base-model.ts'
 import { readCertificate, selfSignedCertificate, type Tls } from '../certificate.ts'
 import type { Command } from '../command.ts'
 import type { Console } from '../console.ts'
@@ -128,7 +127,7 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
     const described = await describeModel(model)
     const tls = await readTls(args, plan)
     const { form, rank, alpha } = roomAdapter(args)
-    const modules = llamaModules(await readConfig(model))
+    const modules = (await readSpec(model)).targets
     const start =
       form === 'lora-sb'
         ? await ensureStart(plan.dataDir, model, described.digest, { form, rank, alpha, modules }, console)
@@ -321,17 +320,18 @@ async function wantedManifest(
   const adapter = roomAdapter(args)
   const mode = modeOf(args)
   const strategy = roomStrategyOf(args, STRATEGY_NAMES, adapter.form)
-  const config = await readConfig(model)
+  const spec = await readSpec(model)
   return roomManifest({
     room: plan.room,
     title: args.text('title') ?? DEFAULT_TITLE,
     model,
     described,
-    modules: llamaModules(config),
+    family: spec.family,
+    modules: spec.targets,
     ...adapter,
     start,
     seed: randomBytes(16).toString('hex'),
-    recipe: recipeOf(args, config),
+    recipe: recipeOf(args, spec),
     strategy: mode ? strategyForRounds(strategy, adapter.rank) : strategy,
     publishEvery: mode && isStepped(mode) ? quorumOf(mode) : plan.publishEvery,
     mode,

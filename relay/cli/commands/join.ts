@@ -57,8 +57,8 @@ stay on this machine.`,
       const { receipt, backend, steps, tokensPerSecond, bytesSent, updateBytes } = contributed
       console.print(
         [
-          `Held-out loss: base ${loss(contributed.loss.base)}, own ${loss(contributed.loss.own)} nats a token`,
-          `Sent: ${bytes(updateBytes)} (${bytes(bytesSent)} in all), ${steps} steps at ${rate(tokensPerSecond, 'tokens')}`,
+          `Held-out loss: base ${loss(contributed.loss.base)}, own ${loss(contributed.loss.own)} ${contributed.unit}`,
+          `Sent: ${bytes(updateBytes)} (${bytes(bytesSent)} in all), ${steps} steps at ${rate(tokensPerSecond, contributed.counted)}`,
           `Receipt: contribution ${receipt.contribution}, ${receipt.digest}\n`,
         ].join('\n'),
       )

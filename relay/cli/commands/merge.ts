@@ -6,13 +6,13 @@ import type { AdapterOrigin } from '../../../models/formats/peft.ts'
 import { bestOf, type Measured, searchScale } from '../../../models/training/line-search.ts'
 import { mergeAdapters } from '../../aggregation/index.ts'
 import { type Arguments, BACKEND_OPTION, parseNumber } from '../args.ts'
-import { findBaseModel, MODEL_OPTION, readConfig } from '../base-model.ts'
+import { findBaseModel, MODEL_OPTION, readSpec } from '../base-model.ts'
 import type { Command } from '../command.ts'
 import type { Console } from '../console.ts'
 import { UsageError } from '../errors.ts'
 import { baseModelName, readAdapterFolder, readOrigin, writeAdapterFolder } from '../files.ts'
 import { bytes, loss as showLoss } from '../format.ts'
-import { readExamples } from '../local-data.ts'
+import { readData } from '../local-data.ts'
 import { measure } from '../measure.ts'
 import { backendOf, checkFits, runModel } from '../running-model.ts'
 import { STRATEGIES_IN_WORDS, strategyOf, strategyOptions } from '../strategy-option.ts'
@@ -35,7 +35,7 @@ export const command: Command = {
       type: 'string',
       multiple: true,
       value: 'FILE',
-      help: 'find the best --lambda on this text, which no adapter was trained on',
+      help: 'find the best --lambda on these data, which no adapter was trained on',
     },
     model: MODEL_OPTION,
     length: TRAINING_OPTIONS.length,
@@ -104,7 +104,7 @@ async function commonOrigin(folders: readonly string[]): Promise<AdapterOrigin> 
 /** Windows at once while measuring. */
 const BATCH = 8
 
-/** The loss on the texts at every scale that the search for the best one tried. */
+/** The loss on the data at every scale that the search for the best one tried. */
 async function measureScales(
   args: Arguments,
   texts: readonly string[],
@@ -113,11 +113,11 @@ async function measureScales(
   signal: AbortSignal,
 ): Promise<Measured[]> {
   const base = await findBaseModel(args.text('model'), { console, signal })
-  const tokens = windowLength(args, await readConfig(base))
+  const tokens = windowLength(args, await readSpec(base))
   const running = await runModel(base, backendOf(args), console, { batch: BATCH, tokens, rank: null })
   try {
     await checkFits(running, adapter)
-    const examples = await readExamples(texts, running.tokenizer, tokens, console)
+    const examples = (await readData(texts, running, tokens, console)).all
     return await searchScale(async (scale) => {
       const scaled = scaledAdapter(adapter, scale)
       const label = `Scale ${scale.toFixed(3)}`

@@ -1,13 +1,12 @@
 /** `train`: one adapter from local files, on this machine alone; nothing is sent anywhere. */
 import { randomBytes } from 'node:crypto'
 import { startOf } from '../../../models/adapters/initial.ts'
-import { splitHeldOut } from '../../../models/training/holdout.ts'
 import { BACKEND_OPTION } from '../args.ts'
-import { describeModel, findBaseModel, MODEL_OPTION, readConfig } from '../base-model.ts'
+import { describeModel, findBaseModel, MODEL_OPTION, readSpec } from '../base-model.ts'
 import type { Command } from '../command.ts'
 import { writeAdapterFolder } from '../files.ts'
-import { bytes, loss as showLoss } from '../format.ts'
-import { DATA_OPTION, dataFiles, readExamples } from '../local-data.ts'
+import { bytes, rate, loss as showLoss } from '../format.ts'
+import { DATA_OPTION, dataFiles, readData } from '../local-data.ts'
 import { trainHere } from '../local-training.ts'
 import { backendOf, runModel } from '../running-model.ts'
 import { startFromBase } from '../start-file.ts'
@@ -25,7 +24,7 @@ export const command: Command = {
     'micro-batch': {
       type: 'string',
       value: 'N',
-      help: 'windows on the device at once; default: as many of the batch as its memory takes',
+      help: 'examples on the device at once; default: as many of the batch as its memory takes',
     },
     seed: {
       type: 'string',
@@ -39,16 +38,15 @@ export const command: Command = {
     const out = args.needed('out', 'name the folder for the adapter')
     const backend = backendOf(args)
     const base = await findBaseModel(args.text('model'), { console, signal })
-    const config = await readConfig(base)
-    const recipe = recipeOf(args, config)
+    const recipe = recipeOf(args, await readSpec(base))
     const { form, rank, alpha } = adapterOptions(args)
     const microBatch = args.integer('micro-batch', { least: 1, most: 1024 })
     const seed = args.text('seed') ?? randomBytes(16).toString('hex')
     const running = await runModel(base, backend, console, { ...recipe, rank, form })
     try {
-      const examples = await readExamples(files, running.tokenizer, recipe.tokens, console)
-      const split = splitHeldOut(examples)
-      const adapterShape = { form, rank, alpha, modules: running.model.modules }
+      const { units } = running.model
+      const split = await readData(files, running, recipe.tokens, console)
+      const adapterShape = { form, rank, alpha, modules: running.spec.targets }
       const initial =
         form === 'lora-sb'
           ? await startFromBase(base, adapterShape, console)
@@ -62,7 +60,7 @@ export const command: Command = {
       const { best, startLoss } = trained
       const written = await writeAdapterFolder(out, trained.adapter, base.id, {
         base: (await describeModel(base)).digest,
-        vocabulary: running.tokenizer.vocabularyDigest,
+        vocabulary: running.vocabularyDigest,
       })
       console.result({
         dir: out,
@@ -81,10 +79,10 @@ export const command: Command = {
       })
       if (startLoss !== null && best.heldOutLoss !== null)
         console.print(
-          `Held-out loss: base ${showLoss(startLoss)}, adapter ${showLoss(best.heldOutLoss)} nats a token\n`,
+          `Held-out loss: base ${showLoss(startLoss)}, adapter ${showLoss(best.heldOutLoss)} ${units.loss}\n`,
         )
       console.print(
-        `${out}: adapter of rank ${rank}, ${bytes(written)}, ${trained.steps} steps, ${trained.tokensPerSecond.toFixed(0)} tokens/s\n`,
+        `${out}: adapter of rank ${rank}, ${bytes(written)}, ${trained.steps} steps, ${rate(trained.tokensPerSecond, `${units.counted}s`)}\n`,
       )
     } finally {
       await running.close()
