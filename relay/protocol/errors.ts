@@ -106,6 +106,8 @@ const SENTENCES = {
 
   'store/locked': 'Another relay is using this data folder; stop it, or choose another with --data-dir.',
   'store/full': 'The relay cannot write any more to its disk; the host must make room, then try again.',
+  'store/unwritable':
+    'The relay cannot write into its data folder; give it the right to, or choose another with --data-dir.',
   'store/damaged':
     'A stored file does not have the digest it was accepted with; restore the data folder from a copy.',
   'store/log-damaged': 'The audit log does not follow from itself; restore the data folder from a copy.',

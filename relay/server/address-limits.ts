@@ -111,7 +111,12 @@ export class HeldCount {
 export function clientAddress({ headers, socket }: IncomingMessage, trustProxy: boolean): string {
   const forwarded = trustProxy ? headers['x-forwarded-for'] : undefined
   const last = (Array.isArray(forwarded) ? forwarded.at(-1) : forwarded)?.split(',').at(-1)?.trim()
-  const address = (last || socket.remoteAddress || '').replace(/^::ffff:(?=\d+\.)/i, '')
+  return addressKey(last || socket.remoteAddress)
+}
+
+/** An address as it is counted. */
+export function addressKey(text = ''): string {
+  const address = text.replace(/^::ffff:(?=\d+\.)/i, '')
   return isIPv6(address) ? networkOf(address) : address.slice(0, 64)
 }
 

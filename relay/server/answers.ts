@@ -25,6 +25,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   'room/limit': 409,
   'room/unknown': 404,
   'room/unknown-base': 400,
+  'store/full': 507,
   'version/retired': 410,
   'withdraw/too-late': 409,
 }

@@ -13,6 +13,7 @@ import { joinCodeChangeSchema, type Offer } from '../protocol/host.ts'
 import { MAX_MANIFEST_BYTES } from '../protocol/limits.ts'
 import { type Manifest, parseManifest } from '../protocol/manifest.ts'
 import { measuredSchema } from '../protocol/measured.ts'
+import { diskError } from '../store/disk-errors.ts'
 import { clientAddress, isLocal, type RateLimit } from './address-limits.ts'
 import { sendError, sendJson } from './answers.ts'
 import { CompressedFiles } from './compression.ts'
@@ -375,7 +376,7 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
 
 function answerError(error: unknown, request: IncomingMessage, response: ServerResponse, log: Logger): void {
   const hungUp = (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE'
-  const code: ErrorCode = error instanceof ProtocolError ? error.code : 'relay/internal'
+  const code: ErrorCode = error instanceof ProtocolError ? error.code : (diskError(error) ?? 'relay/internal')
   if (!hungUp && !(error instanceof ProtocolError))
     log.error({ err: error }, 'a request could not be handled')
   if (response.headersSent) {

@@ -1,21 +1,21 @@
 /**
- * A long day in one relay: 2,000 participants come, join and go, 300 of them send. What each leaves behind must be
+ * A long day in one relay: 10,000 participants come, join and go, 300 of them send. What each leaves behind must be
  * what the ledger keeps of it and nothing else: memory after a garbage collection stays where it was once warm, and
  * when all have gone there is no socket, timer or participant left.
  */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { io } from 'socket.io-client'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { RelayClient } from '../client/client.ts'
 import type { RoomStatus } from '../protocol/messages.ts'
 import type { ProcessUsage } from './testing/relay-process.ts'
 import { type TestFolder, temporaryFolder, testManifest, testUpdate } from './testing/round.ts'
 import { type RelayProcess, spawnRelay } from './testing/spawn-relay.ts'
+import { visit } from './testing/visit.ts'
 
 /** Until everything is loaded and compiled: after 300 visits the heap still grows by 1 MB, after 1,000 by 0.2 MB. */
 const WARM_UP = { visits: 1000, uploads: 60 }
-const SOAK = { visits: 2000, uploads: 300 }
+const SOAK = { visits: 10_000, uploads: 300 }
 /** At once: more would measure this process and not the relay. */
 const SIDE_BY_SIDE = 10
 
@@ -43,19 +43,6 @@ afterAll(async () => {
   await relay.kill()
   await folder[Symbol.asyncDispose]()
 })
-
-/** Connects, joins and hangs up, every third time without a goodbye. */
-async function visit(k: number): Promise<void> {
-  const socket = io(relay.url, { transports: ['websocket'], forceNew: true, reconnection: false })
-  await new Promise<void>((resolve, reject) => {
-    socket.once('connect', resolve)
-    socket.once('connect_error', reject)
-  })
-  const answer = await socket.timeout(20_000).emitWithAck('join', { protocolVersion: 1, room: manifest.room })
-  expect(answer.ok).toBe(true)
-  if (k % 3 === 0) socket.io.engine.close()
-  else socket.disconnect()
-}
 
 let uploads = 0
 async function upload(): Promise<void> {
@@ -90,7 +77,10 @@ async function usageAtRest(): Promise<ProcessUsage> {
 
 it(`holds no more after ${SOAK.visits} visits and ${SOAK.uploads} uploads than before`, async () => {
   const load = async ({ visits, uploads }: typeof SOAK) => {
-    await Promise.all([inParallel(visits, visit), inParallel(uploads, upload)])
+    await Promise.all([
+      inParallel(visits, (k) => visit(relay.url, manifest.room, k)),
+      inParallel(uploads, upload),
+    ])
     return usageAtRest()
   }
   const before = await load(WARM_UP)

@@ -9,6 +9,7 @@ import { Server, type Socket } from 'socket.io'
 import { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
 import { JOIN_TIMEOUT_MS, MAX_MESSAGE_BYTES, MAX_PENDING_MESSAGES, MAX_SOCKETS } from '../protocol/limits.ts'
 import { type ClientMessage, type Join, parseClientMessage, type Refusal } from '../protocol/messages.ts'
+import { diskError } from '../store/disk-errors.ts'
 import { type AddressLimits, clientAddress, HeldCount, RateLimit } from './address-limits.ts'
 import { SECURITY_HEADERS } from './headers.ts'
 import type { RelayMetrics } from './metrics.ts'
@@ -22,6 +23,7 @@ export interface SocketOptions {
   readonly allowedOrigins: readonly string[]
   readonly log: Logger
   readonly joinTimeoutMs?: number
+  readonly pingMs: number
   readonly limits: AddressLimits
   /** Wrong join codes and host tokens, by address. */
   readonly wrongSecrets: RateLimit
@@ -58,6 +60,8 @@ export function attachSockets(options: SocketOptions): Sockets {
     httpCompression: false,
     serveClient: false,
     path: SOCKET_PATH,
+    pingInterval: options.pingMs,
+    pingTimeout: options.pingMs,
   })
   const endAnswers = routeUpgrades({
     http,
@@ -207,7 +211,6 @@ function answerTo(error: unknown, log: Logger): Refusal {
     log.warn({ code: error.code }, 'message refused')
     return refusalOf(error.code)
   }
-  const { code } = error as NodeJS.ErrnoException
   log.error({ err: error }, 'a message could not be handled')
-  return refusalOf(code === 'ENOSPC' || code === 'EDQUOT' ? 'store/full' : 'relay/internal')
+  return refusalOf(diskError(error) ?? 'relay/internal')
 }

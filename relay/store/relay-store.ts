@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { ProtocolError } from '../protocol/errors.ts'
 import { MAX_ROOMS } from '../protocol/limits.ts'
 import { type Manifest, manifestDigest } from '../protocol/manifest.ts'
+import { diskError } from './disk-errors.ts'
 import { type FileSystem, nodeFileSystem } from './file-system.ts'
 import { Ledger } from './ledger.ts'
 import { type DirectoryLock, lockDirectory } from './lock.ts'
@@ -54,11 +55,11 @@ export class RelayStore {
     for (const { store } of restored) this.#manifests.set(store.room, store.manifest)
   }
 
-  /** Throws ProtocolError `store/locked`, `store/newer` or `store/damaged`. */
+  /** Throws ProtocolError `store/locked`, `store/newer`, `store/damaged`, `store/full` or `store/unwritable`. */
   static async open(options: RelayStoreOptions): Promise<RelayStore> {
     const { directory, fileSystem = nodeFileSystem, now = () => new Date() } = options
     // The lock and the ledger are SQLite's own files, whatever file system the rest is on.
-    const isNew = mkdirSync(directory, { recursive: true, mode: 0o700 }) !== undefined
+    const isNew = await makeWritable(directory, fileSystem)
     const lock = lockDirectory(directory)
     let ledger: Ledger | undefined
     try {
@@ -139,10 +140,8 @@ export class RelayStore {
   }
 
   async #tryWriting(): Promise<boolean> {
-    const path = join(this.#directory, 'ready.probe')
     try {
-      await this.#files.write(path, new Uint8Array(4096))
-      await this.#files.remove(path)
+      await probe(this.#directory, this.#files)
       return true
     } catch {
       return false
@@ -153,4 +152,22 @@ export class RelayStore {
     this.#ledger.close()
     this.#lock.release()
   }
+}
+
+/** Whether the folder is new. Throws ProtocolError `store/full` or `store/unwritable`. */
+async function makeWritable(directory: string, files: FileSystem): Promise<boolean> {
+  try {
+    const isNew = mkdirSync(directory, { recursive: true, mode: 0o700 }) !== undefined
+    await probe(directory, files)
+    return isNew
+  } catch (error) {
+    const code = diskError(error)
+    throw code ? new ProtocolError(code, undefined, { cause: error }) : error
+  }
+}
+
+async function probe(directory: string, files: FileSystem): Promise<void> {
+  const path = join(directory, 'ready.probe')
+  await files.write(path, new Uint8Array(4096))
+  await files.remove(path)
 }
