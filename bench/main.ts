@@ -1,88 +1,113 @@
 /**
- * `npm run -s bench -- --json`: the training step on the device at hand, against plain tfjs on the same backend,
- * in one run. Speeds on software adapters mean nothing by themselves; ratios within a run do.
+ * `npm run -s bench -- --json`: what this project's engine does on the device at hand, in one run, against plain tfjs on the
+ * same adapter. Speeds on software adapters mean nothing by themselves; ratios within a run do.
  *
- * --batch N --tokens N --steps N   the step's shape and how many are timed (default 4 x 128, 5)
- * --backend webgpu|wasm            one backend only (default: both)
- * --software                       WebGPU on a software adapter, where there is no GPU (Linux)
+ * --only A,B      sections: peak, ops, load, step, generate (default: all)
+ * --model PATH    SmolLM2-135M-Instruct as a GGUF file (default: what ONEROUND_SMOLLM2 names; without it the embedded model alone)
+ * --shapes A,B    of the step: tiny, 2layers, 1x64, 1x256 (default: all but 2layers); without tiny it is left out of texts too
+ * --backend B     webgpu or wasm alone (default: both)
+ * --seconds N     how long a contestant of a step is timed at most, beyond two steps (default 20)
+ * --software      WebGPU on a software adapter, where there is no GPU (Linux)
  */
-import { readFile } from 'node:fs/promises'
-import { cpus } from 'node:os'
+import { cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import * as tf from '@tensorflow/tfjs-core'
-import type { Engine } from '../models/backend/engine.ts'
-import { createNodeEngine, openNodeGpuDevice } from '../models/backend/node.ts'
-import { createPlanEngine } from '../models/plan/plan-engine.ts'
-import { findSoftwareGpu } from '../scripts/software-gpu.ts'
-import { benchTrainingStep, type StepResult } from './training-step.ts'
+import { openWebgpu } from './devices.ts'
+import type { BenchContext } from './section.ts'
+import { benchGeneration } from './sections/generate.ts'
+import { benchLoad } from './sections/load.ts'
+import { benchOps } from './sections/ops.ts'
+import { benchPeak } from './sections/peak.ts'
+import { benchSteps, SHAPES } from './sections/step.ts'
+import { openSmolLm2 } from './smollm2.ts'
+
+/** In the order in which they run: later ones use what earlier ones have found. */
+const SECTIONS = {
+  peak: benchPeak,
+  ops: benchOps,
+  load: benchLoad,
+  step: benchSteps,
+  generate: benchGeneration,
+} as const
+
+type Section = keyof typeof SECTIONS
+const names = Object.keys(SECTIONS) as Section[]
 
 const { values: options } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
-    batch: { type: 'string', default: '4' },
-    tokens: { type: 'string', default: '128' },
-    steps: { type: 'string', default: '5' },
+    only: { type: 'string' },
+    model: { type: 'string' },
+    shapes: { type: 'string' },
     backend: { type: 'string' },
+    seconds: { type: 'string', default: '20' },
     software: { type: 'boolean', default: false },
   },
 })
-const whole = (name: 'batch' | 'tokens' | 'steps') => {
-  const number = Number(options[name])
-  if (!Number.isInteger(number) || number < 1) throw new RangeError(`--${name} takes a whole number above 0`)
-  return number
-}
-const shape = { batch: whole('batch'), tokens: whole('tokens'), steps: whole('steps') }
+
 const log = (line: string) => process.stderr.write(`${line}\n`)
 
-const folder = new URL('../models/catalog/tiny/', import.meta.url)
-const files = new Map<string, Uint8Array>()
-for (const name of ['config.json', 'model.safetensors'])
-  files.set(name, await readFile(new URL(name, folder)))
-
-const results: StepResult[] = []
-if (options.backend === undefined || options.backend === 'wasm') {
-  const engine: Engine = await createNodeEngine({ backend: 'wasm' })
-  results.push(...(await benchTrainingStep([engine], engine.device, files, shape, log)))
-  await engine.dispose()
-}
-if (options.backend === undefined || options.backend === 'webgpu') {
-  if (options.software) {
-    const gpu = await findSoftwareGpu('benches')
-    if (gpu) Object.assign(process.env, gpu.environment)
+/** A list of an option's, each one of those known; null where the option is not given. */
+function chosen<Name extends string>(option: 'only' | 'shapes', known: readonly Name[]): Name[] | null {
+  const asked = options[option]?.split(',')
+  if (!asked) return null
+  for (const name of asked) {
+    if (!known.some((other) => other === name))
+      throw new RangeError(`--${option} takes some of ${known.join(',')}, not ${JSON.stringify(name)}`)
   }
-  const adapter = await openNodeGpuDevice().catch((error: Error) => {
-    log(`No WebGPU here: ${error.message}`)
-    return null
-  })
-  if (adapter) {
-    // tfjs-webgpu takes only a browser for one that has WebGPU; it is given our device and asks these for nothing.
-    Object.defineProperty(globalThis, 'navigator', { value: { gpu: {} }, configurable: true })
-    Object.assign(globalThis, { WorkerGlobalScope: Object })
-    // Imported now: it reads WebGPU's global constants when it loads, and Node has them from here on.
-    const { createTfjsWebgpuEngine } = await import('../models/backend/tfjs-webgpu.ts')
-    // Two devices on one adapter: tfjs's for the plain step, ours for the plan.
-    const plan = createPlanEngine(adapter)
-    const plain = await createTfjsWebgpuEngine(await openNodeGpuDevice())
-    results.push(...(await benchTrainingStep([plan], plain.device, files, shape, log)))
-    await plan.dispose()
-    await plain.dispose()
-  }
+  return known.filter((name) => asked.includes(name))
 }
 
-const report = {
-  cpu: `${cpus()[0]?.model ?? 'unknown'} x ${cpus().length}`,
-  node: process.version,
-  tfjs: tf.version_core,
-  model: 'tiny (2.0M parameters), LoRA r 8 on all seven projections',
-  trainingStep: results,
-}
-if (options.json) process.stdout.write(`${JSON.stringify(report)}\n`)
-else {
-  log(`${report.cpu}, Node ${report.node}, tfjs ${report.tfjs}; ${report.model}`)
-  for (const result of results) {
-    log(
-      `${result.contestant.padEnd(28)} ${result.tokensPerSecond.toFixed(0).padStart(7)} tokens/s, first step ${(result.firstStepMs / 1000).toFixed(1)} s, loss ${result.firstLoss.toFixed(4)} -> ${result.lastLoss.toFixed(4)}  on ${result.device}`,
-    )
+async function bench() {
+  const sections = chosen('only', names) ?? names
+  const shapes = chosen('shapes', SHAPES)
+  const { backend } = options
+  if (backend !== undefined && backend !== 'webgpu' && backend !== 'wasm')
+    throw new RangeError('--backend takes webgpu or wasm')
+  const seconds = Number(options.seconds)
+  if (!(seconds > 0 && seconds <= 3600)) throw new RangeError('--seconds takes a number from above 0 to 3600')
+  const webgpu = backend === 'wasm' ? null : await openWebgpu(options.software, log)
+  const path = options.model ?? process.env.ONEROUND_SMOLLM2
+  const smolLm2 = path ? await openSmolLm2(path) : null
+  if (!smolLm2) log('SmolLM2 is left out: name its GGUF file with --model or ONEROUND_SMOLLM2.')
+  const context: BenchContext = {
+    log,
+    webgpu,
+    smolLm2,
+    seconds,
+    shapes,
+    wasm: backend !== 'webgpu',
+    found: {},
+  }
+  const results: Record<string, unknown> = {}
+  const sectionSeconds: Record<string, number> = {}
+  for (const name of sections) {
+    const start = performance.now()
+    results[name] = await SECTIONS[name](context)
+    sectionSeconds[name] = (performance.now() - start) / 1000
+  }
+  await smolLm2?.close()
+  return {
+    date: new Date().toISOString(),
+    cpu: `${cpus()[0]?.model ?? 'unknown'} x ${cpus().length}`,
+    loadAverage: loadavg()[0],
+    node: process.version,
+    tfjs: tf.version_core,
+    webgpu: webgpu && { device: webgpu.description, software: webgpu.software, kernels: webgpu.plan.style },
+    adapter: 'LoRA r 8 on all seven projections',
+    sectionSeconds,
+    ...results,
   }
 }
-process.exit(0)
+
+try {
+  const report = await bench()
+  // Without --json the log has said it all, but for this.
+  process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : `${JSON.stringify(report, null, 1)}\n`)
+  process.exit(0)
+} catch (error) {
+  const message = error instanceof Error ? error.message : String(error)
+  log(error instanceof Error && error.stack ? error.stack : message)
+  if (options.json) process.stdout.write(`${JSON.stringify({ error: { code: 'bench/failed', message } })}\n`)
+  process.exit(1)
+}

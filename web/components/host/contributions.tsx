@@ -12,7 +12,6 @@ import { problem } from '../../state/store.ts'
 import { console as text } from '../../strings/host.ts'
 import { plan } from '../../strings/host-plan.ts'
 import { Ask } from './ask.tsx'
-import { Candidate } from './candidate.tsx'
 
 export function ContributionsCard() {
   const seen = overview.value
@@ -59,7 +58,6 @@ export function ContributionsCard() {
           {privacyInWords(status.privacy)}
         </p>
       )}
-      <Candidate />
       {!status.privacy && (
         <div class="actions">
           <Ask

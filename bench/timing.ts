@@ -1,0 +1,58 @@
+/**
+ * Repeating until a time is known. Two clocks: the wall's, and the processor time of this process's threads. Where
+ * WebGPU runs on the processor the second tells the work apart from whatever else the machine is doing; on a GPU it
+ * tells nothing of the device.
+ */
+
+export function median(values: readonly number[]): number {
+  if (values.length === 0) throw new RangeError('the median of nothing')
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = Math.floor(sorted.length / 2)
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+export interface Lap {
+  readonly wallMs: number
+  readonly cpuMs: number
+}
+
+/** Starts both clocks; the function it returns reads them. */
+export function startClocks(): () => Lap {
+  const wall = performance.now()
+  const cpu = process.cpuUsage()
+  return () => {
+    const { user, system } = process.cpuUsage(cpu)
+    return { wallMs: performance.now() - wall, cpuMs: (user + system) / 1000 }
+  }
+}
+
+/** The clock that speeds are told by: on a software adapter the processor's. */
+export const workMs = ({ wallMs, cpuMs }: Lap, software: boolean): number => (software ? cpuMs : wallMs)
+
+export interface Repeats {
+  /** Runs before the clock starts: kernels are compiled in the first. */
+  readonly warmUp: number
+  readonly least: number
+  readonly most: number
+  /** No further run is begun after this. */
+  readonly budgetMs: number
+}
+
+/** A lap for each run after the warm-up; `run` resolves when the work is done. */
+export async function timed(run: () => Promise<void>, repeats: Repeats): Promise<Lap[]> {
+  for (let index = 0; index < repeats.warmUp; index++) await run()
+  const laps: Lap[] = []
+  const begun = performance.now()
+  while (laps.length < repeats.most) {
+    if (laps.length >= repeats.least && performance.now() - begun > repeats.budgetMs) break
+    const read = startClocks()
+    await run()
+    laps.push(read())
+  }
+  return laps
+}
+
+export const medianLap = (laps: readonly Lap[]): Lap => ({
+  wallMs: median(laps.map(({ wallMs }) => wallMs)),
+  cpuMs: median(laps.map(({ cpuMs }) => cpuMs)),
+})
