@@ -1,10 +1,7 @@
 /** Clients as processes of the command line itself: `oneround join`, and later `oneround eval`. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
+import type { ChildProcess } from 'node:child_process'
+import { runCommand } from '../cli-process.ts'
 import type { Contribution, DemoClient, DemoClients, Losses, Meeting } from './client.ts'
-
-const program = fileURLToPath(new URL('../../bin/oneround.mjs', import.meta.url))
 
 interface JoinResult extends Contribution {
   readonly loss: Pick<Losses, 'base' | 'own'>
@@ -13,7 +10,13 @@ interface JoinResult extends Contribution {
 /** `recipe` as the room's: the held-out part is the same only if the windows are. */
 export function nodeClients(meeting: Meeting, recipe: { batch: number; tokens: number }): DemoClients {
   const children = new Set<ChildProcess>()
-  const run = <T>(name: string, args: readonly string[]) => runJson<T>(name, args, meeting, children)
+  const run = <T>(name: string, args: readonly string[]) =>
+    runCommand<T>(args, {
+      name,
+      signal: meeting.signal,
+      say: (line) => meeting.say(name, line),
+      children,
+    })
   return {
     description: 'three Node processes',
     create: (name, textFile) => new NodeClient(name, textFile, meeting, recipe, run),
@@ -64,39 +67,5 @@ class NodeClient implements DemoClient {
       ...['--length', String(tokens), '--batch', String(batch), '--backend', backend],
     ])
     return { ...loss, merged: merged.loss }
-  }
-}
-
-/** Runs one command and returns its JSON; what it says on stderr is passed on. */
-async function runJson<T>(
-  name: string,
-  args: readonly string[],
-  { say, signal }: Meeting,
-  children: Set<ChildProcess>,
-): Promise<T> {
-  signal.throwIfAborted()
-  const child = spawn(process.execPath, [program, ...args, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] })
-  children.add(child)
-  const stop = () => child.kill()
-  signal.addEventListener('abort', stop, { once: true })
-  try {
-    createInterface({ input: child.stderr }).on('line', (line) => say(name, line))
-    let stdout = ''
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      stdout += text
-    })
-    await new Promise<void>((resolve, reject) => {
-      child.on('error', reject)
-      child.on('close', () => resolve())
-    })
-    signal.throwIfAborted()
-    if (stdout === '') throw new Error(`${name}'s process ended without an answer.`)
-    const answer = JSON.parse(stdout)
-    if (answer.error)
-      throw Object.assign(new Error(`${name}: ${answer.error.message}`), { code: answer.error.code })
-    return answer
-  } finally {
-    children.delete(child)
-    signal.removeEventListener('abort', stop)
   }
 }
