@@ -1,6 +1,7 @@
 /** Engines in a browser, made in the worker where models run: WebGPU, tfjs-wasm, tfjs-webgl, tfjs-cpu. */
 import { createStore, get, set } from 'idb-keyval'
 import { createPlanEngine } from '../plan/plan-engine.ts'
+import type { TunerStore } from '../plan/tuner.ts'
 import {
   type ChoiceMemory,
   type ChosenEngine,
@@ -10,6 +11,7 @@ import {
 } from './choose.ts'
 import type { BackendName } from './engine.ts'
 import { openGpuDevice } from './gpu-device.ts'
+import { tunerFor } from './kernel-tuner.ts'
 
 export interface BrowserEngineOptions {
   /** 'auto' (the default) measures WebGPU and wasm and remembers the outcome; a name forces that backend. */
@@ -24,8 +26,8 @@ export async function createBrowserEngine(options: BrowserEngineOptions): Promis
   const webgpu: EngineCandidate = {
     backend: 'webgpu',
     async open() {
-      const { device, description, software } = await openGpuDevice(navigator.gpu)
-      return createPlanEngine({ device, description, software })
+      const gpu = await openGpuDevice(navigator.gpu)
+      return createPlanEngine({ ...gpu, ...tunerFor(gpu, browserKernels()) })
     },
   }
   const wasm: EngineCandidate = {
@@ -43,6 +45,15 @@ export async function createBrowserEngine(options: BrowserEngineOptions): Promis
   return backend === 'auto'
     ? chooseEngine([webgpu, wasm], browserMemory())
     : openForced([webgpu, wasm, webgl, cpu], backend)
+}
+
+/** Beside the choice of backend, with the same reservation. */
+function browserKernels(): TunerStore {
+  const store = createStore('oneround-kernels', 'choices')
+  return {
+    read: (device) => get(device, store),
+    write: (device, choices) => set(device, choices, store),
+  }
 }
 
 /** In IndexedDB, which a worker can reach; private windows may refuse it. */

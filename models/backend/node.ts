@@ -1,9 +1,10 @@
 /** Engines in Node: WebGPU through Dawn (the `webgpu` package) where there is an adapter, tfjs-wasm, tfjs-cpu. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { DeviceError } from '../errors.ts'
 import { createPlanEngine } from '../plan/plan-engine.ts'
+import type { TunerStore } from '../plan/tuner.ts'
 import {
   type ChoiceMemory,
   type ChosenEngine,
@@ -13,6 +14,7 @@ import {
 } from './choose.ts'
 import type { BackendName, Engine } from './engine.ts'
 import { type GpuDevice, openGpuDevice } from './gpu-device.ts'
+import { tunerFor } from './kernel-tuner.ts'
 
 /** Dawn's GPU object must outlive every device made from it, or the process crashes. */
 let dawn: GPU | null = null
@@ -37,8 +39,8 @@ export async function openNodeGpuDevice(): Promise<GpuDevice> {
 }
 
 async function openPlan(): Promise<Engine> {
-  const { device, description, software } = await openNodeGpuDevice()
-  return createPlanEngine({ device, description, software })
+  const gpu = await openNodeGpuDevice()
+  return createPlanEngine({ ...gpu, ...tunerFor(gpu, kernelFile(join(cacheFolder(), 'kernels.json'))) })
 }
 
 // WebGL needs a browser, so it is no candidate here.
@@ -69,21 +71,37 @@ function cacheFolder(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'oneround')
 }
 
-/** One JSON object, device words to backend name. */
-export function fileMemory(path: string): ChoiceMemory {
-  const readAll = async (): Promise<Record<string, unknown>> => {
+/** One JSON object in a file. */
+function fileObject(path: string) {
+  const read = async (): Promise<Record<string, unknown>> => {
     const parsed: unknown = JSON.parse(await readFile(path, 'utf8'))
     return typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : {}
   }
+  const write = async (key: string, value: unknown): Promise<void> => {
+    const all = await read().catch(() => ({}))
+    await mkdir(join(path, '..'), { recursive: true })
+    // Another process may read at any moment: it sees the old file or the new one.
+    const beside = `${path}.${process.pid}`
+    await writeFile(beside, JSON.stringify({ ...all, [key]: value }))
+    await rename(beside, path)
+  }
+  return { read, write }
+}
+
+/** Device words to backend name. */
+export function fileMemory(path: string): ChoiceMemory {
+  const { read, write } = fileObject(path)
   return {
     async read(devices) {
-      const name = (await readAll())[devices]
+      const name = (await read())[devices]
       return typeof name === 'string' ? name : null
     },
-    async write(devices, name) {
-      const all = await readAll().catch(() => ({}))
-      await mkdir(join(path, '..'), { recursive: true })
-      await writeFile(path, JSON.stringify({ ...all, [devices]: name }))
-    },
+    write,
   }
+}
+
+/** Device words to choices of kernels. */
+export function kernelFile(path: string): TunerStore {
+  const { read, write } = fileObject(path)
+  return { read: async (device) => (await read())[device], write }
 }

@@ -14,6 +14,7 @@ import { planOps } from './plan-ops.ts'
 import { type PlanHost, PlanProgram } from './plan-program.ts'
 import { asPlanTensor, PlanTensor } from './plan-tensor.ts'
 import { type KernelStyle, Recorder } from './recorder.ts'
+import type { KernelChooser } from './tuner.ts'
 
 export interface PlanEngineOptions {
   readonly device: GPUDevice
@@ -25,6 +26,8 @@ export interface PlanEngineOptions {
   readonly style?: KernelStyle
   /** False leaves subgroup operations alone on a device that has them. */
   readonly subgroups?: boolean
+  /** Chooses between variants of kernels; without one, each has the first, which repeats on every device. */
+  readonly tuner?: KernelChooser
 }
 
 export function createPlanEngine(options: PlanEngineOptions): PlanEngine {
@@ -59,6 +62,7 @@ export class PlanEngine implements Engine {
       device: this.gpu,
       memory: this.deviceMemory,
       pipelines: new Pipelines(this.gpu),
+      ...(options.tuner && { tuner: options.tuner }),
       check: () => this.check(),
       replayed: (dispatches) => {
         this.dispatchCount += dispatches

@@ -11,8 +11,9 @@ import type { DeviceMemory } from './device-memory.ts'
 import { layOut } from './layout.ts'
 import type { Pipelines } from './pipelines.ts'
 import type { PlanTensor } from './plan-tensor.ts'
-import { type Profile, type ProfileOptions, type Step, timeKernels } from './profile.ts'
+import { type Profile, type ProfileOptions, type Step, submitted, timeKernels } from './profile.ts'
 import type { Dispatch, Recorder } from './recorder.ts'
+import type { KernelChooser } from './tuner.ts'
 
 const SUBMIT_MS = 80
 /** Before anything was measured: under 100 ms on a 100 GFLOP/s integrated GPU. */
@@ -25,6 +26,7 @@ export interface PlanHost {
   readonly device: GPUDevice
   readonly memory: DeviceMemory
   readonly pipelines: Pipelines
+  readonly tuner?: KernelChooser
   /** Throws the engine's named error once the device is lost or has reported a fault. */
   check(): void
   /** Counts what was replayed. */
@@ -76,26 +78,36 @@ export class PlanProgram implements Program {
     recorder: Recorder,
   ): Promise<PlanProgram> {
     const { device, memory, pipelines } = host
-    const dispatches = withoutDead(recorder.dispatches, outputs)
-    const transient = placeTransients(memory, name, dispatches, outputs)
+    const recorded = withoutDead(recorder.dispatches, outputs)
+    const transient = placeTransients(memory, name, recorded, outputs)
+    const groupOf = (dispatch: Dispatch) =>
+      device.createBindGroup({
+        label: dispatch.name,
+        layout: pipelines.groupLayout(dispatch.access),
+        entries: dispatch.tensors.map((tensor, binding) => ({
+          binding,
+          resource: {
+            buffer: transient.bufferOf(tensor),
+            offset: tensor.offsetBytes,
+            size: Math.max(4, tensor.bytes),
+          },
+        })),
+      })
     try {
+      const dispatches = host.tuner
+        ? await host.tuner.resolve(recorded, async (dispatch, repeats) => {
+            const pipeline = await pipelines.compile(dispatch)
+            const step = { pipeline, group: groupOf(dispatch), workgroups: dispatch.workgroups }
+            return submitted(device, [step], repeats)
+          })
+        : recorded
+      host.check()
       const compiled = await Promise.all(dispatches.map((dispatch) => pipelines.compile(dispatch)))
       const steps = dispatches.map(
         (dispatch, index): Step => ({
           name: dispatch.name,
           pipeline: compiled[index],
-          group: device.createBindGroup({
-            label: dispatch.name,
-            layout: pipelines.groupLayout(dispatch.access),
-            entries: dispatch.tensors.map((tensor, binding) => ({
-              binding,
-              resource: {
-                buffer: transient.bufferOf(tensor),
-                offset: tensor.offsetBytes,
-                size: Math.max(4, tensor.bytes),
-              },
-            })),
-          }),
+          group: groupOf(dispatch),
           workgroups: dispatch.workgroups,
           flops: dispatch.flops,
           bytes: dispatch.tensors.reduce((sum, { bytes }) => sum + bytes, 0),

@@ -83,7 +83,11 @@ export async function timeKernels(
 }
 
 /** Milliseconds from submit until the device is done. */
-async function submitted(device: GPUDevice, steps: readonly Step[], repeats: number): Promise<number> {
+export async function submitted(
+  device: GPUDevice,
+  steps: readonly Pick<Step, 'pipeline' | 'group' | 'workgroups'>[],
+  repeats: number,
+): Promise<number> {
   const encoder = device.createCommandEncoder()
   const pass = encoder.beginComputePass()
   for (let repeat = 0; repeat < repeats; repeat++) {

@@ -43,6 +43,15 @@ export interface Dispatch {
   readonly tensors: readonly PlanTensor[]
   readonly workgroups: readonly [number, number, number]
   readonly flops: number
+  readonly tuning?: Tuning
+}
+
+/** Other ways to do what a dispatch does, over the same tensors. */
+export interface Tuning {
+  /** Dispatches with the same key cost the same. */
+  readonly key: string
+  /** Made only where a tuner asks. */
+  readonly others: readonly (() => Dispatch)[]
 }
 
 export class Recorder {
@@ -65,41 +74,21 @@ export class Recorder {
     return new PlanTensor({ kind: 'transient', id: this.transients++, bytes: elements * 4 }, shape, dtype)
   }
 
-  dispatch(request: DispatchRequest): void {
-    for (const count of request.workgroups) {
-      if (!Number.isInteger(count) || count < 1 || count > MAX_WORKGROUPS) {
-        throw new RangeError(`${request.name}: ${request.workgroups} workgroups`)
-      }
-    }
-    const declarations: string[] = []
-    const tensors: PlanTensor[] = []
-    let access = ''
-    const declare = (group: Readonly<Record<string, Binding>>, writable: boolean) => {
-      for (const [name, binding] of Object.entries(group)) {
-        const {
-          tensor,
-          vector,
-          scalar = tensor.dtype === 'int32' ? 'i32' : 'f32',
-        } = binding instanceof PlanTensor ? { tensor: binding, vector: 1 as const } : binding
-        const element = vector === 1 ? scalar : `vec${vector}<${scalar}>`
-        declarations.push(
-          `@group(0) @binding(${tensors.length}) var<storage, ${writable ? 'read_write' : 'read'}> ${name}: array<${element}>;`,
-        )
-        tensors.push(tensor)
-        access += writable ? 'w' : 'r'
-      }
-    }
-    declare(request.reads, false)
-    declare(request.updates ?? {}, true)
-    declare(request.writes, true)
+  /** @param alternatives bind the same tensors in the same order, and write none that they or others update */
+  dispatch(
+    request: DispatchRequest,
+    alternatives?: { readonly key: string; readonly others: readonly (() => DispatchRequest)[] },
+  ): void {
+    const scope = this.scopes.join('/')
     this.dispatches.push({
-      name: request.name,
-      scope: this.scopes.join('/'),
-      code: `${request.subgroups ? 'enable subgroups;\n' : ''}${declarations.join('\n')}\n${request.body}`,
-      access,
-      tensors,
-      workgroups: request.workgroups,
-      flops: request.flops,
+      ...written(request, scope),
+      ...(alternatives &&
+        alternatives.others.length > 0 && {
+          tuning: {
+            key: alternatives.key,
+            others: alternatives.others.map((make) => () => written(make(), scope)),
+          },
+        }),
     })
   }
 
@@ -133,6 +122,45 @@ export class Recorder {
     } finally {
       this.scopes.pop()
     }
+  }
+}
+
+/** The whole shader, and what is bound to it in order. */
+function written(request: DispatchRequest, scope: string): Dispatch {
+  for (const count of request.workgroups) {
+    if (!Number.isInteger(count) || count < 1 || count > MAX_WORKGROUPS) {
+      throw new RangeError(`${request.name}: ${request.workgroups} workgroups`)
+    }
+  }
+  const declarations: string[] = []
+  const tensors: PlanTensor[] = []
+  let access = ''
+  const declare = (group: Readonly<Record<string, Binding>>, writable: boolean) => {
+    for (const [name, binding] of Object.entries(group)) {
+      const {
+        tensor,
+        vector,
+        scalar = tensor.dtype === 'int32' ? 'i32' : 'f32',
+      } = binding instanceof PlanTensor ? { tensor: binding, vector: 1 as const } : binding
+      const element = vector === 1 ? scalar : `vec${vector}<${scalar}>`
+      declarations.push(
+        `@group(0) @binding(${tensors.length}) var<storage, ${writable ? 'read_write' : 'read'}> ${name}: array<${element}>;`,
+      )
+      tensors.push(tensor)
+      access += writable ? 'w' : 'r'
+    }
+  }
+  declare(request.reads, false)
+  declare(request.updates ?? {}, true)
+  declare(request.writes, true)
+  return {
+    name: request.name,
+    scope,
+    code: `${request.subgroups ? 'enable subgroups;\n' : ''}${declarations.join('\n')}\n${request.body}`,
+    access,
+    tensors,
+    workgroups: request.workgroups,
+    flops: request.flops,
   }
 }
 

@@ -5,7 +5,7 @@ import { engines, representativeEngines, type TestEngine } from './engines.ts'
 
 type EngineTests = (engine: () => Engine, present: TestEngine) => void
 
-export function onEveryEngine(subject: string, tests: EngineTests, kernels?: 'all' | 'both' | 'one'): void {
+export function onEveryEngine(subject: string, tests: EngineTests, kernels?: 'both' | 'one'): void {
   onEngines(engines(kernels), subject, tests)
 }
 

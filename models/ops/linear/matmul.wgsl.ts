@@ -7,33 +7,45 @@
  * - `direct`: each invocation keeps a 4 x 4 tile in registers (8 x 4 over packed blocks) and reads the operands from
  *   memory.
  * - `subgroup`: 8 x 4 in registers, the narrower operand read once a subgroup and broadcast.
- * - `tiled`: 64 x 64 tiles through workgroup memory; 256 invocations of 4 x 4.
+ * - `tiled`, `tiled64`, `tiled32`: tiles of 64 x 64 or 32 x 32 through workgroup memory, 8 x 4, 8 x 8 or 4 x 4 of them
+ *   an invocation's.
  * - `splitK`: for small results of long sums (a factor's gradient): 64 invocations share one 4 x 4 tile, each
  *   sums every 64th term, and a tree adds them up.
  */
 import { PackedTensor } from '../../plan/packed-tensor.ts'
-import type { Binding, Recorder } from '../../plan/recorder.ts'
+import type { Binding, DispatchRequest, Recorder } from '../../plan/recorder.ts'
 import { direct, SPLIT, splitK } from './kernels/direct.ts'
 import { lowRank, type MatmulRequest, type Source, TILE } from './kernels/request.ts'
 import { subgroup, subgroupForm } from './kernels/subgroup.ts'
-import { tiled } from './kernels/tiled.ts'
+import { fitsTiles, TILES, tiled } from './kernels/tiled.ts'
 
 export type { MatmulRequest } from './kernels/request.ts'
 
-export type MatmulVariant = 'direct' | 'subgroup' | 'tiled' | 'splitK'
+export type MatmulVariant = 'direct' | 'subgroup' | 'splitK' | keyof typeof TILES
 
+/** Records the product in the variant that suits such devices, with the others for a tuner to try. */
 export function matmul(recorder: Recorder, request: MatmulRequest): void {
-  recordMatmul(recorder, request, chooseVariant(recorder, request))
+  const [first, ...others] = variantsOf(recorder, request)
+  recordMatmul(recorder, request, first, others)
 }
 
-function chooseVariant(recorder: Recorder, request: MatmulRequest): MatmulVariant {
+/** Every variant that can meet the request, the likeliest to be quick first. */
+export function variantsOf(recorder: Recorder, request: MatmulRequest): readonly MatmulVariant[] {
   const { m, n, k } = request
-  if (recorder.style === 'direct')
-    return recorder.subgroupLanes > 0 && subgroupForm(request) !== null ? 'subgroup' : 'direct'
-  if (m >= 32 && n >= 32) return 'tiled'
-  // Few tiles and a long sum leave a GPU idle unless the sum itself is shared out.
+  const shared: MatmulVariant[] =
+    recorder.subgroupLanes > 0 && subgroupForm(request) !== null ? ['subgroup'] : []
+  // A processor that plays GPU pays for barriers, and needs seconds to compile a kernel: nothing to try there.
+  if (recorder.style === 'direct') return [...shared, 'direct']
   const tiles = Math.ceil(m / TILE) * Math.ceil(n / TILE)
-  return k >= 4 * SPLIT && tiles <= 4096 ? 'splitK' : 'direct'
+  // Few tiles and a long sum leave a GPU idle unless the sum itself is shared out.
+  const split: MatmulVariant[] = k >= 4 * SPLIT && tiles <= 4096 ? ['splitK'] : []
+  if (m >= 16 && n >= 32 && fitsTiles(request)) {
+    const large = Math.ceil(m / 64) * Math.ceil(n / 64)
+    const byTiles: MatmulVariant[] = ['tiled', 'tiled64', 'tiled32']
+    if (m < 64 || large < 64) byTiles.reverse()
+    return [...byTiles, ...shared, ...split]
+  }
+  return [...split, 'direct', ...shared]
 }
 
 function sourceOf(recorder: Recorder, request: MatmulRequest, variant: MatmulVariant): Source {
@@ -43,15 +55,36 @@ function sourceOf(recorder: Recorder, request: MatmulRequest, variant: MatmulVar
     case 'subgroup':
       return subgroup(request, recorder.subgroupLanes)
     case 'tiled':
-      return tiled(request)
+    case 'tiled64':
+    case 'tiled32':
+      return tiled(request, TILES[variant])
     case 'splitK':
       return splitK(request)
   }
 }
 
-export function recordMatmul(recorder: Recorder, request: MatmulRequest, variant: MatmulVariant): void {
+/** In one variant, whatever suits the device. */
+export function recordMatmul(
+  recorder: Recorder,
+  request: MatmulRequest,
+  variant: MatmulVariant,
+  others: readonly MatmulVariant[] = [],
+): void {
+  recorder.dispatch(dispatchOf(recorder, request, variant), {
+    key: keyOf(request),
+    others: others.map((other) => () => dispatchOf(recorder, request, other)),
+  })
+}
+
+/** Products with the same key cost the same. */
+function keyOf({ m, n, k, aLayout, b, bLayout, low, bias, residual }: MatmulRequest): string {
+  const type = b instanceof PackedTensor ? b.packing : 'F32'
+  const extras = [low && `rank ${low.rank} ${low.layout}`, bias && 'bias', residual && 'residual']
+  return ['matmul', `${m}x${n}x${k}`, aLayout, bLayout, type, ...extras].filter(Boolean).join(' ')
+}
+
+function dispatchOf(recorder: Recorder, request: MatmulRequest, variant: MatmulVariant): DispatchRequest {
   const { m, n, k, low } = request
-  const flops = 2 * m * n * (k + (low?.rank ?? 0))
   const source = sourceOf(recorder, request, variant)
   const reads: Record<string, Binding> = {
     a: { tensor: request.a, vector: source.aVector },
@@ -67,13 +100,13 @@ export function recordMatmul(recorder: Recorder, request: MatmulRequest, variant
   }
   if (request.bias) reads.bias = { tensor: request.bias, vector: outVector }
   if (request.residual) reads.residual = { tensor: request.residual, vector: outVector }
-  recorder.dispatch({
+  return {
     name: `${request.name}.${variant}`,
     reads,
     writes: { y: { tensor: request.y, vector: outVector } },
     body: request.b instanceof PackedTensor ? request.b.unpack('b') + source.body : source.body,
     workgroups: source.workgroups,
-    flops,
+    flops: 2 * m * n * (k + (low?.rank ?? 0)),
     ...(source.subgroups && { subgroups: true }),
-  })
+  }
 }

@@ -51,6 +51,10 @@ export const float = (value: number) => {
   return /[.e]/.test(text) ? `${text}f` : `${text}.0f`
 }
 
+/** What row i of a register tile is called. */
+type AccName = (row: number) => string
+const plainAcc: AccName = (row) => `acc${row}`
+
 /**
  * The low-rank terms, added to acc_i: one loop for the whole tile, because drivers that compile on the CPU take
  * seconds for a kernel that repeats it row by row.
@@ -58,6 +62,7 @@ export const float = (value: number) => {
 export function lowRank(
   request: MatmulRequest,
   rows: number,
+  acc: AccName = plainAcc,
 ): { code: string; hVector: 1 | 4; lVector: 1 | 4 } {
   const { m, n, low } = request
   if (!low) return { code: '', hVector: 1, lVector: 1 }
@@ -70,7 +75,7 @@ export function lowRank(
     for (let j = 0; j < TILE; j++) lines.push(`    let l${j} = l[${column(j)} * ${rank / 4}u + r];`)
     for (let i = 0; i < rows; i++) {
       lines.push(`    let h${i} = h[${hRow(i)} * ${rank / 4}u + r];`)
-      lines.push(`    acc${i} += vec4<f32>(${times(TILE, (j) => `dot(h${i}, l${j})`).join(', ')});`)
+      lines.push(`    ${acc(i)} += vec4<f32>(${times(TILE, (j) => `dot(h${i}, l${j})`).join(', ')});`)
     }
     lines.push('  }')
     return { code: lines.join('\n'), hVector: 4, lVector: 4 }
@@ -83,33 +88,35 @@ export function lowRank(
       low.layout === 'nk' ? `l[${column(j)} * ${rank}u + r]` : `l[r * ${n}u + ${column(j)}]`
     lines.push(`    let lv = vec4<f32>(${times(TILE, at).join(', ')});`)
   }
-  for (let i = 0; i < rows; i++) lines.push(`    acc${i} += h[${hRow(i)} * ${rank}u + r] * lv;`)
+  for (let i = 0; i < rows; i++) lines.push(`    ${acc(i)} += h[${hRow(i)} * ${rank}u + r] * lv;`)
   lines.push('  }')
   return { code: lines.join('\n'), hVector: 1, lVector: vector ? 4 : 1 }
 }
 
 /** acc_i (a vec4 over four columns from n0), the low-rank terms, bias and residual -> y. */
-export function epilogue(request: MatmulRequest, rows: number): string {
+export function epilogue(request: MatmulRequest, rows: number, acc: AccName = plainAcc): string {
   const { m, n, scale } = request
   const lines: string[] = []
   if (scale !== undefined && scale !== 1)
-    for (let i = 0; i < rows; i++) lines.push(`  acc${i} *= ${float(scale)};`)
-  lines.push(lowRank(request, rows).code)
+    for (let i = 0; i < rows; i++) lines.push(`  ${acc(i)} *= ${float(scale)};`)
+  lines.push(lowRank(request, rows, acc).code)
   const whole = n % TILE === 0
   for (let i = 0; i < rows; i++) {
     lines.push(`  if (m0 + ${i}u < ${m}u) {`)
     if (whole) {
       lines.push(`    let at = ((m0 + ${i}u) * ${n}u + n0) / 4u;`)
-      const added = [`acc${i}`, request.bias && 'bias[n0 / 4u]', request.residual && 'residual[at]'].filter(
+      const added = [acc(i), request.bias && 'bias[n0 / 4u]', request.residual && 'residual[at]'].filter(
         Boolean,
       )
       lines.push(`    y[at] = ${added.join(' + ')};`)
     } else {
       lines.push(`    for (var j = 0u; j < min(4u, ${n}u - n0); j++) {`)
       lines.push(`      let at = (m0 + ${i}u) * ${n}u + n0 + j;`)
-      const added = [`acc${i}[j]`, request.bias && 'bias[n0 + j]', request.residual && 'residual[at]'].filter(
-        Boolean,
-      )
+      const added = [
+        `${acc(i)}[j]`,
+        request.bias && 'bias[n0 + j]',
+        request.residual && 'residual[at]',
+      ].filter(Boolean)
       lines.push(`      y[at] = ${added.join(' + ')};`)
       lines.push('    }')
     }

@@ -1,86 +1,117 @@
-/** Products by 64 x 64 tiles through workgroup memory: what GPUs reward. */
-import { PackedTensor } from '../../../plan/packed-tensor.ts'
-import { epilogue, type MatmulRequest, type Source, TILE, times } from './request.ts'
-
-const TILE_MN = 64
-const TILE_K = 16
-
 /**
- * A packed b's share of a tile: 256 quads, one an invocation. Quads lie along k in 'nk' and along n in 'kn'; a row of
- * the weight is whole quads, so none crosses an edge.
+ * Products by tiles through workgroup memory: what GPUs reward. A tile's numbers lie along k first, in vectors of four
+ * rows (or columns), so that an invocation reads vectors of both operands and multiplies each with each. Operands that
+ * lie the other way in memory are turned in registers, a block of 4 x 4 at a time.
  */
-function packedTile({ n, k, bLayout }: MatmulRequest): string {
-  const stride = TILE_MN + 4
-  if (bLayout === 'nk') {
-    return `{
-      let tk = local % ${TILE_K / 4}u * 4u; let tn = local / ${TILE_K / 4}u;
-      let inside = k0 + tk < ${k}u;
-      let quad = bQuad(min(nTile + tn, ${n - 1}u) * ${k / 4}u + min(k0 + tk, ${k - 4}u) / 4u);
-      for (var i = 0u; i < 4u; i++) { bTile[(tk + i) * ${stride}u + tn] = select(0.0f, quad[i], inside); }
-    }`
-  }
-  return `{
-      let tn = local % ${TILE_MN / 4}u * 4u; let tk = local / ${TILE_MN / 4}u;
-      let inside = k0 + tk < ${k}u;
-      let quad = bQuad(min(k0 + tk, ${k - 1}u) * ${n / 4}u + min(nTile + tn, ${n - 4}u) / 4u);
-      for (var i = 0u; i < 4u; i++) { bTile[tk * ${stride}u + tn + i] = select(0.0f, quad[i], inside); }
-    }`
+import { PackedTensor } from '../../../plan/packed-tensor.ts'
+import { epilogue, type MatmulRequest, quadOfB, type Source, times } from './request.ts'
+
+export interface TileShape {
+  /** Of y, a workgroup's. */
+  readonly rows: number
+  readonly columns: number
+  /** Of the sum, at a time. */
+  readonly depth: number
+  /** Of y, an invocation's: multiples of 4. */
+  readonly ownRows: number
+  readonly ownColumns: number
 }
 
-export function tiled(request: MatmulRequest): Source {
+/** By name; workgroup memory stays below the 16 KB that every device has. */
+export const TILES = {
+  // A register tile that keeps the arithmetic busy, where there are tiles enough to fill a GPU.
+  tiled64: { rows: 64, columns: 64, depth: 16, ownRows: 8, ownColumns: 8 },
+  tiled: { rows: 64, columns: 64, depth: 16, ownRows: 8, ownColumns: 4 },
+  // Small results: more workgroups.
+  tiled32: { rows: 32, columns: 32, depth: 32, ownRows: 4, ownColumns: 4 },
+} as const satisfies Record<string, TileShape>
+
+/** Whether every operand can be read in vectors. */
+export function fitsTiles({ m, n, k, a, aLayout, b, bLayout }: MatmulRequest): boolean {
+  const aligned = a.offsetBytes % 16 === 0 && (b instanceof PackedTensor || b.offsetBytes % 16 === 0)
+  return aligned && (aLayout === 'mk' ? k : m) % 4 === 0 && (bLayout === 'nk' ? k : n) % 4 === 0
+}
+
+/** @throws TypeError where `fitsTiles` says no */
+export function tiled(request: MatmulRequest, shape: TileShape): Source {
+  if (!fitsTiles(request)) throw new TypeError(`${request.name}: no whole vectors to tile`)
   const { m, n, k, aLayout, bLayout } = request
-  // Neighbouring invocations read neighbouring addresses, whichever way the operand lies.
-  const aLoad =
-    aLayout === 'mk'
-      ? `let tk = index % ${TILE_K}u; let tm = index / ${TILE_K}u;
-      let at = min(mTile + tm, ${m - 1}u) * ${k}u + k0 + tk;`
-      : `let tm = index % ${TILE_MN}u; let tk = index / ${TILE_MN}u;
-      let at = min(k0 + tk, ${k - 1}u) * ${m}u + min(mTile + tm, ${m - 1}u);`
-  const bLoad =
-    request.b instanceof PackedTensor
-      ? packedTile(request)
-      : `for (var index = local; index < ${TILE_K * TILE_MN}u; index += 256u) {
-      ${
-        bLayout === 'nk'
-          ? `let tk = index % ${TILE_K}u; let tn = index / ${TILE_K}u;
-      let at = min(nTile + tn, ${n - 1}u) * ${k}u + k0 + tk;`
-          : `let tn = index % ${TILE_MN}u; let tk = index / ${TILE_MN}u;
-      let at = min(k0 + tk, ${k - 1}u) * ${n}u + min(nTile + tn, ${n - 1}u);`
-      }
-      bTile[tk * ${TILE_MN + 4}u + tn] = select(0.0f, b[min(at, ${n * k - 1}u)], k0 + tk < ${k}u);
-    }`
+  const { rows, columns, depth, ownRows, ownColumns } = shape
+  const across = columns / ownColumns
+  const size = across * (rows / ownRows)
+  const loads = [
+    load('a', aLayout === 'mk', m, k, rows, depth, size, (quad) => `a[${quad}]`),
+    load('b', bLayout === 'nk', n, k, columns, depth, size, (quad) => quadOfB(request, quad)),
+  ]
+  const rowVectors = times(ownRows / 4, (v) => v)
+  const columnVectors = times(ownColumns / 4, (v) => v)
+  const acc = (column: number) => (row: number) => `acc${column}_${row}`
+  const multiply = columnVectors.flatMap((column) => [
+    `      let b${column} = bTile[tk * ${columns / 4}u + id.x + ${column * across}u];`,
+    ...rowVectors.flatMap((row) =>
+      times(4, (i) => `      ${acc(column)(row * 4 + i)} += a${row}[${i}] * b${column};`),
+    ),
+  ])
+  const stores = columnVectors.map(
+    (column) => `  {
+  let n0 = nTile + (id.x + ${column * across}u) * 4u;
+  if (n0 < ${n}u) {
+${epilogue(request, ownRows, acc(column))}
+  } }`,
+  )
   return {
-    aVector: 1,
-    bVector: 1,
-    workgroups: [Math.ceil(n / TILE_MN), Math.ceil(m / TILE_MN), 1],
-    body: `// Columns of the tiles are padded by one vector: the writes of one column would else meet in one bank.
-var<workgroup> aTile: array<f32, ${TILE_K * (TILE_MN + 4)}>;
-var<workgroup> bTile: array<f32, ${TILE_K * (TILE_MN + 4)}>;
-@compute @workgroup_size(16, 16)
+    aVector: 4,
+    bVector: 4,
+    workgroups: [Math.ceil(n / columns), Math.ceil(m / rows), 1],
+    body: `var<workgroup> aTile: array<vec4<f32>, ${(depth * rows) / 4}>;
+var<workgroup> bTile: array<vec4<f32>, ${(depth * columns) / 4}>;
+@compute @workgroup_size(${across}, ${rows / ownRows})
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) id: vec3<u32>,
         @builtin(local_invocation_index) local: u32) {
-  let mTile = workgroup.y * ${TILE_MN}u;
-  let nTile = workgroup.x * ${TILE_MN}u;
-  let m0 = mTile + id.y * ${TILE}u;
-  let n0 = nTile + id.x * ${TILE}u;
-${times(TILE, (i) => `  var acc${i} = vec4<f32>();`).join('\n')}
-  for (var k0 = 0u; k0 < ${k}u; k0 += ${TILE_K}u) {
-    for (var index = local; index < ${TILE_K * TILE_MN}u; index += 256u) {
-      ${aLoad}
-      aTile[tk * ${TILE_MN + 4}u + tm] = select(0.0f, a[min(at, ${m * k - 1}u)], k0 + tk < ${k}u);
-    }
-    ${bLoad}
+  let aFirst = workgroup.y * ${rows}u;
+  let bFirst = workgroup.x * ${columns}u;
+  let nTile = bFirst;
+  let m0 = aFirst + id.y * ${ownRows}u;
+${columnVectors.flatMap((column) => times(ownRows, (row) => `  var ${acc(column)(row)} = vec4<f32>();`)).join('\n')}
+  for (var k0 = 0u; k0 < ${k}u; k0 += ${depth}u) {
+${loads.join('\n')}
     workgroupBarrier();
-    for (var tk = 0u; tk < ${TILE_K}u; tk++) {
-      let aAt = tk * ${TILE_MN + 4}u + id.y * ${TILE}u;
-      let bAt = tk * ${TILE_MN + 4}u + id.x * ${TILE}u;
-      let bv = vec4<f32>(bTile[bAt], bTile[bAt + 1u], bTile[bAt + 2u], bTile[bAt + 3u]);
-${times(TILE, (i) => `      acc${i} += aTile[aAt + ${i}u] * bv;`).join('\n')}
+    for (var tk = 0u; tk < ${depth}u; tk++) {
+${rowVectors.map((row) => `      let a${row} = aTile[tk * ${rows / 4}u + id.y * ${ownRows / 4}u + ${row}u];`).join('\n')}
+${multiply.join('\n')}
     }
     workgroupBarrier();
   }
-  if (n0 >= ${n}u) { return; }
-${epilogue(request, TILE)}
+${stores.join('\n')}
 }`,
   }
+}
+
+/** Fills one operand's tile [depth, width]. `alongK`: its memory is [length, k], and else [k, length]. */
+function load(
+  name: 'a' | 'b',
+  alongK: boolean,
+  length: number,
+  k: number,
+  width: number,
+  depth: number,
+  size: number,
+  quadAt: (quad: string) => string,
+): string {
+  const across = width / 4
+  if (!alongK) {
+    return `    for (var e = local; e < ${depth * across}u; e += ${size}u) {
+      let tk = e / ${across}u;
+      let at = min(k0 + tk, ${k - 1}u) * ${length / 4}u + min(${name}First / 4u + e % ${across}u, ${length / 4 - 1}u);
+      ${name}Tile[e] = select(vec4<f32>(), ${quadAt('at')}, k0 + tk < ${k}u);
+    }`
+  }
+  const deep = depth / 4
+  return `    for (var e = local; e < ${deep * across}u; e += ${size}u) {
+      let tk = e % ${deep}u * 4u; let quad = e / ${deep}u;
+      let kQuad = min((k0 + tk) / 4u, ${k / 4 - 1}u);
+      let inside = k0 + tk < ${k}u;
+${times(4, (i) => `      let v${i} = select(vec4<f32>(), ${quadAt(`min(${name}First + quad * 4u + ${i}u, ${length - 1}u) * ${k / 4}u + kQuad`)}, inside);`).join('\n')}
+${times(4, (i) => `      ${name}Tile[(tk + ${i}u) * ${across}u + quad] = vec4<f32>(v0[${i}], v1[${i}], v2[${i}], v3[${i}]);`).join('\n')}
+    }`
 }

@@ -1,0 +1,93 @@
+/**
+ * Every variant of the matrix products that a tuner may choose, on the adapter present, against the float64 reference:
+ * over a packed weight, forward and backward; in the full tests with everything that a layer can add, which a software
+ * adapter compiles for a minute.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openNodeGpuDevice } from '../../backend/node.ts'
+import { createPlanEngine, type PlanEngine } from '../../plan/plan-engine.ts'
+import { type KernelChooser, variantName } from '../../plan/tuner.ts'
+import { expectNear } from '../../testing/close.ts'
+import { normals } from '../../testing/normals.ts'
+import { packedMatrix } from '../../testing/packed.ts'
+import * as reference from '../../testing/reference.ts'
+import { matrix, runOps } from '../../testing/run-ops.ts'
+import type { MatmulVariant } from './matmul.wgsl.ts'
+
+const TOLERANCE = 1e-5
+const full = process.env.ONEROUND_FULL === '1'
+const SHAPE = { rows: 70, inFeatures: 96, outFeatures: 132, rank: 8 }
+const VARIANTS: readonly MatmulVariant[] = ['tiled', 'tiled64', 'tiled32', 'subgroup']
+
+describe.skipIf(process.env.ONEROUND_TEST_GPU === 'none')('variants of matrix products', () => {
+  let wanted = ''
+  let taken = 0
+  const chooser: KernelChooser = {
+    async resolve(dispatches) {
+      return dispatches.map((dispatch) => {
+        const all = [dispatch, ...(dispatch.tuning?.others ?? []).map((make) => make())]
+        const found = all.find((variant) => variantName(variant) === wanted)
+        if (found) taken++
+        return found ?? dispatch
+      })
+    },
+  }
+  let engine: PlanEngine
+  beforeAll(async () => {
+    engine = createPlanEngine({ ...(await openNodeGpuDevice()), style: 'workgroup', tuner: chooser })
+  })
+  afterAll(() => engine?.dispose())
+
+  it.each(VARIANTS)('%s', async (variant) => {
+    if (variant === 'subgroup' && engine.subgroupLanes === 0) {
+      console.warn(`subgroup is not tested: ${engine.device} has no subgroups of 4 or more.`)
+      return
+    }
+    wanted = variant
+    taken = 0
+    const { rows, inFeatures, outFeatures, rank } = SHAPE
+    const { type, blocks, values } = packedMatrix('Q4_1', [outFeatures, inFeatures], 1)
+    const weight = engine.packed(type, blocks, [outFeatures, inFeatures])
+    const bias = normals(outFeatures, 2)
+    const frozenBias = engine.constant(bias, [outFeatures])
+    const [a, b] = [normals(rank * inFeatures, 3, 0.4), normals(outFeatures * rank, 4, 0.5)]
+    const set = engine.parameters([
+      { name: 'a', shape: [rank, inFeatures] },
+      { name: 'b', shape: [outFeatures, rank] },
+    ])
+    set.write(new Map(Object.entries({ a, b })))
+    const scale = 1.75
+    const lora = { a: set.parameters.get('a')!, b: set.parameters.get('b')!, scale }
+    const layer = { weight, ...(full && { bias: frozenBias, lora }) }
+    const inputs = {
+      x: matrix(rows, inFeatures, 5),
+      dy: matrix(rows, outFeatures, 6),
+      residual: matrix(rows, outFeatures, 7),
+      addTo: matrix(rows, inFeatures, 8),
+    }
+    const found = await runOps(engine, inputs, ['y', 'dx'], (ops, { x, dy, residual, addTo }) => ({
+      y: ops.linear.forward(x, layer, full ? { residual } : {}),
+      dx: ops.linear.backward(dy, x, layer, full ? { addTo } : {}),
+    }))
+    expect(taken, `dispatches in the variant ${variant}`).toBeGreaterThanOrEqual(2)
+    const plain = {
+      rows,
+      inFeatures,
+      outFeatures,
+      weight: values,
+      ...(full && { bias, lora: { rank, a, b, scale } }),
+    }
+    const [residual, addTo] = full ? [inputs.residual.values, inputs.addTo.values] : []
+    expectNear(found.y, reference.linear(inputs.x.values, plain, residual), TOLERANCE, 'y')
+    const expected = reference.linearBackward(inputs.dy.values, inputs.x.values, plain, addTo)
+    expectNear(found.dx, expected.dx, TOLERANCE, 'dx')
+    if (full) {
+      const gradients = await set.readGradients()
+      expectNear(gradients.get('a')!, expected.da!, TOLERANCE, 'dA')
+      expectNear(gradients.get('b')!, expected.db!, TOLERANCE, 'dB')
+    }
+    set.dispose()
+    engine.free(weight)
+    engine.free(frozenBias)
+  })
+})
