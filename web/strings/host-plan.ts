@@ -127,6 +127,9 @@ export const plan = {
   publishEveryNote: 'With 1, everyone can work out what each person sent.',
   approve: 'I decide about every contribution before it counts',
   approveNote: 'You can compare it with the others first. Somebody has to sit at this console.',
+  gate: 'Measure each version here before it goes out',
+  gateNote:
+    'A version that is worse than the base model on a text of yours is held back. This console must stay open.',
   withCode: 'Ask for a join code',
   withCodeNote: 'It stands on the projector and in the QR code; who only knows the address does not get in.',
 

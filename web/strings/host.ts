@@ -121,6 +121,14 @@ export const console = {
   publishNothing: 'Nothing waits to be published.',
   publishing: 'Merging and publishing…',
 
+  candidateWaiting: (contributions: number) =>
+    `The next version, of ${counted(contributions, 'contribution')}, goes out once it is measured. Choose a text to measure on, below.`,
+  candidateMeasuring: (contributions: number) =>
+    `The next version, of ${counted(contributions, 'contribution')}, is measured here before it goes out.`,
+  candidateHeld: (contributions: number, at: number, base: number) =>
+    `The version of ${counted(contributions, 'contribution')} is held back: its loss on your text is ${loss(at)}, the base model’s ${loss(base)}. Remove what spoils it, wait for more, or publish it all the same.`,
+  candidatePublish: 'Publish it all the same',
+  candidateQuestion: 'Publish a version that is worse than the base model on your text?',
   announceVersion: (version: number, contributions: number) =>
     `Version ${count(version)} is published, merged from ${counted(contributions, 'contribution')}.`,
   announceContribution: (contributions: number) => `${counted(contributions, 'contribution')} have arrived.`,
@@ -142,6 +150,7 @@ export const console = {
     text: 'Reading the text…',
     base: 'Measuring the base model',
     version: 'Measuring version',
+    candidate: 'Measuring the next version',
     scale: 'Trying scales of version',
   },
   measuringWords: (what: string, version: number | null) =>

@@ -12,6 +12,7 @@ import { problem } from '../../state/store.ts'
 import { console as text } from '../../strings/host.ts'
 import { plan } from '../../strings/host-plan.ts'
 import { Ask } from './ask.tsx'
+import { Candidate } from './candidate.tsx'
 
 export function ContributionsCard() {
   const seen = overview.value
@@ -58,6 +59,7 @@ export function ContributionsCard() {
           {privacyInWords(status.privacy)}
         </p>
       )}
+      <Candidate />
       {!status.privacy && (
         <div class="actions">
           <Ask

@@ -250,7 +250,7 @@ function StrategyChoice({ plan, offer: found }: PartProps) {
 }
 
 function PublishingFields({ plan }: { readonly plan: Signal<Plan> }) {
-  const { publishEvery, approve, withCode, privacy } = plan.value
+  const { publishEvery, approve, gate, withCode, privacy } = plan.value
   const set = (change: Partial<Plan>) => {
     plan.value = { ...plan.peek(), ...change }
   }
@@ -280,6 +280,18 @@ function PublishingFields({ plan }: { readonly plan: Signal<Plan> }) {
         <span>{text.withCode}</span>
         <span class="note">{text.withCodeNote}</span>
       </label>
+      {offer.value?.gate && !privacy && (
+        <label class="check">
+          <input
+            type="checkbox"
+            data-testid="plan-gate"
+            checked={gate}
+            onChange={(event) => set({ gate: event.currentTarget.checked })}
+          />
+          <span>{text.gate}</span>
+          <span class="note">{text.gateNote}</span>
+        </label>
+      )}
       {offer.value?.approval && !privacy && (
         <label class="check">
           <input

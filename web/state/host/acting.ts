@@ -42,6 +42,8 @@ export const remove = (digest: string) =>
   act(`remove-${digest}`, () => relay.removeContribution(here(), digest))
 export const approve = (digest: string) =>
   act(`approve-${digest}`, () => relay.approveContribution(here(), digest))
+export const publishHeldBack = (digest: string) =>
+  act('candidate', () => relay.publishCandidate(here(), digest))
 export const makeJoinCode = () => act('code', () => relay.setJoinCode(here(), freshCode()))
 export const clearJoinCode = () => act('code', () => relay.setJoinCode(here(), null))
 

@@ -1,6 +1,7 @@
 /** What only the host may ask of the relay, with the token in a header. */
 import * as v from 'valibot'
 import {
+  type Measured,
   type Offer,
   type Overview,
   offerSchema,
@@ -100,6 +101,16 @@ export const removeContribution = async (room: string, digest: string): Promise<
 
 export const approveContribution = async (room: string, digest: string): Promise<Overview> =>
   read(overviewSchema, await ask(inRoom(room, `contributions/${digest}/approve`), post()))
+
+/** A file of the version that waits for the host's measurement. */
+export const fetchCandidateFile = async (room: string, name: string): Promise<Uint8Array> =>
+  new Uint8Array(await (await ask(inRoom(room, `candidate/${name}`))).arrayBuffer())
+
+export const reportMeasured = async (room: string, digest: string, measured: Measured): Promise<Overview> =>
+  read(overviewSchema, await ask(inRoom(room, `candidate/${digest}/measured`), post(measured)))
+
+export const publishCandidate = async (room: string, digest: string): Promise<Overview> =>
+  read(overviewSchema, await ask(inRoom(room, `candidate/${digest}/publish`), post()))
 
 export const previewContribution = async (room: string, digest: string): Promise<Preview> =>
   read(previewSchema, await ask(inRoom(room, `contributions/${digest}/preview`)))

@@ -3,8 +3,10 @@
  * room; everything measured on it is kept in this browser.
  */
 import { batch, computed, effect, signal } from '@preact/signals'
+import { sha256Hex } from '../../../models/sha256.ts'
 import { bestOf, type Measured, searchScale } from '../../../models/training/line-search.ts'
 import { downloadVersion } from '../../../relay/client/download.ts'
+import type { CandidateView } from '../../../relay/protocol/host.ts'
 import type { Manifest } from '../../../relay/protocol/manifest.ts'
 import type { Version } from '../../../relay/protocol/messages.ts'
 import { console as text } from '../../strings/host.ts'
@@ -12,16 +14,18 @@ import type { LocalFile } from '../../worker/api.ts'
 import { PageError, toProblem } from '../problems.ts'
 import { problem } from '../store.ts'
 import { callback, inWorker } from '../worker-client.ts'
-import { hostManifest, hostManifestDigest, liveVersions, newestVersion } from './host-store.ts'
+import { fetchCandidateFile, reportMeasured } from './host-http.ts'
+import { hostManifest, hostManifestDigest, liveVersions, newestVersion, overview } from './host-store.ts'
 import { type KeptMeasures, loadMeasures, onOtherWindow, saveMeasures } from './keeping.ts'
 import { place } from './place.ts'
+import { show } from './watching.ts'
 import { inTurn, prepareFor } from './worker-queue.ts'
 
 export const measures = signal<KeptMeasures | null>(null)
 
 /** What is being measured now; null when nothing is. */
 export const measuringNow = signal<{
-  readonly what: 'text' | 'base' | 'version' | 'scale'
+  readonly what: 'text' | 'base' | 'version' | 'candidate' | 'scale'
   readonly version: number | null
   /** Of the measurement at hand. */
   readonly fraction: number
@@ -88,13 +92,56 @@ effect(() => {
   if (!room || place.value.view === 'projector') return
   const known = measures.value
   if (!known || measuringNow.value !== null) return
-  if (known.losses.base === undefined) {
-    void inTurn(() => measure(room, 'base', null))
+  const { losses } = known
+  if (losses.base === undefined) {
+    enqueue('base', () => measure(room, 'base', 'base', null, null))
     return
   }
-  const next = liveVersions.value.findLast(({ digest }) => known.losses[digest] === undefined)
-  if (next && !failed.has(next.digest)) void inTurn(() => measure(room, 'version', next))
+  // What a room waits for comes first.
+  const candidate = overview.value?.candidate
+  if (candidate?.state === 'waiting' && !failed.has(candidate.digest)) {
+    if (losses[candidate.digest] === undefined) {
+      const folder = () => candidateFolder(room, candidate)
+      enqueue(candidate.digest, () => measure(room, 'candidate', candidate.digest, null, folder))
+    } else void decide(room, candidate.digest, losses.base, losses[candidate.digest])
+    return
+  }
+  const next = liveVersions.value.findLast(({ digest }) => losses[digest] === undefined)
+  if (next && !failed.has(next.digest)) {
+    enqueue(next.digest, () =>
+      measure(room, 'version', next.digest, next.version, () => published(room, next)),
+    )
+  }
 })
+
+/** What is measured or will be: the room is seen anew every second. */
+const queued = new Set<string>()
+
+function enqueue(key: string, job: () => Promise<void>): void {
+  if (queued.has(key)) return
+  queued.add(key)
+  void inTurn(job).finally(() => queued.delete(key))
+}
+
+let deciding = ''
+
+/** Tells the relay what was measured: it publishes the candidate, or holds it back. */
+async function decide(room: Manifest, digest: string, base: number, loss: number): Promise<void> {
+  if (deciding === digest) return
+  deciding = digest
+  try {
+    show(await reportMeasured(room.room, digest, { baseLoss: base, loss }))
+  } catch (error) {
+    const found = toProblem(error)
+    // Something else measured it first, or another took its place.
+    if (found.code !== 'host/no-candidate') {
+      failed.add(digest)
+      problem.value = found
+    }
+  } finally {
+    deciding = ''
+  }
+}
 
 /** What could not be measured is not tried again before a reload. */
 const failed = new Set<string>()
@@ -138,25 +185,44 @@ async function ready(room: Manifest): Promise<void> {
   textInWorker = hostManifestDigest.peek()
 }
 
-async function placeInWorker(room: Manifest, version: Version): Promise<void> {
-  const folder = await downloadVersion(location.origin, room.room, version)
+type Folder = ReadonlyMap<string, Uint8Array>
+
+const published = (room: Manifest, version: Version): Promise<Folder> =>
+  downloadVersion(location.origin, room.room, version)
+
+/** Of a candidate, which the host alone may read. */
+async function candidateFolder(room: Manifest, { files }: CandidateView): Promise<Folder> {
+  const folder = new Map<string, Uint8Array>()
+  for (const { name, sha256 } of files) {
+    const bytes = await fetchCandidateFile(room.room, name)
+    if (sha256Hex(bytes) !== sha256) throw new PageError('network/download', text.versionMissing)
+    folder.set(name, bytes)
+  }
+  return folder
+}
+
+async function placeInWorker(folder: Folder): Promise<void> {
   const config = folder.get('adapter_config.json')
   const weights = folder.get('adapter_model.safetensors')
   if (!config || !weights) throw new PageError('network/download', text.versionMissing)
   await inWorker((api) => api.setMerged(config, weights))
 }
 
-async function measure(room: Manifest, what: 'base' | 'version', version: Version | null): Promise<void> {
-  const key = version?.digest ?? 'base'
+async function measure(
+  room: Manifest,
+  what: 'base' | 'version' | 'candidate',
+  key: string,
+  number: number | null,
+  adapter: (() => Promise<Folder>) | null,
+): Promise<void> {
   const known = measures.peek()
   // Another turn may have done it, or the host may have gone to another room.
   if (!known || known.losses[key] !== undefined || hostManifest.peek() !== room) return
-  const number = version?.version ?? null
   measuringNow.value = { what, version: number, fraction: 0 }
   try {
     await ready(room)
-    if (version) await placeInWorker(room, version)
-    const { loss } = await lossAt(room, version ? 1 : null, what, number)
+    if (adapter) await placeInWorker(await adapter())
+    const { loss } = await lossAt(room, adapter ? 1 : null, what, number)
     if (measures.peek() === known) await keep({ ...known, losses: { ...known.losses, [key]: loss } })
   } catch (error) {
     failed.add(key)
@@ -170,7 +236,7 @@ async function measure(room: Manifest, what: 'base' | 'version', version: Versio
 const lossAt = (
   room: Manifest,
   scale: number | null,
-  what: 'base' | 'version' | 'scale',
+  what: 'base' | 'version' | 'candidate' | 'scale',
   version: number | null,
 ) =>
   inWorker((api) =>
@@ -207,7 +273,7 @@ export const findScale = () =>
     })
     try {
       await ready(room)
-      await placeInWorker(room, version)
+      await placeInWorker(await published(room, version))
       const measured = await searchScale(async (scale) => {
         if (stopSearch) throw new SearchStopped()
         const { loss } = await lossAt(room, scale, 'scale', version.version)

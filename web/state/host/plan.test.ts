@@ -29,12 +29,18 @@ describe('a plan for a room', () => {
   it('makes a manifest of everything this relay offers', () => {
     for (const form of possibleForms(offer, model)) {
       for (const strategy of possibleStrategies(offer, { form, privacy: null })) {
-        const plan = { ...withForm(classPreset(model, 'Poems'), form, model), strategy, approve: true }
+        const plan = {
+          ...withForm(classPreset(model, 'Poems'), form, model),
+          strategy,
+          approve: true,
+          gate: true,
+        }
         const manifest = manifestOf(plan, model, 'poems', 'seed')
         expect(parseManifest(JSON.parse(JSON.stringify(manifest)))).toEqual(manifest)
         expect(manifest.strategy.id).toBe(strategy)
         expect(manifest.adapter.form ?? 'lora').toBe(form)
         expect(manifest.admission).toBe('approve')
+        expect(manifest.gate).toEqual({ tolerance: 0 })
         expect(manifest.limits.updateBytes).toBe(costOf(plan, model).updateBytes)
       }
     }
@@ -57,7 +63,7 @@ describe('a plan for a room', () => {
   it('makes a private room of what can be private, and an open one again', () => {
     for (const starts of [model.starts, []]) {
       const own = { ...model, starts }
-      const open = { ...classPreset(own, 'Poems'), approve: true }
+      const open = { ...classPreset(own, 'Poems'), approve: true, gate: true }
       const plan = withPrivacy(open, privacyWith(4), offer, own)
       expect(plan.form).toBe(starts.length > 0 ? 'lora-sb' : 'ffa')
       expect(possibleStrategies(offer, plan)).toEqual([plan.strategy])

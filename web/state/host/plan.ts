@@ -32,6 +32,8 @@ export interface Plan {
   readonly privacy: Privacy | null
   readonly publishEvery: number
   readonly approve: boolean
+  /** A version is published once this console has measured it and found it no worse than the base. */
+  readonly gate: boolean
   readonly withCode: boolean
 }
 
@@ -60,6 +62,7 @@ export function classPreset(model: OfferedModel, title: string): Plan {
     privacy: null,
     publishEvery: 5,
     approve: false,
+    gate: false,
     withCode: true,
   }
 }
@@ -119,7 +122,7 @@ export function withPrivacy(plan: Plan, privacy: Privacy | null, offer: Offer, m
   const forms = possibleForms(offer, model, privacy)
   const form = forms.includes(plan.form) ? plan.form : forms.includes('lora-sb') ? 'lora-sb' : 'ffa'
   const moved = withForm({ ...plan, privacy }, form, model)
-  return { ...moved, strategy: form === 'lora-sb' ? 'lora-sb' : 'ffa', approve: false }
+  return { ...moved, strategy: form === 'lora-sb' ? 'lora-sb' : 'ffa', approve: false, gate: false }
 }
 
 /** What a private room of this plan would be worth with so many contributions. */
@@ -215,6 +218,7 @@ export function manifestOf(plan: Plan, model: OfferedModel, room: string, seed: 
       limits: { ...manifest.limits, examples: 1 },
     }),
     ...(plan.approve && { admission: 'approve' }),
+    ...(plan.gate && { gate: { tolerance: 0 } }),
   })
 }
 
