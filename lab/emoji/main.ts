@@ -39,6 +39,8 @@ const { values: args } = parseArgs({
     seed: { type: 'string', default: '1' },
     steps: { type: 'string', default: '200' },
     backend: { type: 'string', default: 'wasm' },
+    // These clients (or pooled) alone, and no merge: several processes may share the work over one --out.
+    only: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 })
@@ -179,6 +181,19 @@ async function measured(name: string, adapter: Adapter | null): Promise<void> {
   losses[name] = await pictureLosses(model, adapter, held, () => {})
   await keep(key, JSON.stringify(losses[name]))
   did(held.length * 4, `${name}: ${losses[name].all.toFixed(4)} on the held-out pictures`)
+}
+
+if (args.only !== undefined) {
+  const wanted = args.only.split(',')
+  const unknown = wanted.find((name) => !runs.includes(name))
+  if (unknown !== undefined) {
+    note(`There is no client ${unknown}: ${runs.join(', ')}.`)
+    process.exit(2)
+  }
+  workLeft = wanted.length * (steps * recipe.batch * 3 + held.length * 4)
+  for (const name of wanted) await measured(name, await trained(name))
+  process.stdout.write(args.json ? `${JSON.stringify({ finished: wanted })}\n` : '')
+  process.exit(0)
 }
 
 await measured('base', null)
