@@ -1,14 +1,14 @@
 /**
- * `npm run demo`: a whole round by itself. A relay on a free port, three clients on texts of three authors, each
- * trains on its own text, sends one update and goes; the third joins when the first has sent and gone. Then all
- * come back for the merged adapter and measure it on the tenth of their text that nobody trained on.
+ * `npm run demo`: a whole round by itself. A relay on a free port, three clients with the text of one author each
+ * (`--model emoji-dit`: the emoji of one kind each), each trains on its own data, sends one update and goes; the third
+ * joins when the first has sent and gone. Then all come back for the merged adapter and measure it on the tenth of
+ * their data that nobody trained on.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { DEFAULT_RECIPE } from '../models/training/recipe.ts'
 import { DEFAULT_TAU } from '../relay/aggregation/index.ts'
 import { Arguments, COMMON_OPTIONS, describeOptions, type OptionSpecs } from '../relay/cli/args.ts'
 import { describeModel, findBaseModel, readSpec } from '../relay/cli/base-model.ts'
@@ -22,21 +22,25 @@ import type { Manifest, Version } from '../relay/protocol/index.ts'
 import { type Relay, startRelay } from '../relay/server/server.ts'
 import { findChromium } from './chromium.ts'
 import type { Contribution, DemoClient, DemoClients, Losses, Meeting } from './demo/client.ts'
-
-/** Unlike each other in time and kind: a story for children, a work of science, tales of horror. */
-const AUTHORS = ['carroll', 'darwin', 'poe'] as const
-
-/** About 12,000 tokens a client: enough to learn an author's manner, little enough for three minutes in all. */
-const RECIPE = { ...DEFAULT_RECIPE, steps: 24, batch: 4, tokens: 128, evaluateEvery: 12 }
+import { drawBeforeAndAfter } from './demo/node-clients.ts'
+import { STORIES, type Story } from './demo/stories.ts'
 
 const MERGE_TIMEOUT_MS = 60_000
 
-const samples = new URL('../models/catalog/samples/', import.meta.url)
 const pageDir = fileURLToPath(new URL('../dist/page', import.meta.url))
 
 const OPTIONS: OptionSpecs = {
   clients: { type: 'string', value: 'KIND', help: 'tabs or node; default: tabs where there is a Chromium' },
-  steps: { type: 'string', value: 'N', help: `optimiser steps a client, default ${RECIPE.steps}` },
+  model: {
+    type: 'string',
+    value: 'M',
+    help: `${STORIES.map(({ model }) => model).join(' or ')}, default ${STORIES[0].model}`,
+  },
+  steps: {
+    type: 'string',
+    value: 'N',
+    help: `optimiser steps a client, default ${STORIES.map(({ choices }) => choices.steps).join(' or ')}`,
+  },
   out: { type: 'string', value: 'DIR', help: 'folder for the merged adapter, default demo-out' },
 }
 
@@ -48,7 +52,15 @@ interface Row extends Contribution {
 async function demo(args: Arguments, console: Console, signal: AbortSignal): Promise<void> {
   args.noPositionals()
   const kind = args.choice('clients', ['tabs', 'node'] as const)
-  const steps = args.integer('steps', { least: 1, most: 100_000 }) ?? RECIPE.steps
+  const model =
+    args.choice(
+      'model',
+      STORIES.map((story) => story.model),
+    ) ?? STORIES[0].model
+  const story = STORIES.find((one) => one.model === model)!
+  const steps = args.integer('steps', { least: 1, most: 100_000 })
+  if (kind === 'tabs' && !story.inTabs)
+    throw new UsageError(`--clients tabs does not go with --model ${model}.`)
   const out = path.resolve(args.text('out') ?? 'demo-out')
   const started = performance.now()
   const say = (text: string) =>
@@ -58,19 +70,19 @@ async function demo(args: Arguments, console: Console, signal: AbortSignal): Pro
   let relay: Relay | undefined
   let clients: DemoClients | undefined
   try {
-    const opened = await openRoom(dataDir, { ...RECIPE, steps }, say)
+    const people = await story.people(path.join(dataDir, 'pictures'))
+    const opened = await openRoom(dataDir, story, steps, people.length, say)
     relay = opened.relay
     const { manifest } = opened
     const joinUrl = new URL(`/join/${manifest.room}`, relay.url).href
     say(`relay at ${joinUrl}`)
     const meeting: Meeting = { joinUrl, signal, say: (client, text) => say(`${client}: ${text}`) }
-    clients = await chooseClients(kind, meeting, manifest, say)
-    const people = AUTHORS.map((author) =>
-      clients!.create(author, fileURLToPath(new URL(`${author}.txt`, samples))),
-    )
+    clients = await chooseClients(kind ?? (story.inTabs ? undefined : 'node'), meeting, manifest, say)
+    const actors = people.map(({ name, data }) => clients!.create(name, data))
+    if (story.credit !== '') say(`Pictures: ${story.credit}.`)
 
-    const contributions = await everyoneContributes(people, say)
-    const version = await published(relay, manifest, signal)
+    const contributions = await everyoneContributes(actors, say)
+    const version = await published(relay, manifest, people.length, signal)
     say(
       `merged: version ${version.version} of ${version.contributions} contributions, ${version.digest.slice(0, 16)}…`,
     )
@@ -78,11 +90,14 @@ async function demo(args: Arguments, console: Console, signal: AbortSignal): Pro
     await saveVersion(relay, manifest, version, dir)
 
     const rows: Row[] = []
-    for (const [i, person] of people.entries()) {
+    for (const [i, person] of actors.entries()) {
       signal.throwIfAborted()
       rows.push({ name: person.name, ...contributions[i], loss: await person.measure(dir) })
     }
     console.print(summary(rows, version, dir))
+    const pictures =
+      story.captions.length > 0 ? await drawBeforeAndAfter(meeting, story, dir, out, rows[0].backend) : null
+    if (pictures) console.print(`Drawn from the same noise: ${pictures.base}, ${pictures.merged}\n`)
     const worse = rows.filter((row) => !(row.loss.merged < row.loss.base))
     if (worse.length > 0) {
       throw new CliError(
@@ -100,6 +115,7 @@ async function demo(args: Arguments, console: Console, signal: AbortSignal): Pro
         loss: { base: loss.base, own: loss.own, merged: loss.merged },
       })),
       merged: { version: version.version, digest: version.digest, contributions: version.contributions, dir },
+      ...(pictures && { pictures }),
     })
     say('done')
   } finally {
@@ -111,15 +127,17 @@ async function demo(args: Arguments, console: Console, signal: AbortSignal): Pro
 
 async function openRoom(
   dataDir: string,
-  recipe: typeof RECIPE,
+  { model: id, title, choices, evaluateEvery }: Story,
+  steps: number | undefined,
+  people: number,
   say: (text: string) => void,
 ): Promise<{ relay: Relay; manifest: Manifest }> {
-  const model = await findBaseModel()
+  const model = await findBaseModel(id)
   const described = await describeModel(model)
-  const { family, targets } = await readSpec(model)
+  const { family, targets, recipe } = await readSpec(model)
   const manifest = roomManifest({
     room: 'demo',
-    title: 'Three authors',
+    title,
     model,
     described,
     family,
@@ -129,9 +147,9 @@ async function openRoom(
     rank: 8,
     alpha: 16,
     seed: randomBytes(16).toString('hex'),
-    recipe,
+    recipe: { ...recipe({ ...choices, ...(steps && { steps }) }), evaluateEvery },
     strategy: { id: 'florist', tau: DEFAULT_TAU },
-    publishEvery: AUTHORS.length,
+    publishEvery: people,
   })
   const relay = await startRelay({
     dataDir,
@@ -152,7 +170,7 @@ async function chooseClients(
 ): Promise<DemoClients> {
   const node = async () => {
     const { nodeClients } = await import('./demo/node-clients.ts')
-    return nodeClients(meeting, manifest.recipe)
+    return nodeClients(meeting, manifest)
   }
   const tabs = async () => {
     const { tabClients } = await import('./demo/tab-clients.ts')
@@ -189,13 +207,18 @@ async function everyoneContributes(
   return Promise.all([...early, late])
 }
 
-async function published(relay: Relay, { room }: Manifest, signal: AbortSignal): Promise<Version> {
+async function published(
+  relay: Relay,
+  { room }: Manifest,
+  people: number,
+  signal: AbortSignal,
+): Promise<Version> {
   const deadline = performance.now() + MERGE_TIMEOUT_MS
   while (performance.now() < deadline) {
     signal.throwIfAborted()
     const answer = await fetch(new URL(`/api/rooms/${room}/versions`, relay.url), { signal })
     const { versions } = (await answer.json()) as { versions: Version[] }
-    const complete = versions.find(({ contributions }) => contributions === AUTHORS.length)
+    const complete = versions.find(({ contributions }) => contributions === people)
     if (complete) return complete
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
@@ -214,13 +237,13 @@ async function saveVersion(relay: Relay, { room }: Manifest, version: Version, d
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
 
 function summary(rows: readonly Row[], version: Version, dir: string): string {
-  const heading = ['client', 'backend', 'steps', 'tokens/s', 'sent', 'base', 'own', 'merged']
+  const heading = ['client', 'backend', 'steps', `${rows[0].counted}/s`, 'sent', 'base', 'own', 'merged']
   const lines = rows.map(
     ({ name, backend, steps, tokensPerSecond, bytesSent, loss: { base, own, merged } }) => [
       name,
       backend,
       String(steps),
-      tokensPerSecond.toFixed(0),
+      tokensPerSecond.toFixed(tokensPerSecond < 100 ? 1 : 0),
       bytes(bytesSent),
       loss(base),
       loss(own),
@@ -230,7 +253,7 @@ function summary(rows: readonly Row[], version: Version, dir: string): string {
   const over = (pick: (losses: Losses) => number) => loss(mean(rows.map((row) => pick(row.loss))))
   const means = ['mean', '', '', '', '', over((l) => l.base), over((l) => l.own), over((l) => l.merged)]
   return [
-    '\nHeld-out loss in nats a token, on text that nobody trained on:\n\n',
+    `\nHeld-out loss (${rows[0].unit}), on data that nobody trained on:\n\n`,
     table([heading, ...lines, means], [2, 3, 4, 5, 6, 7]),
     `\nMerged version ${version.version}, ${version.contributions} contributions, one update each.\n`,
     `Merged adapter: ${dir}\n`,

@@ -50,6 +50,8 @@ export const recipeSchema = v.strictObject({
   tokens: wholeNumber(1, 131_072),
   learningRate: finiteNumber(0, 10),
   warmupSteps: wholeNumber(0, 1_000_000),
+  /** Steps at the full rate before it falls; none where it is left out. */
+  holdSteps: v.optional(wholeNumber(0, 1_000_000)),
   weightDecay: finiteNumber(0, 10),
   /** Gradients are clipped to this global norm. */
   maxNorm: finiteNumber(0, 1e6),

@@ -6,11 +6,15 @@ export interface Contribution {
   readonly backend: BackendName
   readonly steps: number
   readonly tokensPerSecond: number
+  /** What speed is counted in: `tokens`. */
+  readonly counted: string
+  /** What the loss is: `nats a token`. */
+  readonly unit: string
   /** Over the socket, framing included. */
   readonly bytesSent: number
 }
 
-/** Held-out loss in nats a token. */
+/** Held-out loss. */
 export interface Losses {
   readonly base: number
   readonly own: number
@@ -19,16 +23,16 @@ export interface Losses {
 
 export interface DemoClient {
   readonly name: string
-  /** Joins, trains on the client's own text, sends one update, and goes. */
+  /** Joins, trains on the client's own data, sends one update, and goes. */
   contribute(): Promise<Contribution>
-  /** Comes back for the merged version and measures it on the held-out part of its own text. */
+  /** Comes back for the merged version and measures it on the held-out part of its own data. */
   measure(mergedFolder: string): Promise<Losses>
 }
 
 export interface DemoClients {
   /** `three Chromium tabs` or `three Node processes`. */
   readonly description: string
-  create(author: string, textFile: string): DemoClient
+  create(name: string, data: string): DemoClient
   close(): Promise<void>
 }
 

@@ -1,5 +1,7 @@
 /** Clients as processes of the command line itself: `oneround join`, and later `oneround eval`. */
 import type { ChildProcess } from 'node:child_process'
+import path from 'node:path'
+import type { Manifest } from '../../relay/protocol/index.ts'
 import { runCommand } from '../cli-process.ts'
 import type { Contribution, DemoClient, DemoClients, Losses, Meeting } from './client.ts'
 
@@ -7,8 +9,8 @@ interface JoinResult extends Contribution {
   readonly loss: Pick<Losses, 'base' | 'own'>
 }
 
-/** `recipe` as the room's: the held-out part is the same only if the windows are. */
-export function nodeClients(meeting: Meeting, recipe: { batch: number; tokens: number }): DemoClients {
+/** `manifest` of the room: the held-out part is the same only if the windows are. */
+export function nodeClients(meeting: Meeting, manifest: Manifest): DemoClients {
   const children = new Set<ChildProcess>()
   const run = <T>(name: string, args: readonly string[]) =>
     runCommand<T>(args, {
@@ -19,7 +21,7 @@ export function nodeClients(meeting: Meeting, recipe: { batch: number; tokens: n
     })
   return {
     description: 'three Node processes',
-    create: (name, textFile) => new NodeClient(name, textFile, meeting, recipe, run),
+    create: (name, data) => new NodeClient(name, data, meeting, manifest, run),
     async close() {
       for (const child of children) child.kill()
     },
@@ -28,23 +30,23 @@ export function nodeClients(meeting: Meeting, recipe: { batch: number; tokens: n
 
 class NodeClient implements DemoClient {
   readonly name: string
-  readonly #textFile: string
+  readonly #data: string
   readonly #meeting: Meeting
-  readonly #recipe: { batch: number; tokens: number }
+  readonly #manifest: Manifest
   readonly #run: <T>(name: string, args: readonly string[]) => Promise<T>
   #joined: JoinResult | undefined
 
   constructor(
     name: string,
-    textFile: string,
+    data: string,
     meeting: Meeting,
-    recipe: { batch: number; tokens: number },
+    manifest: Manifest,
     run: <T>(name: string, args: readonly string[]) => Promise<T>,
   ) {
     this.name = name
-    this.#textFile = textFile
+    this.#data = data
     this.#meeting = meeting
-    this.#recipe = recipe
+    this.#manifest = manifest
     this.#run = run
   }
 
@@ -53,19 +55,43 @@ class NodeClient implements DemoClient {
       'join',
       this.#meeting.joinUrl,
       '--data',
-      this.#textFile,
+      this.#data,
     ])
-    const { backend, steps, tokensPerSecond, bytesSent } = this.#joined
-    return { backend, steps, tokensPerSecond, bytesSent }
+    const { backend, steps, tokensPerSecond, bytesSent, counted, unit } = this.#joined
+    return { backend, steps, tokensPerSecond, bytesSent, counted, unit }
   }
 
   async measure(mergedFolder: string): Promise<Losses> {
     const { backend, loss } = this.#joined!
-    const { batch, tokens } = this.#recipe
+    const { base, recipe } = this.#manifest
+    // A picture is as long as its model makes it.
+    const length = this.#joined!.counted === 'tokens' ? ['--length', String(recipe.tokens)] : []
     const merged = await this.#run<{ loss: number }>(this.name, [
-      ...['eval', '--adapter', mergedFolder, '--data', this.#textFile, '--held-out'],
-      ...['--length', String(tokens), '--batch', String(batch), '--backend', backend],
+      ...['eval', '--model', base.id, '--adapter', mergedFolder, '--data', this.#data, '--held-out'],
+      ...['--batch', String(recipe.batch), '--backend', backend, ...length],
     ])
     return { ...loss, merged: merged.loss }
   }
+}
+
+/** The same captions and noise without and with the merged adapter, as PNG files in `out`. */
+export async function drawBeforeAndAfter(
+  { signal, say }: Meeting,
+  { model, captions }: { readonly model: string; readonly captions: readonly string[] },
+  mergedFolder: string,
+  out: string,
+  backend: string,
+): Promise<{ base: string; merged: string }> {
+  const files = { base: path.join(out, 'base.png'), merged: path.join(out, 'merged.png') }
+  for (const which of ['base', 'merged'] as const) {
+    const prompts = captions.flatMap((caption) => ['--prompt', caption])
+    const adapter = which === 'merged' ? ['--adapter', mergedFolder] : []
+    const args = ['generate', '--model', model, ...adapter, ...prompts, '--out', files[which]]
+    await runCommand([...args, '--seed', 'demo', '--guidance', '2', '--backend', backend], {
+      name: which,
+      signal,
+      say: (line) => say(which, line),
+    })
+  }
+  return files
 }

@@ -106,7 +106,8 @@ class TabClient implements DemoClient {
     // Gone: the page, its worker and its socket; what it keeps for a return stays in this browser.
     await page.goto('about:blank')
     say(this.name, 'has sent its update and left')
-    return { backend: backend as BackendName, steps, tokensPerSecond, bytesSent }
+    const words = { counted: 'tokens', unit: 'nats a token' }
+    return { backend: backend as BackendName, steps, tokensPerSecond, bytesSent, ...words }
   }
 
   async measure(): Promise<Losses> {

@@ -68,8 +68,8 @@ export const command: Command = {
         steps: trained.steps,
         examples: split.train.length,
         heldOut: split.heldOut.length,
-        tokens: trained.tokens,
-        tokensPerSecond: trained.tokensPerSecond,
+        [`${units.counted}s`]: trained.tokens,
+        [`${units.counted}sPerSecond`]: trained.tokensPerSecond,
         // The start changes nothing yet: its loss is the base model's.
         loss: { base: startLoss, own: best.heldOutLoss },
         bestStep: best.step,
