@@ -24,7 +24,9 @@ export function InviteCard() {
           <QrCode link={link} />
           <div class="invite-words">
             <p class="invite-address" data-testid="host-address">
-              {link.replace(/#.*$/, '')}
+              {new URL(link).origin}
+              <wbr />
+              {new URL(link).pathname}
             </p>
             <JoinCode code={seen.joinCode} />
             <CopyLink link={link} />
