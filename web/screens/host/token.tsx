@@ -1,9 +1,7 @@
 /** Where the console has no token: after the link was typed without it, or when the relay has another. */
 import { useSignal } from '@preact/signals'
 import { Screen } from '../../components/screen.tsx'
-import { fetchOffer } from '../../state/host/host-http.ts'
-import { isToken, keepToken, tokenIn } from '../../state/host/token.ts'
-import { toProblem } from '../../state/problems.ts'
+import { isToken, keepToken, tokenIn, tokenRefused } from '../../state/host/token.ts'
 import { problem } from '../../state/store.ts'
 import { console as text } from '../../strings/host.ts'
 
@@ -17,24 +15,13 @@ function tokenOf(pasted: string): string | null {
 
 export function TokenScreen() {
   const pasted = useSignal('')
-  const wrong = useSignal(false)
-  const trying = useSignal(false)
-  const open = async () => {
+  const wrong = tokenRefused.value
+  const open = () => {
     const given = tokenOf(pasted.value)
-    wrong.value = given === null
-    if (given === null) return
-    trying.value = true
     problem.value = null
-    keepToken(given)
-    try {
-      await fetchOffer()
-    } catch (error) {
-      const found = toProblem(error)
-      if (found.code === 'host/token') wrong.value = true
-      else problem.value = found
-    } finally {
-      trying.value = false
-    }
+    // The console then asks the relay, which knows whether it is the right one.
+    if (given === null) tokenRefused.value = true
+    else keepToken(given)
   }
   return (
     <Screen title={text.tokenTitle} lead={text.tokenLead}>
@@ -42,7 +29,7 @@ export function TokenScreen() {
         class="card host-narrow"
         onSubmit={(event) => {
           event.preventDefault()
-          void open()
+          open()
         }}
       >
         <div class="field">
@@ -57,24 +44,19 @@ export function TokenScreen() {
             autocomplete="off"
             required
             value={pasted.value}
-            aria-invalid={wrong.value}
+            aria-invalid={wrong}
             aria-describedby="host-token-wrong"
             onInput={(event) => {
               pasted.value = event.currentTarget.value
-              wrong.value = false
+              tokenRefused.value = false
             }}
           />
           <p class="host-field-problem" id="host-token-wrong" role="alert" data-testid="host-token-wrong">
-            {wrong.value && text.tokenWrong}
+            {wrong && text.tokenWrong}
           </p>
         </div>
         <div class="actions">
-          <button
-            type="submit"
-            class="button button-primary"
-            data-testid="host-enter"
-            disabled={trying.value}
-          >
+          <button type="submit" class="button button-primary" data-testid="host-enter">
             {text.tokenOpen}
           </button>
         </div>

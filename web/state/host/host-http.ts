@@ -16,7 +16,7 @@ import {
 } from '../../../relay/protocol/manifest.ts'
 import { problems } from '../../strings/problems.ts'
 import { PageError } from '../problems.ts'
-import { forgetToken, token } from './token.ts'
+import { forgetToken, token, tokenRefused } from './token.ts'
 
 const errorSchema = v.object({ error: v.object({ code: v.string(), message: v.string() }) })
 
@@ -38,7 +38,10 @@ async function ask(path: string, init: RequestInit = {}): Promise<Response> {
   if (!refusal.success) throw new PageError('network/unreachable', problems.relayUnreachable)
   const { code, message } = refusal.output.error
   // A token of an earlier relay: the console asks for the new one.
-  if (code === 'host/token') forgetToken()
+  if (code === 'host/token') {
+    forgetToken()
+    tokenRefused.value = true
+  }
   throw new PageError(code, message)
 }
 

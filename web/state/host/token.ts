@@ -9,6 +9,8 @@ const STORAGE_KEY = 'oneround-host-token'
 
 /** Null: the console asks for it. */
 export const token = signal<string | null>(null)
+/** The relay has said that the last one is not its own. */
+export const tokenRefused = signal(false)
 
 /** What a header can carry and the relay reads. */
 export const isToken = (text: string) => /^[\x21-\x7e]{1,256}$/.test(text)
@@ -31,6 +33,7 @@ export function takeToken(): void {
 }
 
 export function keepToken(given: string): void {
+  tokenRefused.value = false
   token.value = given
   try {
     sessionStorage.setItem(STORAGE_KEY, given)
