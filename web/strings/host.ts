@@ -65,6 +65,7 @@ export const console = {
 
   peopleTitle: 'People',
   peopleLead: 'By names made from random numbers. Nobody else’s data, and nothing about it, comes here.',
+  peopleList: 'List of people',
   peopleNone: 'Nobody has joined yet.',
   columnName: 'Name',
   columnStage: 'Stage',
@@ -89,6 +90,7 @@ export const console = {
     every === 1
       ? 'A version is published after each.'
       : `A version is published after every ${count(every)}, and the rest when you publish or close.`,
+  contributionsList: 'List of contributions',
   contributionsNone: 'None yet. A contribution appears here as soon as the relay has it safe.',
   columnNumber: 'No.',
   columnFrom: 'From',

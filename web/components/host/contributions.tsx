@@ -38,7 +38,7 @@ export function ContributionsCard() {
         </p>
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling box must be reachable by keyboard */}
-      <section class="host-list" tabIndex={0} aria-labelledby="contributions-title">
+      <section class="host-list" tabIndex={0} aria-label={text.contributionsList}>
         {contributions.length === 0 ? (
           <p class="host-list-empty">{text.contributionsNone}</p>
         ) : (

@@ -16,7 +16,7 @@ export function PeopleCard() {
         <p class="note">{text.peopleLead}</p>
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling box must be reachable by keyboard */}
-      <section class="host-list" tabIndex={0} aria-labelledby="people-title">
+      <section class="host-list" tabIndex={0} aria-label={text.peopleList}>
         {people.length === 0 ? (
           <p class="host-list-empty">{text.peopleNone}</p>
         ) : (

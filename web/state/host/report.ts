@@ -70,6 +70,7 @@ export function reportHtml(input: ReportInput): string {
 <style>${STYLE}</style>
 </head>
 <body>
+<main>
 <h1>${title}</h1>
 <p class="note">${escapeHtml(text.written(moment(input.writtenAt)))}</p>
 ${summary(input)}
@@ -78,6 +79,7 @@ ${terms(manifest, input.manifestDigest)}
 ${versions(overview)}
 ${contributions(overview)}
 ${log(overview)}
+</main>
 </body>
 </html>
 `
