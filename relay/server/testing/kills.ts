@@ -24,6 +24,7 @@ import { launchRelay, spawnRelay } from './spawn-relay.ts'
 
 /** From so many kills on each kind of moment has been hit. */
 const MANY = 30
+const FEW_SENDERS = 4
 const SENDERS = 8
 /** The longest pause of a sender between two updates: about half the senders are then sending at any moment. */
 const PAUSE_MS = 400
@@ -106,7 +107,9 @@ export async function surviveKills(kills: number): Promise<void> {
       await Promise.all([takePart(bytes, reloadAt), isTwin && takePart(bytes, null)])
     }
   }
-  const senders = Promise.all(Array.from({ length: SENDERS }, (_, k) => sender(`sender ${k}`)))
+  const senders = Promise.all(
+    Array.from({ length: kills < MANY ? FEW_SENDERS : SENDERS }, (_, k) => sender(`sender ${k}`)),
+  )
   // A sender that fails must end the test at once, not after the last kill.
   let failure: { error: unknown } | undefined
   let isLoadOver = false
