@@ -85,7 +85,7 @@ describe('a relay that comes back', () => {
       })
       client.close()
     }
-  }, 60_000)
+  }, 180_000)
 
   it('is refused a folder that another process uses', async () => {
     await spawned(folder.path)

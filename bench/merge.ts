@@ -1,0 +1,166 @@
+/**
+ * `npm run -s bench:merge -- --json`: what a merge takes at the size of SmolLM2-135M with LoRA r 8 on all seven
+ * projections (2,442,240 numbers, 2.7 MB in I8). Two questions: how long one more arrival takes by a linear strategy
+ * when so many were merged before, and how long so many updates take by FLoRIST. Updates are read from files as the
+ * relay has them; their numbers are random, so nothing in them helps a decomposition.
+ *
+ * --updates N   default 64        --before LIST   default 1,16,64
+ */
+import { randomFillSync } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { encodeUpdate, updateBytes } from '../models/adapters/update-codec.ts'
+import { parseSafetensors } from '../models/formats/safetensors.ts'
+import { digestOf, digestOfText } from '../relay/protocol/canonical.ts'
+import { createManifest } from '../relay/protocol/create-manifest.ts'
+import { type Manifest, manifestDigest } from '../relay/protocol/manifest.ts'
+import type { Strategy } from '../relay/protocol/strategy.ts'
+import { JobThread } from '../relay/server/job-thread.ts'
+import type { StoredUpdate } from '../relay/server/update-file.ts'
+import { VersionMerger } from '../relay/server/version-merger.ts'
+
+const { values: options } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    updates: { type: 'string', default: '64' },
+    before: { type: 'string', default: '1,16,64' },
+  },
+})
+const log = (line: string) => process.stderr.write(`${line}\n`)
+const count = Number(options.updates)
+const before = options.before.split(',').map(Number)
+
+const HIDDEN = 576
+const WIDE = 1536
+const KEYS = 192
+const PROJECTIONS = [
+  ['self_attn.q_proj', HIDDEN, HIDDEN],
+  ['self_attn.k_proj', HIDDEN, KEYS],
+  ['self_attn.v_proj', HIDDEN, KEYS],
+  ['self_attn.o_proj', HIDDEN, HIDDEN],
+  ['mlp.gate_proj', HIDDEN, WIDE],
+  ['mlp.up_proj', HIDDEN, WIDE],
+  ['mlp.down_proj', WIDE, HIDDEN],
+] as const
+const shape = {
+  rank: 8,
+  alpha: 16,
+  modules: Array.from({ length: 30 }, (_, layer) =>
+    PROJECTIONS.map(([name, inFeatures, outFeatures]) => ({
+      name: `base_model.model.model.layers.${layer}.${name}`,
+      inFeatures,
+      outFeatures,
+    })),
+  ).flat(),
+}
+
+const manifestFor = (strategy: Strategy): Manifest =>
+  createManifest({
+    room: 'bench',
+    title: 'Bench',
+    base: {
+      id: 'smollm2',
+      family: 'llama',
+      license: 'Apache-2.0',
+      digest: digestOfText('bench'),
+      files: [{ name: 'model.gguf', bytes: 1, sha256: digestOfText('bench') }],
+    },
+    adapter: { ...shape, seed: 'bench' },
+    recipe: {
+      steps: 60,
+      batch: 8,
+      tokens: 128,
+      learningRate: 0.003,
+      warmupSteps: 5,
+      weightDecay: 0,
+      maxNorm: 1,
+      beta1: 0.9,
+      beta2: 0.999,
+      epsilon: 1e-8,
+      evaluateEvery: 10,
+    },
+    updateBytes: updateBytes(shape, 'i8'),
+    strategy,
+  })
+
+/** So many updates of random codes, each as large as the last. */
+async function writeUpdates(folder: string, manifest: Manifest, updates: number): Promise<StoredUpdate[]> {
+  const numbers = (entries: number) => new Float32Array(entries).fill(0.01)
+  const template = encodeUpdate({
+    change: new Map(
+      shape.modules.flatMap(({ name, inFeatures, outFeatures }) => [
+        [`${name}.lora_A.weight`, numbers(8 * inFeatures)],
+        [`${name}.lora_B.weight`, numbers(8 * outFeatures)],
+      ]),
+    ),
+    shape,
+    manifestDigest: manifestDigest(manifest),
+    examples: 100,
+    encoding: 'i8',
+    seed: 'bench',
+  })
+  const codes = [...parseSafetensors(template).tensors.values()]
+    .filter(({ dtype }) => dtype === 'I8')
+    .map(({ bytes }) => bytes)
+  const stored: StoredUpdate[] = []
+  for (let k = 0; k < updates; k++) {
+    for (const tensor of codes) {
+      randomFillSync(tensor)
+      for (let i = 0; i < tensor.length; i++) if (tensor[i] === 0x80) tensor[i] = 0
+    }
+    const digest = digestOf(template)
+    const path = join(folder, digest)
+    await writeFile(path, template)
+    stored.push({ digest, path })
+  }
+  return stored
+}
+
+/** Elapsed, and of all threads together the processor's: on a machine with other work the first says little. */
+const timed = async (work: () => Promise<unknown>) => {
+  const fromMs = performance.now()
+  const from = process.cpuUsage()
+  await work()
+  const { user, system } = process.cpuUsage(from)
+  return { ms: Math.round(performance.now() - fromMs), cpuMs: Math.round((user + system) / 1000) }
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'oneround-merge-'))
+const peakMB = () => Math.round((process.resourceUsage().maxRSS * 1024) / 1e6)
+try {
+  const linear: { before: number; ms: number; cpuMs: number }[] = []
+  const fedit = manifestFor({ id: 'fedit' })
+  log(`${Math.max(...before) + before.length} updates for fedit …`)
+  const some = await writeUpdates(folder, fedit, Math.max(...before) + 1)
+  const merger = new VersionMerger(() => new JobThread())
+  for (const were of before) {
+    const manifest = fedit
+    await merger.merge({ manifest, updates: some.slice(0, were), start: null })
+    const arrival = await timed(() =>
+      merger.merge({ manifest, updates: some.slice(0, were + 1), start: null }),
+    )
+    linear.push({ before: were, ...arrival })
+    log(`one more after ${were}: ${arrival.ms} ms, ${arrival.cpuMs} ms of processor time`)
+  }
+  const peakLinearMB = peakMB()
+  const florist = manifestFor({ id: 'florist', tau: 0.999 })
+  log(`${count} updates by FLoRIST …`)
+  const many = await writeUpdates(folder, florist, count)
+  const merged = await timed(() => merger.merge({ manifest: florist, updates: many, start: null }))
+  const report = {
+    cpu: `${cpus()[0]?.model ?? 'unknown'} x ${cpus().length}`,
+    node: process.version,
+    numbers: shape.modules.reduce((sum, one) => sum + 8 * (one.inFeatures + one.outFeatures), 0),
+    updateBytes: updateBytes(shape, 'i8'),
+    linear,
+    florist: { updates: count, ...merged },
+    peakLinearMB,
+    peakMB: peakMB(),
+  }
+  if (options.json) process.stdout.write(`${JSON.stringify(report)}\n`)
+  else log(JSON.stringify(report, null, 2))
+} finally {
+  await rm(folder, { recursive: true, force: true })
+}
