@@ -6,8 +6,9 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { initialAdapter } from '../../models/adapters/initial.ts'
 import { writePeftAdapter } from '../../models/formats/peft.ts'
-import { delta, furthest, referenceCase } from '../aggregation/testing/reference.ts'
-import { readAdapterFolder, writeAdapterFolder } from './files.ts'
+import { referenceCase } from '../aggregation/testing/reference.ts'
+import { writeAdapterFolder } from './files.ts'
+import { distanceToFixture, writeFixtureFolders } from './testing/fixture-folders.ts'
 import { host, run, runJson } from './testing/run-cli.ts'
 
 const sample = (name: string) =>
@@ -182,21 +183,7 @@ describe('merge', () => {
   describe('by every strategy, on the reference written out as PEFT folders', () => {
     const reference = referenceCase('shared')
     /** client0 to client4, and frozen0 to frozen4 with client 0's A. */
-    beforeAll(async () => {
-      const start = reference.adapters[0]!.modules
-      for (const [k, adapter] of reference.adapters.entries()) {
-        const renamed = (frozen: boolean) => ({
-          modules: new Map(
-            [...adapter.modules.values()].map((factors) => {
-              const name = `base_model.model.${factors.name}`
-              return [name, { ...factors, name, a: frozen ? start.get(factors.name)!.a : factors.a }] as const
-            }),
-          ),
-        })
-        await writeAdapterFolder(path.join(folder, `client${k}`), renamed(false), 'base')
-        await writeAdapterFolder(path.join(folder, `frozen${k}`), renamed(true), 'base')
-      }
-    })
+    beforeAll(() => writeFixtureFolders(folder, 'shared'))
 
     const counted = ['--weights', reference.counts.join(',')]
     it.each<[string, string[], number]>([
@@ -225,10 +212,7 @@ describe('merge', () => {
         status: 0,
         answer: { strategy: options[0], adapters: 5, modules: 3 },
       })
-      for (const factors of (await readAdapterFolder(out)).modules.values()) {
-        const expected = reference.results.get(`${rule}.${factors.name.replace('base_model.model.', '')}`)!
-        expect(furthest(delta(factors), expected.values), factors.name).toBeLessThan(tolerance)
-      }
+      expect(await distanceToFixture(out, 'shared', rule)).toBeLessThan(tolerance)
     })
 
     it('dare drops the same entries for the same seed, in any order of the folders', async () => {
