@@ -1,11 +1,13 @@
 /** What became of the text: each file with what was skipped and why, the totals, and the examples one by one. */
 import { count } from '../format.ts'
+import { drawsPictures } from '../state/medium.ts'
 import { removeFile } from '../state/reading.ts'
 import { dataReport, folderNote } from '../state/store.ts'
 import { data as text } from '../strings/data.ts'
 import type { FileReport } from '../worker/api.ts'
 import { ExamplePager } from './example-pager.tsx'
 import { BigNumber } from './facts.tsx'
+import { PictureGrid } from './picture-grid.tsx'
 
 const SHOWN_SKIPPED_ROWS = 200
 
@@ -33,10 +35,13 @@ export function DataPreview() {
             <BigNumber name={text.documents} value={count(report.documents)} testId="data-documents" />
             <BigNumber name={text.examples} value={count(report.trainExamples)} testId="data-examples" />
             <BigNumber name={text.heldOut} value={count(report.heldOutExamples)} testId="data-held-out" />
-            <BigNumber name={text.tokens} value={count(report.tokens)} testId="data-tokens" />
+            {!drawsPictures.value && (
+              <BigNumber name={text.tokens} value={count(report.tokens)} testId="data-tokens" />
+            )}
           </dl>
           <p class="note">{text.explanation(report.windowTokens)}</p>
-          {total > 0 && <ExamplePager total={total} />}
+          {total > 0 &&
+            (drawsPictures.value ? <PictureGrid total={total} /> : <ExamplePager total={total} />)}
         </>
       )}
     </section>

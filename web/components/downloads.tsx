@@ -1,10 +1,13 @@
 /** What a person may take with them: both adapters in every format, the receipt. */
 import { downloadAdapter, downloadReceipt, packing } from '../state/comparing.ts'
+import { drawsPictures } from '../state/medium.ts'
 import { loadedVersion, receipt } from '../state/store.ts'
 import { result as text } from '../strings/result.ts'
 import type { ExportFormat } from '../worker/api.ts'
 
 const FORMATS: readonly ExportFormat[] = ['peft', 'gguf', 'merged']
+/** llama.cpp draws nothing. */
+const PICTURE_FORMATS: readonly ExportFormat[] = ['peft', 'merged']
 
 export function Downloads() {
   return (
@@ -42,7 +45,7 @@ function DownloadsOf({ which }: { readonly which: 'own' | 'merged' }) {
   return (
     <div class="downloads">
       <h3 class="writing-name">{text.downloadOf[which]}</h3>
-      {FORMATS.map((format) => {
+      {(drawsPictures.value ? PICTURE_FORMATS : FORMATS).map((format) => {
         const { name, note } = text.downloads[format]
         return (
           <div class="download" key={format}>

@@ -1,11 +1,17 @@
 /** Files and folders: dropped or picked. The inputs are hidden; the buttons press them. */
 import { useSignal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
-import { fromDrop, fromInput } from '../state/dropped.ts'
+import { fromDrop, fromInput, PICTURES, TEXTS } from '../state/dropped.ts'
+import { drawsPictures } from '../state/medium.ts'
 import { addFiles } from '../state/reading.ts'
 import { data as text } from '../strings/data.ts'
 
-const ACCEPT = '.txt,.md,.markdown,.jsonl,.csv,text/plain,text/markdown,text/csv'
+const ACCEPT = {
+  text: '.txt,.md,.markdown,.jsonl,.csv,text/plain,text/markdown,text/csv',
+  pictures: 'image/png,image/jpeg,image/webp,.png,.jpg,.jpeg,.webp,.txt,.jsonl,.json,.safetensors',
+}
+
+const rule = () => (drawsPictures.peek() ? PICTURES : TEXTS)
 
 /** Phones have no folders to pick. */
 const picksFolders = () =>
@@ -26,7 +32,7 @@ export function DropZone() {
     }
   }, [])
   const take = (input: HTMLInputElement) => {
-    void addFiles(fromInput(input.files))
+    void addFiles(fromInput(input.files, rule()))
     input.value = ''
   }
   return (
@@ -45,7 +51,9 @@ export function DropZone() {
       onDrop={(event) => {
         event.preventDefault()
         over.value = false
-        fromDrop(event.dataTransfer).then(addFiles, () => addFiles({ files: [], leftOut: 1, tooMany: false }))
+        fromDrop(event.dataTransfer, rule()).then(addFiles, () =>
+          addFiles({ files: [], leftOut: 1, tooMany: false }),
+        )
       }}
     >
       <span class="drop-title">{text.drop}</span>
@@ -55,7 +63,7 @@ export function DropZone() {
         class="visually-hidden"
         type="file"
         multiple
-        accept={ACCEPT}
+        accept={drawsPictures.value ? ACCEPT.pictures : ACCEPT.text}
         tabIndex={-1}
         aria-label={text.pick}
         data-testid="data-file"

@@ -3,8 +3,10 @@ import { useSignal } from '@preact/signals'
 import { DataPreview } from '../components/data-preview.tsx'
 import { DropZone } from '../components/drop-zone.tsx'
 import { PairsEditor } from '../components/pairs-editor.tsx'
+import { PictureSamples } from '../components/picture-samples.tsx'
 import { Screen } from '../components/screen.tsx'
 import { Tabs } from '../components/tabs.tsx'
+import { drawsPictures } from '../state/medium.ts'
 import { pageKept } from '../state/offline.ts'
 import { PAIRS_FILE_NAME } from '../state/pairs.ts'
 import { addSample, addText, continueToTraining, hasEnoughText } from '../state/reading.ts'
@@ -15,6 +17,8 @@ import { download } from '../strings/download.ts'
 
 const WAYS = ['files', 'write', 'paste', 'sample'] as const
 type Way = (typeof WAYS)[number]
+/** Pictures are neither written nor pasted here. */
+const PICTURE_WAYS: readonly Way[] = ['files', 'sample']
 
 export function DataScreen() {
   const way = useSignal<Way | null>(null)
@@ -24,7 +28,7 @@ export function DataScreen() {
     <Screen title={text.title} lead={text.lead}>
       <Tabs
         label={text.waysLabel}
-        tabs={WAYS.map((id) => ({ id, name: text.ways[id] }))}
+        tabs={(drawsPictures.value ? PICTURE_WAYS : WAYS).map((id) => ({ id, name: text.ways[id] }))}
         current={current}
         onChange={(id) => {
           way.value = id
@@ -36,7 +40,7 @@ export function DataScreen() {
         </div>
         {current === 'write' && <PairsEditor />}
         {current === 'paste' && <Paste />}
-        {current === 'sample' && <Samples />}
+        {current === 'sample' && (drawsPictures.value ? <PictureSamples /> : <Samples />)}
       </Tabs>
       {dataReport.value && files.value.length > 0 && <DataPreview />}
       <p class="note" data-testid="data-stays">

@@ -2,6 +2,7 @@
 import { useSignal } from '@preact/signals'
 import { Confirm } from '../components/confirm.tsx'
 import { Downloads } from '../components/downloads.tsx'
+import { Drawings } from '../components/drawings.tsx'
 import { LossPlot } from '../components/loss-plot.tsx'
 import { Screen } from '../components/screen.tsx'
 import { Versions } from '../components/versions.tsx'
@@ -9,6 +10,7 @@ import { Withdraw } from '../components/withdraw.tsx'
 import { afterPrompt, loss } from '../format.ts'
 import { leaveResult, stopWriting, writeWithAll } from '../state/comparing.ts'
 import { eraseEverything } from '../state/erasing.ts'
+import { drawsPictures } from '../state/medium.ts'
 import { samplePrompt, setSamplePrompt } from '../state/sampling.ts'
 import {
   catalogEntry,
@@ -80,7 +82,7 @@ export function ResultScreen() {
         </p>
       )}
       <Losses />
-      <Writings />
+      {drawsPictures.value ? <Drawings /> : <Writings />}
       <Versions />
       <Downloads />
       <Withdraw />

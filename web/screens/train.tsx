@@ -4,11 +4,13 @@ import type { ComponentType } from 'preact'
 import { useEffect } from 'preact/hooks'
 import { BigNumber, Fact, Facts } from '../components/facts.tsx'
 import { Meter } from '../components/meter.tsx'
+import { PreviewCard } from '../components/preview-card.tsx'
 import { SampleCard } from '../components/sample-card.tsx'
 import { Screen } from '../components/screen.tsx'
 import { capitalised, loss, rate } from '../format.ts'
 import { batteryLevel } from '../state/battery.ts'
 import { roundState } from '../state/machine.ts'
+import { drawsPictures } from '../state/medium.ts'
 import { lastAbsence } from '../state/staying-awake.ts'
 import {
   checkpointStep,
@@ -81,7 +83,7 @@ export function TrainScreen() {
         </button>
       </div>
       <Pace />
-      <SampleCard running />
+      {drawsPictures.value ? <PreviewCard /> : <SampleCard running />}
       <p class="note">{text.background}</p>
       {lastAbsence.value && (
         <p class="notice" role="status" data-testid="train-absence">
@@ -134,7 +136,7 @@ function Ready() {
         </button>
       </div>
       <Pace />
-      <SampleCard running={false} />
+      {drawsPictures.value ? <PreviewCard /> : <SampleCard running={false} />}
       <p class="note">{storageWorks.value ? text.noCheckpoint : text.checkpointFailed}</p>
     </Screen>
   )

@@ -31,7 +31,7 @@ const WRITTEN_TOKENS = 64
 let queue: Promise<void> = Promise.resolve()
 
 /** Runs `job` after those before it; its failure is shown and does not stop the next. */
-function inTurn(job: () => Promise<void>): Promise<void> {
+export function inTurn(job: () => Promise<void>): Promise<void> {
   queue = queue.then(job).catch((error) => {
     const found = toProblem(error)
     if (!isDeviceProblem(found)) problem.value = found

@@ -2,9 +2,11 @@
 import { computed } from '@preact/signals'
 import { data as text } from '../strings/data.ts'
 import type { LocalFile } from '../worker/api.ts'
-import { MAX_FOLDER_FILES, type Picked } from './dropped.ts'
+import { PICTURES, type Picked, TEXTS } from './dropped.ts'
 import { move } from './machine.ts'
+import { drawsPictures } from './medium.ts'
 import { PAIRS_FILE_NAME, type Pair, pairsFile } from './pairs.ts'
+import { addPictures } from './picture-files.ts'
 import { PageError, toProblem } from './problems.ts'
 import type { Sample } from './samples.ts'
 import { keepFiles, keepSession } from './session.ts'
@@ -25,7 +27,7 @@ export const hasEnoughText = computed(
 )
 
 /** An adapter trained on other text is not the one to send: it is trained anew. */
-function setFiles(next: readonly LocalFile[]): void {
+export function setFiles(next: readonly LocalFile[]): void {
   files.value = next
   outcome.value = null
   update.value = null
@@ -34,10 +36,11 @@ function setFiles(next: readonly LocalFile[]): void {
 /** Counts the readings, so that only the latest one's report is shown. */
 let readings = 0
 
-export async function addFiles({ files: picked, leftOut, tooMany }: Picked): Promise<void> {
+export async function addFiles(chosen: Picked): Promise<void> {
+  const { files: picked, leftOut, tooMany } = chosen
   problem.value = null
   folderNote.value = tooMany
-    ? text.folderTooMany(MAX_FOLDER_FILES)
+    ? text.folderTooMany((drawsPictures.peek() ? PICTURES : TEXTS).most)
     : leftOut > 0
       ? text.folderLeftOut(leftOut)
       : null
@@ -45,6 +48,7 @@ export async function addFiles({ files: picked, leftOut, tooMany }: Picked): Pro
     if (leftOut > 0) problem.value = { code: 'data/no-texts', message: text.folderNoTexts }
     return
   }
+  if (drawsPictures.peek()) return addPictures(chosen)
   reading.value = text.reading
   const added: LocalFile[] = []
   for (const { name, file } of picked) {

@@ -50,12 +50,14 @@ const text = {
   fullRows: (rows: number, tokens: number) =>
     `${counted(rows, 'row')} of more than ${count(tokens)} tokens: the rest of each is not used.`,
   skippedTitle: (number: number) => `${counted(number, 'row')} skipped`,
-  skippedLine: (row: { line?: number; document?: number; reason: string }) =>
-    row.line
-      ? `Line ${count(row.line)}: ${row.reason}`
-      : row.document
-        ? `Document ${count(row.document)}: ${row.reason}`
-        : row.reason,
+  skippedLine: (row: { file?: string; line?: number; document?: number; reason: string }) =>
+    row.file
+      ? `${row.file}${row.line ? `, line ${count(row.line)}` : ''}: ${row.reason}`
+      : row.line
+        ? `Line ${count(row.line)}: ${row.reason}`
+        : row.document
+          ? `Document ${count(row.document)}: ${row.reason}`
+          : row.reason,
   skippedMore: (number: number) => `…and ${count(number)} more.`,
   documents: 'Documents',
   examples: 'Examples',

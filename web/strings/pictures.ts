@@ -11,16 +11,12 @@ export const pictures = {
   next: 'Next',
   problemNone: (name: string) =>
     `Nothing of ${name} can be used; the reasons are below. Add png, jpg or webp pictures with captions.`,
-  skippedFile: (file: string, line: number | undefined, reason: string) =>
-    line === undefined ? `${file}: ${reason}` : `${file}, line ${count(line)}: ${reason}`,
   additionName: (first: string, files: number) =>
     files === 1 ? first : `${first} and ${counted(files - 1, 'more file')}`,
   readingFiles: (done: number, total: number) =>
     `Reading your pictures: ${count(done)} of ${counted(total, 'file')}…`,
-  credit: 'Credit',
   sampleCredit: (attribution: string) => `${attribution}.`,
   sampleLicense: 'Licence',
-  sampleName: (title: string) => title,
   samplePictures: (number: number) => counted(number, 'picture'),
 
   drawTitle: 'A picture on the way',
@@ -40,16 +36,18 @@ export const pictures = {
   newSeed: 'Other noise',
   guidance: 'Guidance',
   guidanceNote: 'How much the caption counts. 1 is as learned; 2 or 3 draw it more clearly.',
+  steps: 'Steps',
+  stepsNote: 'From noise to picture. 20 are enough; fewer are quicker and cruder.',
   draw: 'Draw',
   stop: 'Stop',
-  drawStep: (which: string, step: number, steps: number) =>
-    `${which}: step ${count(step)} of ${count(steps)}`,
+  drawStep: (step: number, steps: number) => `step ${count(step)} of ${count(steps)}`,
   tableCaption: 'Each caption drawn by each model from the same noise',
   captionColumn: 'Caption',
+  columns: { base: 'Base', own: 'Yours', merged: 'Merged' },
   cellAlt: (caption: string, which: string) => `${caption}, drawn by: ${which}`,
   empty: 'Nothing drawn yet.',
   save: 'Save as PNG',
-  saveName: (room: string) => `${room}-pictures.png`,
+
   seconds: (seconds: number) => `drawn in ${duration(seconds)}`,
   adapterCredit:
     'An adapter that learned from the sample pictures carries their credit, and so do pictures drawn with it.',

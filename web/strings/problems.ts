@@ -22,6 +22,6 @@ export const problems = {
     'A part of this page could not be loaded; check the connection and reload. What is trained is kept.',
   workerMissing: 'The part of the page that runs the model could not be started; reload the page.',
   otherRound:
-    'This room has changed since your last visit, so the adapter kept from then does not fit; start again with your text.',
+    'This room has changed since your last visit, so the adapter kept from then does not fit; start again with your data.',
   unknown: (message: string) => `Something unexpected happened: ${message}`,
 }

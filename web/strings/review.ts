@@ -46,7 +46,7 @@ const text = {
   who: (exposure: Exposure): string => {
     switch (exposure.to) {
       case 'host':
-        return `Receives your update by itself${exposure.approves ? ' and decides whether it counts' : ''}. Numbers learnt from text can give parts of that text away to someone who tries hard. Send only what you would let the host see traces of.`
+        return `Receives your update by itself${exposure.approves ? ' and decides whether it counts' : ''}. Numbers learnt from your data can give parts of these away to someone who tries hard. Send only what you would let the host see traces of.`
       case 'participants':
         switch (exposure.how) {
           case 'each':
@@ -79,7 +79,7 @@ const text = {
   choicesTitle: 'Your choices',
   clip: 'Clip the change',
   clipNote:
-    'A shorter change gives less of your text away. The merged adapter learns less from you, too; the direction stays.',
+    'A shorter change gives less of your data away. The merged adapter learns less from you, too; the direction stays.',
   clipTo: 'Longest change',
   packing: 'Packing the update…',
   send: (size: number) => `Send this update (${bytes(size)})`,

@@ -1,11 +1,20 @@
 /** What stands around every screen. */
-export const shell = {
+import { byMedium } from './by-medium.ts'
+
+const text = {
   name: 'oneround',
   skip: 'Skip to the step',
   footer: 'Your text stays on this device. One update leaves it, and only after you have reviewed it.',
   hostSeesMeAs: (name: string) => `In the host’s list you are ${name}.`,
   loading: 'Loading…',
 }
+
+/** Where the model learns from pictures. */
+const pictures = {
+  footer: 'Your pictures stay on this device. One update leaves it, and only after you have reviewed it.',
+}
+
+export const shell = byMedium(text, pictures)
 
 export const steps = {
   label: 'Steps',

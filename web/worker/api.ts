@@ -43,7 +43,22 @@ export interface LocalFile {
   readonly bytes: Uint8Array
 }
 
+/** A picture file that has not been read. */
+export interface PictureFile {
+  /** With the path inside its folder. */
+  readonly name: string
+  readonly file: Blob
+}
+
+/** Pictures that were read, for `readData` as one file; nothing else of their files is in it. */
+export interface PackedPictures {
+  readonly bytes: Uint8Array
+  readonly pictures: number
+}
+
 export interface SkippedRow {
+  /** Of several that were read together. */
+  readonly file?: string
   /** Line of the file, from 1. */
   readonly line?: number
   /** Or the document made of it, from 1, where a row could be read but makes no example. */
@@ -97,6 +112,20 @@ export interface ExampleView {
   /** Of these, how many the model is trained to predict. */
   readonly counted: number
   readonly pieces: readonly TokenView[]
+}
+
+/** One picture as the model sees it. */
+export interface PictureView {
+  readonly name: string
+  readonly caption: string
+  readonly heldOut: boolean
+  /** RGB [side * side * 3]. */
+  readonly pixels: Uint8Array
+}
+
+export interface PictureViews {
+  readonly side: number
+  readonly pictures: readonly PictureView[]
 }
 
 export interface TrainOptions {
@@ -177,6 +206,31 @@ export interface Generated {
   readonly step: number | null
 }
 
+export interface DrawOptions {
+  readonly which: Writer
+  readonly captions: readonly string[]
+  /** Of the noise. */
+  readonly seed: string
+  readonly steps: number
+  /** How much the caption counts; 1: as learned. */
+  readonly guidance: number
+}
+
+export interface DrawProgress {
+  readonly step: number
+  readonly steps: number
+  /** RGB [side * side * 3] a caption, as they are by now. */
+  readonly pictures: readonly Uint8Array[]
+}
+
+export interface Drawn {
+  readonly side: number
+  readonly pictures: readonly Uint8Array[]
+  readonly seconds: number
+  /** Steps that the adapter in training had seen; null for the others. */
+  readonly step: number | null
+}
+
 export interface Counters {
   /** WebGPU dispatches that the recorded plans replayed so far. */
   readonly planDispatches: number
@@ -189,6 +243,13 @@ export interface ModelWorker {
   /** Measures the backends for 'auto'. `onLost` is called at most once, with one sentence. */
   openDevice(backend: BackendChoice, onLost: (message: string) => void): Promise<DeviceReport>
   loadModel(manifest: Manifest, onProgress: (progress: ModelProgress) => void): Promise<ModelReport>
+  /** For models that learn from pictures: reads files into what `readData` takes, so that the files need not be kept. */
+  packPictures(
+    files: readonly PictureFile[],
+    onFile: (done: number, total: number) => void,
+  ): Promise<PackedPictures>
+  /** The same of a sheet of the samples. */
+  packSheet(png: Uint8Array, captions: readonly string[]): Promise<PackedPictures>
   /** Replaces the examples. */
   readData(files: readonly LocalFile[], manifest: Manifest): Promise<DataReport>
   /** `onCheckpoint` is called with the step that was kept, or with null when this browser keeps none. */
@@ -199,6 +260,8 @@ export interface ModelWorker {
   ): Promise<TrainOutcome>
   /** Example `index` of those that readData found, in their order. */
   viewExample(index: number): Promise<ExampleView>
+  /** `count` pictures from `first`, of those that readData found, in their order. */
+  viewPictures(first: number, count: number): Promise<PictureViews>
   pause(): Promise<void>
   resume(): Promise<void>
   /** Takes effect after the step at hand. */
@@ -218,7 +281,12 @@ export interface ModelWorker {
   evaluate(which: Which, manifest: Manifest, onProgress: (fraction: number) => void): Promise<Evaluation>
   /** While a run trains, this waits for the end of a step and the run for this. */
   generate(options: GenerateOptions, onText: (text: string) => void): Promise<Generated>
+  /** The same for models that draw. Throws the abort's reason when it is stopped. */
+  draw(options: DrawOptions, onProgress: (progress: DrawProgress) => void): Promise<Drawn>
+  /** Ends a text or a drawing at the next step. */
   stopGenerating(): Promise<void>
+  /** Pictures of one size as one file, `columns` in a row. */
+  picturesPng(pictures: readonly Uint8Array[], side: number, columns: number): Promise<Uint8Array>
   exportAdapter(which: 'own' | 'merged', format: ExportFormat, base: Manifest['base']): Promise<Blob>
   /** The host's own text to measure on; what readData has read stays beside it. */
   readMeasuringText(files: readonly LocalFile[], manifest: Manifest): Promise<MeasuringText>

@@ -7,11 +7,11 @@ import { writeAdapterFile } from '../../models/adapters/adapter-file.ts'
 import { nextTask } from '../../models/backend/next-task.ts'
 import type { LoadedModel } from '../../models/catalog/load.ts'
 import { decodeCheckpoint, encodeCheckpoint } from '../../models/training/checkpoint.ts'
+import type { Example } from '../../models/training/model.ts'
 import { type TrainControl, type TrainResult, train } from '../../models/training/trainer.ts'
 import { deleteCheckpoint, loadCheckpoint, saveCheckpoint, saveOutcome } from '../state/storage.ts'
 import type { TrainOptions, TrainOutcome, TrainReport } from './api.ts'
 import type { BetweenSteps } from './between-steps.ts'
-import type { LocalData } from './local-data.ts'
 import { type Pace, restMs, wallSeconds } from './pace.ts'
 
 /** A reload loses about this much work. */
@@ -22,7 +22,7 @@ const CHECKPOINT_COST_RATIO = 20
 
 export interface RunOptions {
   readonly model: LoadedModel['model']
-  readonly data: LocalData
+  readonly data: { readonly train: readonly Example[]; readonly heldOut: readonly Example[] }
   readonly options: TrainOptions
   /** Where training starts. */
   readonly initial: Adapter

@@ -12,7 +12,7 @@ import { createBrowserEngine } from '../../models/backend/browser.ts'
 import type { Engine } from '../../models/backend/engine.ts'
 import { nextTask } from '../../models/backend/next-task.ts'
 import { loadModel } from '../../models/catalog/load.ts'
-import type { LoadedModel, TextModel } from '../../models/families/family.ts'
+import type { LoadedModel, PictureModel, TextModel } from '../../models/families/family.ts'
 import { readPeftAdapter } from '../../models/formats/peft.ts'
 import { sha256Hex } from '../../models/sha256.ts'
 import { checkAdapterFits } from '../../models/training/engine-adapter.ts'
@@ -22,13 +22,30 @@ import type { Manifest } from '../../relay/protocol/manifest.ts'
 import { PageError } from '../state/problems.ts'
 import { loadOutcome } from '../state/storage.ts'
 import { problems } from '../strings/problems.ts'
-import type { Generated, GenerateOptions, ModelWorker, TrainOutcome, Which } from './api.ts'
+import type {
+  Drawn,
+  DrawOptions,
+  DrawProgress,
+  Generated,
+  GenerateOptions,
+  ModelWorker,
+  TrainOutcome,
+  Which,
+} from './api.ts'
 import { BetweenSteps } from './between-steps.ts'
 import { countDispatches, type DispatchCount } from './dispatch-count.ts'
+import { draw, picturesPng } from './drawing.ts'
 import { sendErrorCodes } from './errors.ts'
 import { viewTokens } from './example-view.ts'
 import { exportAdapter } from './exports.ts'
 import { type LocalData, readLocalData } from './local-data.ts'
+import {
+  type LocalPictures,
+  packFiles,
+  packSheet,
+  readLocalPictures,
+  viewPictures,
+} from './local-pictures.ts'
 import { fetchModelFiles } from './model-files.ts'
 import type { Pace } from './pace.ts'
 import { MAX_MEASURED_WINDOWS, spread } from './spread.ts'
@@ -47,7 +64,7 @@ let dispatches: DispatchCount | null = null
 let loaded: LoadedModel | null = null
 /** Of a room whose adapters start from a file. */
 let startFile: Uint8Array | null = null
-let data: LocalData | null = null
+let data: LocalData | LocalPictures | null = null
 /** The host's, to measure merged versions on. */
 let measuringText: readonly TextExample[] | null = null
 let own: { adapter: Adapter; outcome: TrainOutcome } | null = null
@@ -71,6 +88,14 @@ function text(): TextModel {
   const ready = need(loaded, 'the model')
   if (ready.medium !== 'text')
     throw new PageError('page/order', problems.unknown('this model draws pictures'))
+  return ready
+}
+
+/** A model that draws. */
+function drawer(): PictureModel {
+  const ready = need(loaded, 'the model')
+  if (ready.medium !== 'pictures')
+    throw new PageError('page/order', problems.unknown('this model writes text'))
   return ready
 }
 
@@ -99,7 +124,9 @@ const startIn = ({ adapter }: Manifest) => startOf(adapter, adapter.seed, startF
 function promptIds({ tokenizer }: TextModel, prompt: string): number[] {
   if (tokenizer.hasChatTemplate)
     return tokenizer.encode(tokenizer.renderChat([{ role: 'user', content: prompt }], true))
-  const ids = tokenizer.encode(data?.hasConversations ? `${prompt}\n` : prompt)
+  const ids = tokenizer.encode(
+    data && 'hasConversations' in data && data.hasConversations ? `${prompt}\n` : prompt,
+  )
   return tokenizer.addBos && tokenizer.bosId !== undefined ? [tokenizer.bosId, ...ids] : ids
 }
 
@@ -139,6 +166,19 @@ async function write(
   return { tokens, tokensPerSecond: (1000 * tokens) / (performance.now() - began), step }
 }
 
+async function drawOne(options: DrawOptions, onProgress: (progress: DrawProgress) => void): Promise<Drawn> {
+  const { which } = options
+  const adapter = which === 'training' ? (training?.adapter ?? null) : adapterOf(which)
+  const step = which === 'training' ? (training?.step ?? 0) : null
+  const abort = new AbortController()
+  generating = abort
+  try {
+    return { ...(await draw(drawer(), adapter, options, abort.signal, onProgress)), step }
+  } finally {
+    generating = null
+  }
+}
+
 const models: ModelWorker = {
   async openDevice(backend, onLost) {
     const opened = await createBrowserEngine({ backend, wasmPath: WASM_PATH })
@@ -158,22 +198,43 @@ const models: ModelWorker = {
     return report
   },
 
+  async packPictures(files, onFile) {
+    const packed = await packFiles(files, drawer().side, onFile)
+    return transfer(packed, [packed.bytes.buffer])
+  },
+
+  async packSheet(png, captions) {
+    const packed = packSheet(png, captions, drawer().side)
+    return transfer(packed, [packed.bytes.buffer])
+  },
+
   async readData(files, manifest) {
-    data = readLocalData(files, text().tokenizer, manifest.recipe.tokens)
+    const ready = need(loaded, 'the model')
+    data =
+      ready.medium === 'pictures'
+        ? readLocalPictures(files, ready)
+        : readLocalData(files, ready.tokenizer, manifest.recipe.tokens)
     return data.report
   },
 
   async viewExample(index) {
-    const { examples, heldOut } = need(data, 'the text')
-    const { example, fileName } = need(examples[index] ?? null, 'the example')
+    const read = need(data, 'the text')
+    if (!('examples' in read)) throw new PageError('page/order', problems.unknown('these are pictures'))
+    const { example, fileName } = need(read.examples[index] ?? null, 'the example')
     return {
       index,
       fileName,
-      heldOut: heldOut.includes(example),
+      heldOut: read.heldOut.includes(example),
       tokens: example.ids.length,
       counted: example.counted,
       pieces: viewTokens(example, text().tokenizer),
     }
+  },
+
+  async viewPictures(first, count) {
+    const read = need(data, 'the pictures')
+    if (!('pictures' in read)) throw new PageError('page/order', problems.unknown('this is text'))
+    return viewPictures(read, drawer().side, first, count)
   },
 
   async train(options, onProgress, onCheckpoint) {
@@ -276,6 +337,15 @@ const models: ModelWorker = {
 
   async generate(options, onText) {
     return between ? between.add(() => write(options, onText)) : write(options, onText)
+  },
+
+  async draw(options, onProgress) {
+    return between ? between.add(() => drawOne(options, onProgress)) : drawOne(options, onProgress)
+  },
+
+  async picturesPng(pictures, side, columns) {
+    const png = picturesPng(pictures, side, columns)
+    return transfer(png, [png.buffer])
   },
 
   async stopGenerating() {
