@@ -22,6 +22,8 @@ const PAGE_SOURCES = [
   'package-lock.json',
   'web',
   'models',
+  'lab/leak',
+  'relay/aggregation',
   'relay/client',
   'relay/protocol',
   'relay/server/headers.ts',

@@ -69,7 +69,7 @@ const RULES: readonly Rule[] = [
   { folder: 'relay', may: ['relay', 'models'] },
   {
     folder: 'web',
-    may: ['relay/client', 'relay/protocol', 'models'],
+    may: ['relay/client', 'relay/protocol', 'models', 'lab/leak'],
     never: { packages: /^(node:|webgpu$|libsql|socket\.io$)/, because: 'it runs in a browser' },
   },
   { folder: 'e2e', may: ['web', 'relay', 'models', 'scripts', 'bin'] },
