@@ -1,6 +1,6 @@
 /**
  * The build's side of the service worker: bundles it into /service-worker.js with the list of all files of this
- * build and their digests, and puts the web app's manifest and icons where its own addresses say they are.
+ * build and their digests (weights apart, which the page's worker keeps when it has fetched them), and puts the web app's manifest and icons where its own addresses say they are.
  */
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
@@ -33,6 +33,7 @@ export function offlinePage(root: string): Plugin {
       order: 'post',
       async handler(_, bundle) {
         const files = Object.values(bundle)
+          .filter(({ fileName }) => !fileName.endsWith('.safetensors'))
           .map((file) => ({
             path: `/${file.fileName}`,
             sha256: sha256(file.type === 'chunk' ? file.code : file.source),

@@ -1,6 +1,7 @@
 /** Starts the page. The first script holds the invitation alone; screens, sockets and models come later. */
 import { render } from 'preact'
 import { App } from './app.tsx'
+import { isRoundPage } from './state/address.ts'
 import { exposeDiagnostics } from './state/diagnostics.ts'
 import { isConsole } from './state/host/place.ts'
 import { open } from './state/opening.ts'
@@ -21,6 +22,12 @@ if (isConsole(location.pathname)) {
   // The host's console is an application of its own in the same page: participants fetch nothing of it.
   import('./screens/host/start.tsx')
     .then(({ startConsole }) => startConsole(root))
+    .catch(() => {
+      root.textContent = problems.partMissing
+    })
+} else if (isRoundPage(location.pathname)) {
+  import('./screens/what-happened/start.tsx')
+    .then(({ startRoundPage }) => startRoundPage(root))
     .catch(() => {
       root.textContent = problems.partMissing
     })

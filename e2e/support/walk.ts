@@ -95,6 +95,10 @@ export async function walkThrough(tab: Tab, relay: RelayProcess, visit: Visit): 
   await tab.at('generate').click()
   await tab.at('generate').waitFor({ timeout: 60_000 })
   await visit('result', page)
+
+  await page.goto(`${relay.answer.url}/round/${relay.answer.room}`)
+  await tab.at('record-line').first().waitFor()
+  await visit('what-happened', page)
 }
 
 async function expectText(tab: Tab, testId: string): Promise<void> {

@@ -46,7 +46,7 @@ export interface LeakOptions {
   readonly texts: readonly string[]
 }
 
-export const LEAK_DEFAULTS = { copies: 4, clients: 9, steps: 60, candidates: 256 } as const
+export const LEAK_DEFAULTS = { copies: 8, clients: 9, steps: 60, candidates: 256 } as const
 
 /** A small room, as the default publishes after three updates. */
 export const SMALL_ROOM = 3

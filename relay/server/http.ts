@@ -128,10 +128,10 @@ function pathNames(url: string): string[] {
     })
 }
 
-/** Every screen is the one page: the invitation to a room, the host's console, a room in it. */
+/** Every screen is the one page: the invitation to a room, what happened in it, the host's console. */
 function isPagePath(names: readonly string[]): boolean {
   if (names.length === 0) return true
-  if (names[0] === 'join') return names.length === 2
+  if (names[0] === 'join' || names[0] === 'round') return names.length === 2
   return names[0] === 'host' && names.length <= 2
 }
 

@@ -1,6 +1,7 @@
 /** What stays true on every screen, and the way to the log of everything sent and received. */
 import { useSignal } from '@preact/signals'
-import { hostSeesMeAs } from '../state/store.ts'
+import { isRoundPage } from '../state/address.ts'
+import { hostSeesMeAs, manifest, receipt } from '../state/store.ts'
 import { wireEntries, wireRevision } from '../state/wire.ts'
 import { shell } from '../strings/shell.ts'
 import { wire as text } from '../strings/wire-button.ts'
@@ -32,6 +33,7 @@ export function Footer() {
         </button>
         <WireTotals />
       </p>
+      <WhatHappenedLink />
       {open.value && (
         <Later
           load={loadPanel}
@@ -43,6 +45,25 @@ export function Footer() {
         />
       )}
     </footer>
+  )
+}
+
+/** In a tab of its own: whoever trains goes on training here. Their update is named in the fragment, which no server sees. */
+function WhatHappenedLink() {
+  const room = manifest.value
+  if (!room || isRoundPage(location.pathname)) return null
+  const own = receipt.value ? `#update=${receipt.value.digest}` : ''
+  return (
+    <p>
+      <a
+        href={`/round/${encodeURIComponent(room.room)}${own}`}
+        target="_blank"
+        rel="noopener"
+        data-testid="what-happened"
+      >
+        {shell.whatHappened}
+      </a>
+    </p>
   )
 }
 

@@ -7,7 +7,7 @@ const answer = (path: string, { mode = 'cors', method = 'GET', origin = ORIGIN }
   answerFor({ url: `${origin}${path}`, mode, method }, ORIGIN, FILES)
 
 describe('what the service worker answers', () => {
-  it.each(['/', '/join/poets', '/join/poets?backend=wasm', '/host', '/host/poets'])(
+  it.each(['/', '/join/poets', '/round/poets', '/join/poets?backend=wasm', '/host', '/host/poets'])(
     'the screen %s',
     (path) => {
       expect(answer(path, { mode: 'navigate' })).toBe('page')

@@ -36,4 +36,4 @@ export function answerFor(
 
 /** Those that the relay answers with the page. */
 const isScreen = (pathname: string) =>
-  pathname === '/' || /^\/(join\/[^/]+|host(\/[^/]+)?)\/?$/.test(pathname)
+  pathname === '/' || /^\/((join|round)\/[^/]+|host(\/[^/]+)?)\/?$/.test(pathname)

@@ -6,7 +6,7 @@ const BACKENDS: readonly string[] = ['auto', 'webgpu', 'wasm', 'webgl', 'cpu']
 
 /** `/join/ROOM?backend=wasm&steps=5`; whatever is not understood is as if it were not there. */
 export function parseAddress(path: string, query: string): Address {
-  const room = /^\/join\/([^/]+)\/?$/.exec(path)?.[1]
+  const room = /^\/(?:join|round)\/([^/]+)\/?$/.exec(path)?.[1]
   const parameters = new URLSearchParams(query)
   const backend = parameters.get('backend') ?? 'auto'
   const steps = Number(parameters.get('steps'))
@@ -16,6 +16,9 @@ export function parseAddress(path: string, query: string): Address {
     steps: Number.isSafeInteger(steps) && steps > 0 ? steps : null,
   }
 }
+
+/** `/round/ROOM`: what happened in a room, for whoever asks; an application of its own, as the host's console is. */
+export const isRoundPage = (path: string) => /^\/round\/[^/]+\/?$/.test(path)
 
 /** `#7KQ4-M2XT` of an invitation; `#main` is where the link to skip the header leads. */
 export const codeInLink = (fragment: string) =>

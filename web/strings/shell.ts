@@ -6,6 +6,7 @@ const text = {
   skip: 'Skip to the step',
   footer: 'Your text stays on this device. One update leaves it, and only after you have reviewed it.',
   hostSeesMeAs: (name: string) => `In the host’s list you are ${name}.`,
+  whatHappened: 'What happened to my data? (opens in another tab)',
   loading: 'Loading…',
 }
 

@@ -3,6 +3,7 @@
  * bytes that cross are transferred, not copied, where the sender is done with them. Errors cross with their
  * stable `code` and their sentence.
  */
+import type { LeakEvent, LeakOptions } from '../../lab/leak/experiment.ts'
 import type { BackendName, ExecutorName } from '../../models/backend/engine.ts'
 import type { Manifest } from '../../relay/protocol/manifest.ts'
 import type { TokenView } from './example-view.ts'
@@ -296,5 +297,8 @@ export interface ModelWorker {
     manifest: Manifest,
     onProgress: (fraction: number) => void,
   ): Promise<Evaluation>
+  /** The leak lesson, on the embedded model; needs a device and nothing else. Resolves when done or stopped. */
+  leakLesson(options: LeakOptions, onEvent: (event: LeakEvent) => void): Promise<void>
+  stopLesson(): Promise<void>
   counters(): Promise<Counters>
 }

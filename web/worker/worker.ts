@@ -76,6 +76,7 @@ let pace: Pace = 'full'
 /** The adapter in training, as of its latest checkpoint. */
 let training: { adapter: Adapter; step: number } | null = null
 let generating: AbortController | null = null
+let lesson: AbortController | null = null
 
 /** The page asks in the order of its steps, so a missing part is a mistake of ours, not the person's. */
 function need<T>(part: T | null, name: string): T {
@@ -382,6 +383,19 @@ const models: ModelWorker = {
       // The device has the weights in its own form; the files come from this browser's storage.
       baseFiles: async () => (await fetchModelFiles(base, undefined, () => {})).files.base,
     })
+  },
+
+  async leakLesson(options, onEvent) {
+    lesson?.abort()
+    const mine = new AbortController()
+    lesson = mine
+    // Only whoever opens the lesson loads it.
+    const { runLesson } = await import('./lesson.ts')
+    await runLesson(need(engine, 'the device'), options, onEvent, mine.signal)
+  },
+
+  async stopLesson() {
+    lesson?.abort()
   },
 
   async counters() {

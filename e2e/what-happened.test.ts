@@ -1,0 +1,86 @@
+/** "What happened to my data?": the room's real events as picture and record, and the leak lesson begun and stopped. */
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import type { Browser } from 'playwright'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { RelayProcess } from './support/relay-process.ts'
+import { launchChromium, Tab } from './support/tab.ts'
+
+const HOST_OPTIONS = ['--steps', '1', '--batch', '1', '--length', '32', '--publish-every', '1']
+const TEXT = 'The beekeeper says that the bees decide, and that he only carries the honey. '.repeat(20)
+
+let folder: string
+let browser: Browser
+let relay: RelayProcess
+
+beforeAll(async () => {
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'oneround-happened-'))
+  relay = await RelayProcess.start({ dataDir: path.join(folder, 'relay'), args: HOST_OPTIONS })
+  browser = await launchChromium()
+})
+
+afterAll(async () => {
+  await browser?.close()
+  await relay?.stop()
+  fs.rmSync(folder, { recursive: true, force: true })
+})
+
+describe('what happened to my data', () => {
+  it("follows the room's own record, marks the reader's update, and sees it taken back", async () => {
+    const tab = await Tab.open(browser, `${relay.answer.joinUrl}?backend=wasm`)
+    try {
+      await tab.join()
+      await tab.addFiles({ name: 'bees.txt', mimeType: 'text/plain', buffer: Buffer.from(TEXT) })
+      await tab.train()
+      const digest = await tab.send()
+      const address = await tab.at('what-happened').getAttribute('href')
+      expect(address).toBe(`/round/${relay.answer.room}#update=${digest}`)
+      const view = await tab.beside(new URL(address ?? '', relay.answer.url).href)
+      const lines = () =>
+        view.at('record-line').evaluateAll((list) => list.map((line) => line.getAttribute('data-event')))
+      await expect.poll(lines, { timeout: 20_000 }).toEqual(['published', 'accepted', 'created'])
+      const own = view.page.locator('[data-testid=picture-update][data-own=true]')
+      await expect.poll(() => own.getAttribute('data-where')).toBe('version')
+      // Back in time: before the version, the update was at the relay; before that, nowhere.
+      await view.at('moment').focus()
+      await view.page.keyboard.press('ArrowLeft')
+      await expect.poll(() => own.getAttribute('data-where')).toBe('relay')
+      await view.page.keyboard.press('Home')
+      await expect.poll(() => view.at('picture-update').count()).toBe(0)
+      await view.page.keyboard.press('End')
+      await expect.poll(() => own.getAttribute('data-where')).toBe('version')
+
+      await tab.at('withdraw').click()
+      await tab.at('withdraw-confirm').click()
+      await expect.poll(() => own.getAttribute('data-where'), { timeout: 20_000 }).toBe('withdrawn')
+      expect(await lines()).toEqual(['retired', 'withdrawn', 'published', 'accepted', 'created'])
+      expect(view.errors).toEqual([])
+    } finally {
+      await tab.close()
+    }
+  })
+
+  it('runs the leak lesson in the worker, says how far it is, and stops when asked', async () => {
+    const tab = await Tab.open(browser, `${relay.answer.url}/round/${relay.answer.room}?backend=wasm&steps=2`)
+    try {
+      await tab.at('lesson-code').fill('12')
+      expect(await tab.at('lesson-start').isDisabled()).toBe(true)
+      await tab.at('lesson-code').fill('2468')
+      await tab.at('lesson-start').click()
+      await expect
+        .poll(async () => Number(await tab.at('lesson-progress').getAttribute('value')), { timeout: 60_000 })
+        .toBeGreaterThan(0)
+      const base = tab.page.locator('[data-testid=leak][data-condition=base]')
+      await base.waitFor({ timeout: 60_000 })
+      // Before training the model says something, and not the code.
+      expect(await base.textContent()).not.toContain('2468')
+      await tab.at('lesson-stop').click()
+      await tab.at('lesson-start').waitFor({ timeout: 30_000 })
+      expect(await tab.at('leak').count()).toBeLessThan(6)
+      expect(tab.errors).toEqual([])
+    } finally {
+      await tab.close()
+    }
+  })
+})
