@@ -57,7 +57,7 @@ export const lesson = {
     'Exposure is the place in bits: 0 bits is the last place, 8 bits the first of 256. A model that knows nothing scores 1.4 bits on average, and sometimes 3 by luck.',
     'Loss says what protection costs: how surprised the model is by other text of the nine. Lower is better; above the first line the model has become worse than before.',
     'This is one secret, one small model and little text that was trained on for long, which makes it easy to remember. It shows what can happen, not what your update holds. A low number here proves nothing about another attack.',
-    'The same code and settings give the same numbers on the same kind of device. `npm run lab:leak` repeats it over many seeds.',
+    'The same code and settings give the same numbers on the same kind of device. On the command line, npm run lab:leak repeats it over many seeds.',
   ],
   save: 'Save the numbers',
   done: (rows: number) => `${counted(rows, 'model')} measured.`,

@@ -15,7 +15,16 @@ import {
   showUntil,
   stopPlaying,
 } from '../../state/what-happened/following.ts'
-import { deviceAt, PICTURE, type Point, placesOf, type SceneUpdate } from '../../state/what-happened/scene.ts'
+import {
+  deviceAt,
+  heightOf,
+  NARROW,
+  type Point,
+  placesOf,
+  type SceneUpdate,
+  versionAt,
+  WIDE,
+} from '../../state/what-happened/scene.ts'
 import { happened as text } from '../../strings/what-happened.ts'
 
 /** Beyond these a picture says no more than a number. */
@@ -23,7 +32,9 @@ const MAX_SHOWN = 30
 
 export function Picture() {
   const { updates, versions } = scene.value
-  const places = placesOf(scene.value)
+  const isNarrow = useNarrow()
+  const measures = isNarrow ? NARROW : WIDE
+  const places = placesOf(scene.value, measures)
   const connected = roomStatus.value?.connected ?? 0
   const waiting = updates.filter(({ version, withdrawn }) => version === null && !withdrawn).length
   const withdrawn = updates.filter((update) => update.withdrawn).length
@@ -36,17 +47,17 @@ export function Picture() {
       <svg
         class="picture"
         data-testid="picture"
-        viewBox={`0 0 ${PICTURE.width} ${PICTURE.height}`}
+        viewBox={`0 0 ${measures.width} ${heightOf(Math.max(connected, updates.length), versions.length)}`}
         role="img"
         aria-label={text.pictureLabel(connected, waiting, live, withdrawn)}
       >
-        <Place x={PICTURE.devices} name={text.devices} note={text.devicesNote} />
-        <Place x={PICTURE.relay} name={text.relay} note={text.relayNote} />
-        <Place x={PICTURE.versions} name={text.versions} note={text.versionsNote} />
-        <line class="picture-way" x1={170} y1={40} x2={240} y2={40} />
-        <line class="picture-way" x1={400} y1={40} x2={470} y2={40} />
+        <Place x={measures.devices} name={text.devices} note={isNarrow ? '' : text.devicesNote} />
+        <Place x={measures.relay} name={text.relay} note={isNarrow ? '' : text.relayNote} />
+        <Place x={measures.versions} name={text.versions} note={isNarrow ? '' : text.versionsNote} />
+        <Way from={measures.devices} to={measures.relay} />
+        <Way from={measures.relay} to={measures.versions} />
         {Array.from({ length: Math.min(MAX_SHOWN, Math.max(connected, updates.length)) }, (_, index) => {
-          const { x, y } = deviceAt(index)
+          const { x, y } = deviceAt(index, measures)
           return <circle key={index} class="picture-device" cx={x} cy={y} r={7} />
         })}
         {versions.slice(0, 10).map(({ version, updates: size, retired }, row) => (
@@ -54,8 +65,8 @@ export function Picture() {
             key={version}
             class="picture-version"
             data-retired={retired}
-            x={PICTURE.versions + 16}
-            y={PICTURE.top + PICTURE.row * 1.6 * row + 4}
+            x={versionAt(row, measures).x + 14}
+            y={versionAt(row, measures).y + 4}
           >
             {retired ? text.retired(version) : text.version(version, size)}
           </text>
@@ -64,8 +75,8 @@ export function Picture() {
           <Square
             key={update.contribution}
             update={update}
-            from={deviceAt(index)}
-            to={places.get(update.contribution) ?? deviceAt(index)}
+            from={deviceAt(index, measures)}
+            to={places.get(update.contribution) ?? deviceAt(index, measures)}
           />
         ))}
       </svg>
@@ -112,6 +123,29 @@ export function Picture() {
       )}
     </section>
   )
+}
+
+/** Between two columns' names; none where a phone leaves no room for it. */
+function Way({ from, to }: { readonly from: number; readonly to: number }) {
+  const gap = 84
+  return to - from > 2 * gap ? (
+    <line class="picture-way" x1={from + gap} y1={22} x2={to - gap} y2={22} />
+  ) : null
+}
+
+/** Follows the window: a phone may be turned. */
+function useNarrow(): boolean {
+  const narrow = useSignal(false)
+  useEffect(() => {
+    const media = matchMedia('(max-width: 36rem)')
+    const follow = () => {
+      narrow.value = media.matches
+    }
+    follow()
+    media.addEventListener('change', follow)
+    return () => media.removeEventListener('change', follow)
+  }, [narrow])
+  return narrow.value
 }
 
 function Place({ x, name, note }: { readonly x: number; readonly name: string; readonly note: string }) {

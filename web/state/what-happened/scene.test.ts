@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { AuditEvent, AuditLine } from '../../../relay/protocol/audit.ts'
-import { placesOf, sceneOf } from './scene.ts'
+import { NARROW, placesOf, sceneOf, WIDE } from './scene.ts'
 
 const digest = (letter: string) => letter.repeat(64) as never
 const lines = (...events: object[]): AuditLine[] =>
@@ -56,7 +56,7 @@ describe('the round as a picture', () => {
       [null, false],
     ])
     expect(versions[0].retired).toBe(true)
-    expect([...placesOf({ updates, versions, refused: 0, closed: false }).keys()]).toEqual([2])
+    expect([...placesOf({ updates, versions, refused: 0, closed: false }, WIDE).keys()]).toEqual([2])
   })
 
   it('counts what was refused, and gives every shown update a place of its own', () => {
@@ -67,7 +67,7 @@ describe('the round as a picture', () => {
     })
     const scene = sceneOf(many)
     expect(scene.refused).toBe(1)
-    const places = [...placesOf(scene).values()].map(({ x, y }) => `${x},${y}`)
+    const places = [...placesOf(scene, NARROW).values()].map(({ x, y }) => `${x},${y}`)
     expect(new Set(places).size).toBe(30)
   })
 })

@@ -82,33 +82,53 @@ export interface Point {
   readonly y: number
 }
 
-/** The picture's measures, in its own units. */
-export const PICTURE = { width: 640, height: 300, devices: 90, relay: 320, versions: 550, top: 70, row: 22 }
+/** The picture's measures, in its own units: on a phone narrower, so that its words stay as large. */
+export interface Measures {
+  readonly width: number
+  readonly devices: number
+  readonly relay: number
+  readonly versions: number
+}
+export const WIDE: Measures = { width: 640, devices: 90, relay: 320, versions: 530 }
+export const NARROW: Measures = { width: 360, devices: 56, relay: 180, versions: 268 }
+
+const TOP = 70
+const ROW = 22
+/** Versions have a line of words each. */
+const VERSION_ROW = 28
 
 /** Ten a column, then the next column. */
-const GRID_ROWS = 10
+export const GRID_ROWS = 10
 
 const inGrid = (index: number, x: number, toward: 1 | -1): Point => ({
   x: x + toward * 24 * Math.floor(index / GRID_ROWS),
-  y: PICTURE.top + PICTURE.row * (index % GRID_ROWS),
+  y: TOP + ROW * (index % GRID_ROWS),
 })
 
-export const deviceAt = (index: number): Point => inGrid(index, PICTURE.devices, -1)
+export const deviceAt = (index: number, { devices }: Measures): Point => inGrid(index, devices, -1)
 
-/** Where each update is drawn: at the relay while it waits, with its version once it is published. */
-export function placesOf({ updates, versions }: Scene): ReadonlyMap<number, Point> {
+export const versionAt = (row: number, { versions }: Measures): Point => ({
+  x: versions,
+  y: TOP + VERSION_ROW * (row % GRID_ROWS),
+})
+
+/** As high as the longest column needs. */
+export function heightOf(devices: number, versions: number): number {
+  const rows = Math.min(GRID_ROWS, Math.max(1, devices))
+  return TOP + Math.max(ROW * rows, VERSION_ROW * Math.min(GRID_ROWS, versions))
+}
+
+/** Where each update is drawn, by its number: at the relay while it waits, with its version once it is published. */
+export function placesOf({ updates, versions }: Scene, measures: Measures): ReadonlyMap<number, Point> {
   const places = new Map<number, Point>()
   let waiting = 0
   for (const { contribution, version, withdrawn } of updates) {
     if (withdrawn) continue
-    if (version === null) places.set(contribution, inGrid(waiting++, PICTURE.relay, 1))
-    else {
-      const row = versions.findIndex((one) => one.version === version)
-      places.set(contribution, {
-        x: PICTURE.versions,
-        y: PICTURE.top + PICTURE.row * 1.6 * (row % GRID_ROWS),
-      })
-    }
+    const row = versions.findIndex((one) => one.version === version)
+    places.set(
+      contribution,
+      version === null ? inGrid(waiting++, measures.relay, 1) : versionAt(row, measures),
+    )
   }
   return places
 }
