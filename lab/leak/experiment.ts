@@ -12,8 +12,7 @@ import type { Adapter } from '../../models/adapters/adapter.ts'
 import { initialAdapter } from '../../models/adapters/initial.ts'
 import { RandomStream } from '../../models/adapters/random.ts'
 import { adapterChange } from '../../models/adapters/update-codec.ts'
-import type { LoadedModel } from '../../models/catalog/load.ts'
-import { generate } from '../../models/llama/generate.ts'
+import type { TextModel } from '../../models/families/family.ts'
 import { evaluate } from '../../models/training/evaluate.ts'
 import { DEFAULT_RECIPE } from '../../models/training/recipe.ts'
 import { train } from '../../models/training/trainer.ts'
@@ -105,9 +104,10 @@ export function partOf(texts: readonly string[], client: number): { own: string;
 }
 
 export async function* leakExperiment(
-  { model, tokenizer }: LoadedModel,
+  loaded: TextModel,
   options: LeakOptions,
 ): AsyncGenerator<LeakEvent, void, void> {
+  const { model, tokenizer } = loaded
   const { seed, code, copies, clients, steps, candidates, texts } = options
   const windows = (text: string): TextExample[] =>
     cutWindows([{ kind: 'text', text, row: false }], tokenizer, WINDOW_TOKENS).examples
@@ -139,7 +139,7 @@ export async function* leakExperiment(
       exposure: exposureOf(found),
       logProbability: found[0],
       medianAlternative: medianOf(found.slice(1).sort()),
-      says: await continuation(model, tokenizer, adapter),
+      says: await continuation(loaded, adapter),
       heldOutLoss: loss,
     }
   }
@@ -213,14 +213,9 @@ function randomFill(seed: string): (bytes: Uint8Array) => void {
 
 const SAID_TOKENS = 6
 
-async function continuation(
-  model: LoadedModel['model'],
-  tokenizer: LoadedModel['tokenizer'],
-  adapter: Adapter | null,
-): Promise<string> {
+async function continuation(loaded: TextModel, adapter: Adapter | null): Promise<string> {
   let said = ''
-  const prompt = tokenizer.encode(`${SECRET_BEGINNING} `)
-  for await (const { text } of generate({ model, tokenizer, adapter, prompt, maxTokens: SAID_TOKENS }))
-    said += text
+  const prompt = loaded.tokenizer.encode(`${SECRET_BEGINNING} `)
+  for await (const { text } of loaded.generate({ adapter, prompt, maxTokens: SAID_TOKENS })) said += text
   return said
 }

@@ -1,7 +1,7 @@
 /** How likely a model finds the counted part of each example: the sum of its tokens' log-probabilities, in nats. */
 import type { Adapter } from '../../models/adapters/adapter.ts'
-import type { LlamaModel } from '../../models/llama/model.ts'
 import { checkAdapterFits, placeAdapter } from '../../models/training/engine-adapter.ts'
+import type { Model } from '../../models/training/model.ts'
 import { pack } from '../../models/training/packing.ts'
 import { cutToFit } from '../../models/training/shapes.ts'
 import type { TextExample } from '../../models/training/windows.ts'
@@ -10,7 +10,7 @@ const SHAPE = { batch: 4, tokens: 128 }
 
 /** `onDone` is called with the share that is done. Returns one number an example, in their order. */
 export async function logProbabilities(
-  model: LlamaModel,
+  model: Model,
   adapter: Adapter | null,
   examples: readonly TextExample[],
   onDone: (fraction: number) => Promise<void> | void = () => {},
@@ -26,11 +26,13 @@ export async function logProbabilities(
     for (const part of cutToFit(model, examples, SHAPE)) {
       const { inputs } = model.collate(part, SHAPE)
       const { nll } = await program.run(inputs, ['nll']) // [batch * tokens], 0 where nothing counts
+      // The part is the next so many examples, in their order.
+      const texts = examples.slice(done, done + part.length)
       const places = pack(
-        part.map(({ ids }) => ids.length - 1),
+        texts.map(({ ids }) => ids.length - 1),
         SHAPE,
       )!
-      part.forEach(({ ids }, i) => {
+      texts.forEach(({ ids }, i) => {
         const row = places[i].window * SHAPE.tokens + places[i].at
         for (let t = 0; t < ids.length - 1; t++) sums[done + i] -= nll[row + t]
       })

@@ -63,6 +63,7 @@ const texts = await Promise.all(
 
 const engine = await createNodeEngine({ backend: args.backend as BackendName })
 const loaded = loadModel(engine, files)
+if (loaded.medium !== 'text') throw new Error('the tiny model writes text')
 const began = performance.now()
 const results: { seed: string; code: string; measures: LeakMeasure[] }[] = []
 for (let run = 0; run < runs; run++) {

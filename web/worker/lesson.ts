@@ -55,6 +55,7 @@ export async function runLesson(
   signal: AbortSignal,
 ): Promise<void> {
   const loaded = loadModel(engine, await tinyFiles())
+  if (loaded.medium !== 'text') throw new Error('the tiny model writes text')
   try {
     for await (const event of leakExperiment(loaded, options)) {
       if (signal.aborted) return
