@@ -210,6 +210,46 @@ describe('a host', () => {
     }
   })
 
+  it('measures a version before it goes out, holds back one that is worse, and may publish it all the same', async () => {
+    const host = await Tab.open(browser, consoleAddress())
+    // Random numbers of this size ruin any model.
+    const client = new NodeClient(3, 0.5)
+    try {
+      await host.at('host-new').click()
+      await host.at('plan-title').fill('Gated')
+      await host.at('plan-gate').check()
+      await host.at('plan-code').uncheck()
+      await host.at('plan-publish-every').fill('1')
+      await host.at('plan-tokens').fill('48')
+      await host.at('plan-open').click()
+      await host
+        .at('host-text-file')
+        .setInputFiles({ name: 'mine.txt', mimeType: 'text/plain', buffer: Buffer.from(TEXT) })
+      await client.join(relay.answer.url, 'gated')
+      await client.send(10)
+      const held = host.page.locator('[data-testid=host-candidate][data-state=held]')
+      await held.waitFor({ timeout: 120_000 })
+      expect(await held.textContent()).toMatch(/loss on your text is \d+\.\d{3}, the base model’s \d\.\d{3}/)
+      expect(await host.at('host-version').textContent()).toBe('–')
+      await host.at('host-candidate-publish').click()
+      await host.at('host-candidate-publish-confirm').click()
+      await expect.poll(() => number(host, 'host-version'), SOON).toBe(1)
+      // It has been measured already.
+      await expect.poll(() => host.at('host-loss-chart').getAttribute('data-points'), SOON).toBe('1')
+      const log = await (await fetch(`${relay.answer.url}/api/rooms/gated/audit`)).text()
+      expect(readAuditLog(log).map(({ event }) => event.event)).toEqual([
+        'created',
+        'accepted',
+        'held-back',
+        'published',
+      ])
+      expect(host.errors).toEqual([])
+    } finally {
+      client.close()
+      await host.close()
+    }
+  })
+
   it('rehearses with a simulated student, in a room that the class is not shown', async () => {
     const host = await Tab.open(browser, consoleAddress('/main'))
     const { page } = host

@@ -8,14 +8,17 @@ import { RelayClient } from '../../relay/client/client.ts'
 import type { Progress, Receipt } from '../../relay/protocol/messages.ts'
 
 /** As a short run of training moves an entry. */
-const CHANGE = 0.004
+const SMALL_CHANGE = 0.004
 
 export class NodeClient {
   readonly #client = new RelayClient()
   readonly #seed: number
+  readonly #largest: number
 
-  constructor(seed: number) {
+  /** `largest`: no entry is changed by more. */
+  constructor(seed: number, largest = SMALL_CHANGE) {
     this.#seed = seed
+    this.#largest = largest
   }
 
   /** The participant's number. */
@@ -38,7 +41,7 @@ export class NodeClient {
     let state = this.#seed
     const draw = () => {
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-      return (state / 2 ** 32 - 0.5) * 2 * CHANGE
+      return (state / 2 ** 32 - 0.5) * 2 * this.#largest
     }
     const change = new Map(
       Array.from(adapterChange(start, start, adapter.form), ([name, values]) => [name, values.map(draw)]),
