@@ -2,7 +2,7 @@
  * `npm run -s bench -- --json`: what this project's engine does on the device at hand, in one run, against plain tfjs on the
  * same adapter. Speeds on software adapters mean nothing by themselves; ratios within a run do.
  *
- * --only A,B      sections: peak, ops, load, step, generate (default: all)
+ * --only A,B      sections: peak, ops, load, step, generate, pictures (default: all)
  * --model PATH    SmolLM2-135M-Instruct as a GGUF file (default: what ONEROUND_SMOLLM2 names; without it the embedded model alone)
  * --shapes A,B    of the step: tiny, 2layers, 1x64, 1x256 (default: all but 2layers); without tiny it is left out of texts too
  * --backend B     webgpu or wasm alone (default: both)
@@ -18,6 +18,7 @@ import { benchGeneration } from './sections/generate.ts'
 import { benchLoad } from './sections/load.ts'
 import { benchOps } from './sections/ops.ts'
 import { benchPeak } from './sections/peak.ts'
+import { benchPictures } from './sections/pictures.ts'
 import { benchSteps, SHAPES } from './sections/step.ts'
 import { openSmolLm2 } from './smollm2.ts'
 
@@ -28,6 +29,7 @@ const SECTIONS = {
   load: benchLoad,
   step: benchSteps,
   generate: benchGeneration,
+  pictures: benchPictures,
 } as const
 
 type Section = keyof typeof SECTIONS

@@ -1,0 +1,247 @@
+/**
+ * The text-to-image model: a LoRA training step of 16 pictures (r 8, all seven projections) and a pass of its sampler, on
+ * each engine and, on the same adapter, as plain tfjs ops with tf.grads. Contestants take turns, and their first losses
+ * are compared: it must be the same work.
+ */
+import { readFile } from 'node:fs/promises'
+import { initialAdapter } from '../../models/adapters/initial.ts'
+import type { Engine } from '../../models/backend/engine.ts'
+import { createNodeEngine } from '../../models/backend/node.ts'
+import { type DiffusionConfig, parseDiffusionConfig, sequenceLength } from '../../models/diffusion/config.ts'
+import { DiffusionModel } from '../../models/diffusion/model.ts'
+import { projections } from '../../models/diffusion/modules.ts'
+import type { TensorSource } from '../../models/families/placing.ts'
+import { parseSafetensors, toFloat32 } from '../../models/formats/safetensors.ts'
+import { PlanEngine } from '../../models/plan/plan-engine.ts'
+import { placeAdapter } from '../../models/training/engine-adapter.ts'
+import type { Batch } from '../../models/training/model.ts'
+import { hyperParameters } from '../../models/training/schedule.ts'
+import { TrainingStep } from '../../models/training/step.ts'
+import { linearBackwardFlops, linearForwardFlops, productFlops } from '../counts.ts'
+import { plainPictures } from '../plain/pictures.ts'
+import type { BenchContext } from '../section.ts'
+import { type Lap, median, startClocks } from '../timing.ts'
+
+const PICTURES = 16
+const RANK = 8
+const ALPHA = 16
+const SEED = 'bench'
+const PLAIN = 'plain tfjs (tf.grads)'
+
+interface PictureResult {
+  readonly contestant: string
+  readonly device: string
+  readonly work: 'training step' | 'forward pass'
+  readonly pictures: number
+  readonly runs: number
+  readonly ms: number
+  readonly cpuMs: number
+  readonly picturesPerSecond: number
+  readonly picturesPerCpuSecond: number
+  readonly neededGflop: number
+  /** By processor time on a software adapter and on wasm. */
+  readonly neededGflops: number
+  readonly shareOfBestMatmul: number | null
+  readonly firstLoss: number | null
+}
+
+interface Contestant {
+  readonly name: string
+  readonly engine: Engine
+  step(index: number): Promise<number>
+  forward(): Promise<void>
+  dispose(): void
+}
+
+const recipe = {
+  steps: 1000,
+  batch: PICTURES,
+  tokens: 1,
+  learningRate: 1e-3,
+  warmupSteps: 0,
+  weightDecay: 0,
+  maxNorm: 0,
+  beta1: 0.9,
+  beta2: 0.99,
+  epsilon: 1e-8,
+  evaluateEvery: 1000,
+}
+const shape = { batch: PICTURES, tokens: 1 }
+
+/** Of all pictures: products alone, which are all but a few in a hundred. */
+export function pictureFlops(config: DiffusionConfig) {
+  const { hiddenSize: hidden, intermediateSize: inner, heads, headDim, layers } = config
+  const each = sequenceLength(config)
+  const rows = PICTURES * each
+  const sizes = [
+    ...Array.from({ length: 3 }, () => [hidden, heads * headDim]),
+    [heads * headDim, hidden],
+    [hidden, inner],
+    [hidden, inner],
+    [inner, hidden],
+  ] as const
+  const linears = sizes.map(([width, out]) => ({ rows, width, out, rank: RANK }))
+  const attention = productFlops(PICTURES * heads * each, headDim, each)
+  const forward = linears.reduce((sum, one) => sum + linearForwardFlops(one), 0) + 2 * attention
+  const backward = linears.reduce((sum, one) => sum + linearBackwardFlops(one), 0) + 5 * attention
+  return { forward: layers * forward, step: layers * (forward + backward) }
+}
+
+export async function benchPictures(context: BenchContext) {
+  const { webgpu, wasm, log } = context
+  const folder = new URL('../../models/catalog/emoji-dit/', import.meta.url)
+  const config = parseDiffusionConfig(JSON.parse(await readFile(new URL('config.json', folder), 'utf8')))
+  const { tensors } = parseSafetensors(await readFile(new URL('model.safetensors', folder)))
+  const source: TensorSource = (name) => {
+    const tensor = tensors.get(name)
+    return tensor && { shape: tensor.shape, values: toFloat32(tensor) }
+  }
+  const results: PictureResult[] = []
+  if (webgpu) {
+    results.push(
+      ...(await race(
+        [await own(webgpu.plan, config, source), await plain(webgpu.plain, config, source)],
+        config,
+        context,
+      )),
+    )
+  }
+  if (wasm) {
+    const engine = await createNodeEngine({ backend: 'wasm' })
+    results.push(
+      ...(await race(
+        [await own(engine, config, source), await plain(engine, config, source)],
+        config,
+        context,
+      )),
+    )
+    await engine.dispose()
+  }
+  const againstPlain = Object.fromEntries(
+    results
+      .filter(({ contestant }) => contestant === PLAIN)
+      .map((other) => {
+        const ours = results.find(
+          ({ contestant, work, device }) =>
+            contestant !== PLAIN &&
+            work === other.work &&
+            device.includes('wasm') === other.device.includes('wasm'),
+        )!
+        const where = other.device.includes('wasm') ? 'wasm' : 'webgpu'
+        return [`${other.work} ${where}`, { byWall: other.ms / ours.ms, byCpu: other.cpuMs / ours.cpuMs }]
+      }),
+  )
+  log(`pictures: against plain tfjs ${JSON.stringify(againstPlain)}`)
+  return { results, againstPlain }
+}
+
+/** Noise in place of pictures: what is measured is speed, and a loss that falls shows that it trains. */
+function batchOf(model: DiffusionModel): Batch {
+  const { length } = model.patches
+  const examples = Array.from({ length: PICTURES }, (_, i) => ({
+    counted: 1,
+    pixels: Uint8Array.from({ length }, (_, c) => (c * 31 + i * 97) % 256),
+    ids: Int32Array.from({ length: model.config.captionTokens }, (_, t) => (t === 0 ? 1 : (i * 7 + t) % 900)),
+  }))
+  return model.collate(model.asTrained(examples, SEED, 1), shape)
+}
+
+const initial = (config: DiffusionConfig) =>
+  initialAdapter({ rank: RANK, alpha: ALPHA, modules: projections(config) }, SEED)
+
+async function own(engine: Engine, config: DiffusionConfig, source: TensorSource): Promise<Contestant> {
+  const model = new DiffusionModel(engine, config, source)
+  const placed = placeAdapter(engine, initial(config))
+  const step = await TrainingStep.create(model, placed, shape)
+  const pass = await engine.program('velocity', model.velocityInputs(PICTURES), (ops, inputs) => ({
+    velocity: model.velocity(ops, inputs, PICTURES, placed),
+  }))
+  const batch = batchOf(model)
+  return {
+    name: `oneround (${engine.executor})`,
+    engine,
+    step: (index) => step.runAndRead(batch, hyperParameters(recipe, index)).then(({ loss }) => loss),
+    forward: () => pass.run(batch.inputs, ['velocity']).then(() => {}),
+    dispose() {
+      step.dispose()
+      pass.dispose()
+      placed.dispose()
+      model.dispose()
+    },
+  }
+}
+
+async function plain(engine: Engine, config: DiffusionConfig, source: TensorSource): Promise<Contestant> {
+  // Makes the engine's backend tfjs's current one.
+  await engine.finish()
+  const { modules } = initial(config)
+  const { learningRate, beta1, beta2 } = recipe
+  const options = { batch: PICTURES, rank: RANK, alpha: ALPHA, learningRate, beta1, beta2 }
+  const made = plainPictures(config, source, (module) => modules.get(module)!.a, options)
+  const probe = new DiffusionModel(engine, config, source)
+  const batch = batchOf(probe)
+  probe.dispose()
+  return {
+    name: PLAIN,
+    engine,
+    async step() {
+      await engine.finish()
+      return made.step(batch)
+    },
+    async forward() {
+      await engine.finish()
+      await made.velocity(batch)
+    },
+    dispose: () => made.dispose(),
+  }
+}
+
+async function race(
+  contestants: readonly Contestant[],
+  config: DiffusionConfig,
+  { seconds, log, found }: BenchContext,
+): Promise<PictureResult[]> {
+  const laps = contestants.map(() => ({ step: [] as Lap[], forward: [] as Lap[], losses: [] as number[] }))
+  const begun = performance.now()
+  for (let round = 0; round < 6 && (round < 2 || performance.now() - begun < seconds * 2000); round++) {
+    for (const [i, contestant] of contestants.entries()) {
+      let read = startClocks()
+      laps[i].losses.push(await contestant.step(round + 1))
+      laps[i].step.push(read())
+      read = startClocks()
+      await contestant.forward()
+      laps[i].forward.push(read())
+      const [stepMs, passMs] = [laps[i].step, laps[i].forward].map((all) => all.at(-1)!.wallMs.toFixed(0))
+      log(`pictures: ${contestant.name} on ${contestant.engine.device}: step ${stepMs} ms, pass ${passMs} ms`)
+    }
+  }
+  const [first, other] = laps.map(({ losses }) => losses[0])
+  if (!(Math.abs(first - other) <= 1e-4)) throw new Error(`losses ${first} and ${other}: not the same work`)
+  const flops = pictureFlops(config)
+  const results = contestants.flatMap(({ name, engine }, i) =>
+    (['step', 'forward'] as const).map((kind): PictureResult => {
+      // The first one compiles.
+      const all = laps[i][kind].slice(1)
+      const [ms, cpuMs] = [median(all.map(({ wallMs }) => wallMs)), median(all.map(({ cpuMs }) => cpuMs))]
+      const gflops = flops[kind] / (engine.software || engine.backend === 'wasm' ? cpuMs : ms) / 1e6
+      const best = engine instanceof PlanEngine ? found.bestMatmulGflops : undefined
+      return {
+        contestant: name,
+        device: engine.device,
+        work: kind === 'step' ? 'training step' : 'forward pass',
+        pictures: PICTURES,
+        runs: all.length,
+        ms,
+        cpuMs,
+        picturesPerSecond: (PICTURES * 1000) / ms,
+        picturesPerCpuSecond: (PICTURES * 1000) / cpuMs,
+        neededGflop: flops[kind] / 1e9,
+        neededGflops: gflops,
+        shareOfBestMatmul: best === undefined ? null : gflops / best,
+        firstLoss: kind === 'step' ? laps[i].losses[0] : null,
+      }
+    }),
+  )
+  for (const contestant of contestants) contestant.dispose()
+  return results
+}
