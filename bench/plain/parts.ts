@@ -94,7 +94,12 @@ export const repeatHeads = (x: tf.Tensor, { heads, kvHeads }: LlamaConfig): tf.T
   )
 
 /** Cosines and sines of positions `first` and on, [1, 1, tokens, headDim / 2] each; the caller owns them. */
-export function rotaryParts(config: LlamaConfig, first: number, tokens: number, table = rotaryTable(config)) {
+export function rotaryParts(
+  config: Parameters<typeof rotaryTable>[0],
+  first: number,
+  tokens: number,
+  table = rotaryTable(config),
+) {
   const { headDim } = config
   const half = headDim / 2
   const part = (offset: number) => {

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { eagerAccumulate, eagerAdamW } from './adamw/eager.ts'
 import { EagerAttention } from './attention/eager.ts'
+import { EagerDense } from './dense/eager.ts'
 import { type EagerContext, native, tidy, wrap } from './eager-context.ts'
 import { eagerEmbedding } from './embedding/eager.ts'
 import { eagerGatedAdd } from './gated-add/eager.ts'
@@ -26,6 +27,7 @@ export function eagerOps(context: EagerContext): Ops {
     attention: new EagerAttention(context),
     swiglu: eagerSwiGlu,
     linearCrossEntropy: new EagerLinearCrossEntropy(context),
+    dense: new EagerDense(context),
     modulatedNorm: eagerModulatedNorm,
     gatedAdd: eagerGatedAdd,
     lastRows: eagerLastRows,

@@ -214,6 +214,24 @@ export interface SquaredErrorOp {
   forwardBackward(y: Tensor, target: Tensor, weights: Tensor): { loss: Tensor; dy: Tensor }
 }
 
+/** Layers whose weights are trained whole: backward also writes the weight's gradient into its slot. */
+export interface DenseOp {
+  /** x [rows, in], weight [out, in] -> x Wᵀ (+ residual) [rows, out]. */
+  forward(x: Tensor, weight: Parameter, options?: { residual?: Tensor }): Tensor
+  /** dx = dy W (+ addTo) [rows, in]; dW = dyᵀ x. */
+  backward(dy: Tensor, x: Tensor, weight: Parameter, options?: { addTo?: Tensor }): Tensor
+  /** RMSNorm with a gain [1, width]. */
+  norm(x: Tensor, gain: Parameter, eps: number): Tensor
+  /** dx as RmsNormOp's; dgain = sum over rows of dy x / sqrt(mean(x²) + eps). */
+  normBackward(dy: Tensor, x: Tensor, gain: Parameter, eps: number, options?: { addTo?: Tensor }): Tensor
+  /** LinearCrossEntropyOp's forwardBackward; dW = dlogitsᵀ x. */
+  crossEntropy(x: Tensor, weight: Parameter, targets: Tensor, rowWeights: Tensor): { nll: Tensor; dx: Tensor }
+  /** Rows of a table by id, ids [rows] int32 inside the table. */
+  lookUp(ids: Tensor, table: Parameter): Tensor
+  /** dtable: row v is the sum of dy's rows whose id is v, in their order; zero where no id is v. */
+  lookUpBackward(dy: Tensor, ids: Tensor, table: Parameter): void
+}
+
 /** Index of each number in the `hyper` tensor [8] of `adamw`. */
 export const HYPER = {
   learningRate: 0,
@@ -237,6 +255,7 @@ export interface Ops {
   readonly attention: AttentionOp
   readonly swiglu: SwiGluOp
   readonly linearCrossEntropy: LinearCrossEntropyOp
+  readonly dense: DenseOp
   readonly modulatedNorm: ModulatedNormOp
   readonly gatedAdd: GatedAddOp
   readonly lastRows: LastRowsOp

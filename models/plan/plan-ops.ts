@@ -2,6 +2,7 @@
 import { planAccumulate, planAdamw } from '../ops/adamw/plan.ts'
 import { planAdd } from '../ops/add/plan.ts'
 import { planAttention } from '../ops/attention/plan.ts'
+import { planDense } from '../ops/dense/plan.ts'
 import { planEmbedding } from '../ops/embedding/plan.ts'
 import { planGatedAdd } from '../ops/gated-add/plan.ts'
 import { planLastRowLogits } from '../ops/last-row-logits/plan.ts'
@@ -26,6 +27,7 @@ export function planOps(recorder: Recorder): Ops {
     attention: planAttention(recorder),
     swiglu: planSwiGlu(recorder),
     linearCrossEntropy: planLinearCrossEntropy(recorder),
+    dense: planDense(recorder),
     modulatedNorm: planModulatedNorm(recorder),
     gatedAdd: planGatedAdd(recorder),
     lastRows: planLastRows(recorder),

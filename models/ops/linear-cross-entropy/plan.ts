@@ -16,7 +16,11 @@ import type { LinearCrossEntropyOp, Tensor } from '../ops.ts'
 const MAX_LOGIT_BYTES = 32 * 1024 * 1024
 const BLOCK = 256
 
-export function planLinearCrossEntropy(recorder: Recorder): LinearCrossEntropyOp {
+/** @param eachBand given the gradient of a band's logits and the band's rows of x, first band first */
+export function planLinearCrossEntropy(
+  recorder: Recorder,
+  eachBand: (dLogits: PlanTensor, x: PlanTensor) => void = () => {},
+): LinearCrossEntropyOp {
   const run = (
     xTensor: Tensor,
     weightTensor: Tensor,
@@ -97,6 +101,7 @@ ${
           bLayout: 'kn',
           y: dx.rowRange(first, rows),
         })
+        eachBand(logits, x.rowRange(first, rows))
       }
     }
     return { nll, dx }
