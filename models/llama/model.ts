@@ -233,14 +233,16 @@ export class LlamaModel implements Model<TextExample> {
     const weights = this.weights.layers[layer]
     const linears = this.linears(layer, adapter)
     const normed = ops.rmsNorm.forward(x, weights.inputNorm, config.rmsNormEps)
-    const rawQ = ops.linear.forward(normed, linears.q)
-    const rawK = ops.linear.forward(normed, linears.k)
-    const turned = (x: Tensor) => ops.rotary.forward(x, this.weights.rotary, positions, config.headDim)
+    const [rawQ, rawK, v] = ops.linear.forwardEach(normed, [linears.q, linears.k, linears.v])
     const headNormed = (x: Tensor, norm: Tensor | undefined) =>
       norm ? ops.rmsNorm.forward(x, norm, config.rmsNormEps) : x
-    const q = turned(headNormed(rawQ, weights.qNorm))
-    const k = turned(headNormed(rawK, weights.kNorm))
-    const v = ops.linear.forward(normed, linears.v)
+    const [q, k] = ops.rotary.both(
+      'forward',
+      [headNormed(rawQ, weights.qNorm), headNormed(rawK, weights.kNorm)],
+      this.weights.rotary,
+      positions,
+      config.headDim,
+    )
     return { linears, normed, rawQ, rawK, q, k, v }
   }
 
@@ -248,8 +250,7 @@ export class LlamaModel implements Model<TextExample> {
   private feedForward(ops: Ops, middle: Tensor, layer: number, linears: BlockLinears) {
     const { postNorm } = this.weights.layers[layer]
     const middleNormed = ops.rmsNorm.forward(middle, postNorm, this.config.rmsNormEps)
-    const gate = ops.linear.forward(middleNormed, linears.gate)
-    const up = ops.linear.forward(middleNormed, linears.up)
+    const [gate, up] = ops.linear.forwardEach(middleNormed, [linears.gate, linears.up])
     return { middleNormed, gate, up, activated: ops.swiglu.forward(gate, up) }
   }
 
@@ -288,12 +289,17 @@ export class LlamaModel implements Model<TextExample> {
         this.attentionShape(shape),
         inputs.segments,
       )
-      const beforeTurn = (dy: Tensor, x: Tensor, norm: Tensor | undefined) => {
-        const dTurned = ops.rotary.backward(dy, this.weights.rotary, inputs.positions, config.headDim)
-        return norm ? ops.rmsNorm.backward(dTurned, x, norm, config.rmsNormEps) : dTurned
-      }
-      const dQuery = beforeTurn(dq, kept.rawQ, weights.qNorm)
-      const dKey = beforeTurn(dk, kept.rawK, weights.kNorm)
+      const [dTurnedQuery, dTurnedKey] = ops.rotary.both(
+        'backward',
+        [dq, dk],
+        this.weights.rotary,
+        inputs.positions,
+        config.headDim,
+      )
+      const beforeNorm = (dy: Tensor, x: Tensor, norm: Tensor | undefined) =>
+        norm ? ops.rmsNorm.backward(dy, x, norm, config.rmsNormEps) : dy
+      const dQuery = beforeNorm(dTurnedQuery, kept.rawQ, weights.qNorm)
+      const dKey = beforeNorm(dTurnedKey, kept.rawK, weights.kNorm)
       if (layer === 0) {
         // Below block 0 there are only frozen embeddings: the gradients of q, k and v's factors are all there is.
         ops.linear.backward(dQuery, kept.normed, linears.q, { needInput: false })

@@ -85,16 +85,31 @@ onEveryEngine('ops', (engine) => {
       const inputs = {
         x: matrix(rows, heads * headDim, 1),
         dy: matrix(rows, heads * headDim, 2),
+        // Queries and keys: another number of heads, the same rows.
+        key: matrix(rows, 2 * headDim, 4),
         at: ids(rows, 3, 40),
       }
       inputs.at.values[0] = 39
-      const { y, dx } = await runOps(engine(), inputs, ['y', 'dx'], (ops, { x, dy, at }) => ({
-        y: ops.rotary.forward(x, table, at, headDim),
-        dx: ops.rotary.backward(dy, table, at, headDim),
-      }))
+      const read = ['y', 'dx', 'both', 'key', 'dKey'] as const
+      const found = await runOps(engine(), inputs, read, (ops, { x, dy, key, at }) => {
+        const [both, turnedKey] = ops.rotary.both('forward', [x, key], table, at, headDim)
+        const [, dKey] = ops.rotary.both('backward', [dy, key], table, at, headDim)
+        return {
+          y: ops.rotary.forward(x, table, at, headDim),
+          dx: ops.rotary.backward(dy, table, at, headDim),
+          both,
+          key: turnedKey,
+          dKey,
+        }
+      })
+      const { y, dx } = found
       const [x, dy, at] = [inputs.x.values, inputs.dy.values, inputs.at.values]
       expectNear(y, reference.rotary(x, values, at, headDim, 1), TOLERANCE, 'y')
       expectNear(dx, reference.rotary(dy, values, at, headDim, -1), TOLERANCE, 'dx')
+      const key = inputs.key.values
+      expect(found.both).toEqual(y)
+      expectNear(found.key, reference.rotary(key, values, at, headDim, 1), TOLERANCE, 'key')
+      expectNear(found.dKey, reference.rotary(key, values, at, headDim, -1), TOLERANCE, 'dKey')
       engine().free(table)
     })
   })

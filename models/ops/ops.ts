@@ -73,6 +73,8 @@ export interface LinearOp {
    * x [rows, in] -> x Wᵀ + bias + scale (x Aᵀ) [Rᵀ] Bᵀ (+ residual) [rows, out].
    */
   forward(x: Tensor, layer: Linear, options?: { residual?: Tensor }): Tensor
+  /** `forward` of each of a few layers that read the same x, so that the executor may share what they have in common. */
+  forwardEach(x: Tensor, layers: readonly Linear[]): Tensor[]
   /**
    * dy [rows, out], x [rows, in] -> dx [rows, in] = dy W + scale (dy B) [R] A (+ addTo), and writes the gradients
    * of those of A, B and R that are trained into their slots: with v = x Aᵀ [Rᵀ] and g = scale dy B,
@@ -101,6 +103,14 @@ export interface RotaryOp {
   forward(x: Tensor, table: Tensor, positions: Tensor, headDim: number): Tensor
   /** The inverse rotation. */
   backward(dy: Tensor, table: Tensor, positions: Tensor, headDim: number): Tensor
+  /** `forward` or `backward` of two tensors (queries and keys) with the same rows at once. */
+  both(
+    direction: 'forward' | 'backward',
+    pair: readonly [Tensor, Tensor],
+    table: Tensor,
+    positions: Tensor,
+    headDim: number,
+  ): [Tensor, Tensor]
 }
 
 export interface AttentionOp {

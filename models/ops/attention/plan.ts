@@ -6,7 +6,7 @@
  * same place and every sum has one order. How rows are walked over: `walk.wgsl.ts`.
  */
 import { asPlanTensor } from '../../plan/plan-tensor.ts'
-import { type Binding, lineKernel, type Recorder } from '../../plan/recorder.ts'
+import type { Binding, Recorder } from '../../plan/recorder.ts'
 import type { AttentionOp, AttentionShape, Tensor } from '../ops.ts'
 import { planCachedAttention } from './cached.ts'
 import { attentionDispatch, attentionKernel, each, registers, walk } from './walk.wgsl.ts'
@@ -71,19 +71,6 @@ ${each(kernel, (own, at) => `y[qAt + ${at}] = ${own('sum')} / total;`)}
       const as = vectorsOf(vec.size)
       const logSumExp = asPlanTensor(logSumExpTensor)
       const delta = recorder.tensor([rows, heads])
-      recorder.dispatch({
-        name: 'attention.delta',
-        reads: { dOut: as(dOutTensor), out: as(outTensor) },
-        writes: { delta },
-        ...lineKernel(
-          rows * heads,
-          `  var sum = 0.0f;
-  for (var c = 0u; c < ${vec.count}u; c++) { sum += ${vec.dot(`dOut[i * ${vec.count}u + c]`, `out[i * ${vec.count}u + c]`)}; }
-  delta[i] = sum;`,
-        ),
-        flops: 2 * rows * heads * headDim,
-      })
-
       const pairs = rows * heads * (causal ? (tokens + 1) / 2 : tokens)
       const scale = scaleOf(shape)
       const reads = {
@@ -92,19 +79,23 @@ ${each(kernel, (own, at) => `y[qAt + ${at}] = ${own('sum')} / total;`)}
         k: as(kTensor),
         v: as(vTensor),
         logSumExp,
-        delta,
         ...starts(segments),
       }
       const dq = recorder.tensor([rows, heads * headDim])
       attentionDispatch(
         kernel,
-        { name: 'attention.dq', reads, writes: { dq: as(dq) }, flops: 6 * pairs * headDim },
+        {
+          name: 'attention.dq',
+          reads: { ...reads, out: as(outTensor) },
+          writes: { dq: as(dq), delta },
+          flops: 6 * pairs * headDim,
+        },
         shape,
         `${queryRow(shape, vec.count)}
 ${registers(kernel, 'query', 'upstream', 'sum')}
-${each(kernel, (own, at) => `${own('query')} = q[qAt + ${at}] * ${scale}; ${own('upstream')} = dOut[qAt + ${at}];`)}
+  var rowDelta = 0.0f;
+${each(kernel, (own, at) => `${own('query')} = q[qAt + ${at}] * ${scale}; ${own('upstream')} = dOut[qAt + ${at}]; rowDelta += ${vec.dot(own('upstream'), `out[qAt + ${at}]`)};`)}
   let lse = logSumExp[row * ${heads}u + head];
-  let rowDelta = delta[row * ${heads}u + head];
 ${walk(kernel, {
   ...keysOf(shape, vec.count, size, segments),
   operands: ['k', 'v'],
@@ -115,6 +106,7 @@ ${each(kernel, (own, _, c) => `score += ${vec.dot(own('query'), entry(0, c))}; d
 ${each(kernel, (own, _, c) => `${own('sum')} += ds * ${entry(0, c)};`)}`,
 })}
   if (t >= ${tokens}u) { return; }
+  delta[row * ${heads}u + head] = rowDelta;
 ${each(kernel, (own, at) => `dq[qAt + ${at}] = ${own('sum')};`)}`,
       )
 
@@ -125,7 +117,7 @@ ${each(kernel, (own, at) => `dq[qAt + ${at}] = ${own('sum')};`)}`,
         kernel,
         {
           name: 'attention.dkv',
-          reads,
+          reads: { ...reads, delta },
           writes: { dk: as(dk), dv: as(dv) },
           flops: 8 * pairs * headDim,
         },

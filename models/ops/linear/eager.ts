@@ -39,6 +39,10 @@ export class EagerLinear implements LinearOp {
     })
   }
 
+  forwardEach(x: Tensor, layers: readonly Linear[]): Tensor[] {
+    return layers.map((layer) => this.forward(x, layer))
+  }
+
   backward(dy: Tensor, x: Tensor, layer: Linear, options?: { addTo?: Tensor; needInput?: true }): Tensor
   backward(dy: Tensor, x: Tensor, layer: Linear, options: { needInput: false }): null
   backward(

@@ -166,4 +166,45 @@ onEveryEngine('linear', (engine) => {
       }),
     )
   })
+
+  it.each([
+    [37, 44, [8, 8, 8]],
+    [3, 132, [4, 12]],
+    // Too odd to share anything.
+    [5, 30, [3, 8]],
+    [5, 32, [8, 8, 8, 8]],
+  ])('layers that read the same x, %i x %i, ranks %j', async (rows, inFeatures, ranks) => {
+    const placed = ranks.map((rank, i) => {
+      const outFeatures = 20 + 8 * i
+      const [weight, a, b] = [
+        normals(outFeatures * inFeatures, 10 + i, 0.3),
+        normals(rank * inFeatures, 20 + i, 0.4),
+        normals(outFeatures * rank, 30 + i, 0.5),
+      ]
+      const scale = 1.75 - i / 2
+      const set = engine().parameters([
+        { name: 'a', shape: [rank, inFeatures] },
+        { name: 'b', shape: [outFeatures, rank] },
+      ])
+      set.write(new Map(Object.entries({ a, b })))
+      const frozen = engine().constant(weight, [outFeatures, inFeatures])
+      const lora = { a: set.parameters.get('a')!, b: set.parameters.get('b')!, scale }
+      const plain = { rows, inFeatures, outFeatures, weight, lora: { rank, a, b, scale } }
+      return { set, layer: { weight: frozen, lora }, plain }
+    })
+    const x = matrix(rows, inFeatures, 5)
+    const names = ranks.map((_, i) => `y${i}`)
+    const found = await runOps(engine(), { x }, names, (ops, given) => {
+      const results = ops.linear.forwardEach(
+        given.x,
+        placed.map(({ layer }) => layer),
+      )
+      return Object.fromEntries(results.map((result, i) => [`y${i}`, result]))
+    })
+    placed.forEach(({ set, layer, plain }, i) => {
+      expectNear(found[`y${i}`], reference.linear(x.values, plain), TOLERANCE, `y${i}`)
+      set.dispose()
+      engine().free(layer.weight)
+    })
+  })
 })

@@ -1,6 +1,7 @@
 /**
  * Linear layers with a low-rank path, recorded: each product is one dispatch, the low-rank path, the bias and
- * the residual are added by the same kernel that writes the result.
+ * the residual are added by the same kernel that writes the result. Layers that read the same input share one dispatch
+ * for their low-rank projections.
  */
 import { asMatrix } from '../../plan/packed-tensor.ts'
 import { gradientSlot } from '../../plan/parameters.ts'
@@ -8,6 +9,7 @@ import { asPlanTensor, type PlanTensor } from '../../plan/plan-tensor.ts'
 import type { Recorder } from '../../plan/recorder.ts'
 import { isTrained, type Linear, type LinearOp, type LoraPath, type Tensor } from '../ops.ts'
 import { matmul } from './matmul.wgsl.ts'
+import { projectTogether } from './project.ts'
 
 export function planLinear(recorder: Recorder): LinearOp {
   /** scale · x Aᵀ [rows, rank]: needed by the forward and by the gradients of B and R. */
@@ -174,6 +176,17 @@ export function planLinear(recorder: Recorder): LinearOp {
     return y
   }
 
+  function forwardEach(xTensor: Tensor, layers: readonly Linear[]): Tensor[] {
+    const x = asPlanTensor(xTensor)
+    const paths = layers.flatMap(({ lora }) => (lora ? [lora] : []))
+    const projected = projectTogether(recorder, x, paths)
+    // What `project` will look for.
+    projected?.forEach((u, i) => {
+      recorder.once(x, asPlanTensor(paths[i].a.value), () => u)
+    })
+    return layers.map((layer) => forward(x, layer))
+  }
+
   function backward(
     dyTensor: Tensor,
     xTensor: Tensor,
@@ -206,5 +219,5 @@ export function planLinear(recorder: Recorder): LinearOp {
     return dx as never
   }
 
-  return { forward, backward }
+  return { forward, forwardEach, backward }
 }

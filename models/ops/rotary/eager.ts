@@ -25,6 +25,16 @@ export class EagerRotary implements RotaryOp {
     return this.rotate(dy, table, positions, headDim, -1)
   }
 
+  both(
+    direction: 'forward' | 'backward',
+    [x, y]: readonly [Tensor, Tensor],
+    table: Tensor,
+    positions: Tensor,
+    headDim: number,
+  ): [Tensor, Tensor] {
+    return [this[direction](x, table, positions, headDim), this[direction](y, table, positions, headDim)]
+  }
+
   private rotate(x: Tensor, table: Tensor, positions: Tensor, headDim: number, direction: 1 | -1): Tensor {
     return tidy(() => {
       const [rows, width] = x.shape

@@ -1,47 +1,62 @@
-/** Rotary positions recorded: one invocation turns one pair. The backward turns the other way. */
-import { asPlanTensor } from '../../plan/plan-tensor.ts'
+/** Rotary positions recorded: one invocation turns one pair, of one tensor or of two. The backward turns the other way. */
+import { asPlanTensor, type PlanTensor } from '../../plan/plan-tensor.ts'
 import { lineKernel, type Recorder } from '../../plan/recorder.ts'
 import type { RotaryOp, Tensor } from '../ops.ts'
 
+type Direction = 'forward' | 'backward'
+/** One result for each input. */
+type Turned<Inputs> = { -readonly [Index in keyof Inputs]: PlanTensor }
+
 export function planRotary(recorder: Recorder): RotaryOp {
-  const rotate = (
-    name: string,
-    sign: '+' | '-',
-    xTensor: Tensor,
+  function rotate<Inputs extends readonly PlanTensor[]>(
+    direction: Direction,
+    inputs: Inputs,
     table: Tensor,
     positions: Tensor,
     headDim: number,
-  ) => {
-    const x = asPlanTensor(xTensor)
-    const y = recorder.tensor(x.shape)
+  ): Turned<Inputs> {
+    const outputs = inputs.map(({ shape }) => recorder.tensor(shape))
     const half = headDim / 2
-    const pairs = (x.rows * x.width) / 2
-    const kernel = lineKernel(
-      pairs,
-      `  let row = i / ${x.width / 2}u;
-  let inRow = i % ${x.width / 2}u;
-  let pair = inRow % ${half}u;
-  let first = row * ${x.width}u + (inRow / ${half}u) * ${headDim}u + pair;
-  let at = u32(positions[row]) * ${headDim}u + pair;
-  let c = table[at];
-  let s = ${sign === '-' ? '-' : ''}table[at + ${half}u];
-  let a = x[first];
-  let b = x[first + ${half}u];
-  y[first] = a * c - b * s;
-  y[first + ${half}u] = b * c + a * s;`,
-    )
-    recorder.dispatch({
-      name,
-      reads: { x, table: asPlanTensor(table), positions: asPlanTensor(positions) },
-      writes: { y },
-      ...kernel,
-      flops: 6 * pairs,
+    const pairs = inputs.map(({ elements }) => elements / 2)
+    const total = pairs.reduce((sum, count) => sum + count, 0)
+    let before = 0
+    const branches = inputs.map(({ width }, index) => {
+      const first = before
+      before += pairs[index]
+      return `if (i < ${before}u) {
+    let at = i - ${first}u;
+    let row = at / ${width / 2}u;
+    let inRow = at % ${width / 2}u;
+    let pair = inRow % ${half}u;
+    let first = row * ${width}u + (inRow / ${half}u) * ${headDim}u + pair;
+    let angle = u32(positions[row]) * ${headDim}u + pair;
+    let c = table[angle];
+    let s = ${direction === 'backward' ? '-' : ''}table[angle + ${half}u];
+    let a = x${index}[first];
+    let b = x${index}[first + ${half}u];
+    y${index}[first] = a * c - b * s;
+    y${index}[first + ${half}u] = b * c + a * s;
+  }`
     })
-    return y
+    recorder.dispatch({
+      name: `rotary.${direction}`,
+      reads: {
+        ...Object.fromEntries(inputs.map((x, index) => [`x${index}`, x])),
+        table: asPlanTensor(table),
+        positions: asPlanTensor(positions),
+      },
+      writes: Object.fromEntries(outputs.map((y, index) => [`y${index}`, y])),
+      ...lineKernel(total, `  ${branches.join(' else ')}`),
+      flops: 6 * total,
+    })
+    return outputs as Turned<Inputs>
   }
   return {
-    forward: (x, table, positions, headDim) => rotate('rotary.forward', '+', x, table, positions, headDim),
+    forward: (x, table, positions, headDim) =>
+      rotate('forward', [asPlanTensor(x)] as const, table, positions, headDim)[0],
     backward: (dy, table, positions, headDim) =>
-      rotate('rotary.backward', '-', dy, table, positions, headDim),
+      rotate('backward', [asPlanTensor(dy)] as const, table, positions, headDim)[0],
+    both: (direction, [x, y], table, positions, headDim) =>
+      rotate(direction, [asPlanTensor(x), asPlanTensor(y)] as const, table, positions, headDim),
   }
 }
