@@ -16,9 +16,10 @@ import type { BatchShape, Example, Model } from '../training/model.ts'
 import type { PictureExample } from '../training/pictures.ts'
 import type { Recipe } from '../training/recipe.ts'
 import type { TextExample } from '../training/windows.ts'
+import type { Medium } from './media.ts'
 import type { Placer, Placing } from './placing.ts'
 
-export type Medium = 'text' | 'pictures'
+export type { Medium } from './media.ts'
 
 /** What a person may choose of a recipe; the rest is the family's. */
 export interface RecipeChoices {

@@ -11,11 +11,12 @@ import { roundState } from './machine.ts'
 import { drawsPictures } from './medium.ts'
 import { toProblem } from './problems.ts'
 import { saveFile } from './save-file.ts'
-import { files, loadedVersion, manifest, problem, trainReport } from './store.ts'
+import { device, files, loadedVersion, manifest, problem, trainReport } from './store.ts'
 import { callback, inWorker, isDeviceProblem } from './worker-client.ts'
 
-/** Enough to see what it is, and no longer than a training step or two. */
+/** Enough to see what it is, and no longer than a training step or two; an emulated device takes its time. */
 const PREVIEW_STEPS = 10
+const PREVIEW_STEPS_EMULATED = 4
 const PREVIEW_GUIDANCE = 2
 /** Pictures of a run, besides the one before it. */
 const PREVIEWS = 6
@@ -50,7 +51,7 @@ async function drawPreview(which: 'base' | 'training'): Promise<void> {
     which,
     captions: [caption],
     seed: PREVIEW_SEED,
-    steps: PREVIEW_STEPS,
+    steps: device.peek()?.software ? PREVIEW_STEPS_EMULATED : PREVIEW_STEPS,
     guidance: PREVIEW_GUIDANCE,
   }
   const { side, pictures, step } = await inWorker((api) =>
