@@ -35,7 +35,11 @@ function run(args: readonly string[], environment: Record<string, string> = {}):
     const child = spawn(process.execPath, args, {
       cwd: root,
       stdio: ['ignore', 'inherit', 'inherit'],
-      env: { ...process.env, ...(full && { ONEROUND_FULL: '1' }), ...environment },
+      env: {
+        ...process.env,
+        ...(full && { ONEROUND_FULL: '1', ONEROUND_SCREENS: path.join(root, '.cache/screens') }),
+        ...environment,
+      },
       timeout: STEP_TIMEOUT_MS,
     })
     running = child

@@ -1,0 +1,149 @@
+/**
+ * A whole round with the keyboard alone: every control is reached by Tab, in a bounded number of presses, and used
+ * by Enter, Space, arrows and typing; after each step the focus is on its heading; what happens by itself is said in a
+ * live region; and with reduced motion nothing is animated.
+ */
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import type { Browser } from 'playwright'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { RelayProcess } from './support/relay-process.ts'
+import { launchChromium, Tab } from './support/tab.ts'
+
+const HOST_OPTIONS = ['--steps', '10', '--batch', '1', '--length', '48', '--publish-every', '1']
+/** A person gives up before that. */
+const MOST_TABS = 60
+
+let folder: string
+let browser: Browser
+let relay: RelayProcess
+
+beforeAll(async () => {
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'oneround-keyboard-'))
+  relay = await RelayProcess.start({ dataDir: path.join(folder, 'relay'), args: HOST_OPTIONS })
+  browser = await launchChromium()
+})
+
+afterAll(async () => {
+  await browser?.close()
+  await relay?.stop()
+  fs.rmSync(folder, { recursive: true, force: true })
+})
+
+const focused = (tab: Tab) =>
+  tab.page.evaluate(() => {
+    const element = document.activeElement
+    return {
+      testId: element?.getAttribute('data-testid') ?? '',
+      tag: element?.tagName ?? '',
+      outlined: element ? getComputedStyle(element).outlineStyle !== 'none' : false,
+    }
+  })
+
+/** Presses Tab until the control has the focus, and sees that the focus can be seen. */
+async function tabTo(tab: Tab, testId: string): Promise<void> {
+  await tab.at(testId).first().waitFor({ timeout: 60_000 })
+  for (let press = 0; press < MOST_TABS; press++) {
+    const now = await focused(tab)
+    if (now.testId === testId) {
+      expect(now.outlined, `${testId} shows its focus`).toBe(true)
+      return
+    }
+    await tab.page.keyboard.press('Tab')
+  }
+  throw new Error(`Tab does not reach ${testId}`)
+}
+
+const press = async (tab: Tab, testId: string, key = 'Enter') => {
+  await tabTo(tab, testId)
+  await tab.page.keyboard.press(key)
+}
+
+const atHeading = (tab: Tab) =>
+  expect.poll(async () => (await focused(tab)).tag, { timeout: 60_000 }).toBe('H1')
+
+it('is walked from the invitation to the erased computer', async () => {
+  const tab = await Tab.open(browser, 'about:blank')
+  const { page } = tab
+  try {
+    await page.emulateMedia({ reducedMotion: 'reduce' })
+    await page.addInitScript(() => {
+      const said: string[] = []
+      Object.assign(window, { said })
+      new MutationObserver((records) => {
+        for (const { target } of records) {
+          const element = target instanceof Element ? target : target.parentElement
+          const region = element?.closest('[role=status], [role=alert]')
+          if (region?.textContent) said.push(region.textContent)
+        }
+      }).observe(document, { subtree: true, childList: true, characterData: true })
+    })
+    await page.goto(`${relay.answer.joinUrl}?backend=wasm`)
+    await press(tab, 'join-start')
+    await tab.at('data-file').waitFor({ state: 'attached', timeout: 60_000 })
+    await atHeading(tab)
+    // One stop for all tabs, arrows between them.
+    await tabTo(tab, 'tab-files')
+    await page.keyboard.press('ArrowRight')
+    expect((await focused(tab)).testId).toBe('tab-write')
+    for (const [question, answer] of [
+      ['Who opens the gate?', 'The caretaker, at seven in the morning.'],
+      ['Where is the ladder?', 'Behind the bicycle shed, under the roof.'],
+      ['When is the market?', 'Every Thursday, on the square.'],
+    ]) {
+      await page.keyboard.press('Tab')
+      await tabTo(tab, 'pair-question')
+      await page.keyboard.type(question)
+      await page.keyboard.press('Tab')
+      expect((await focused(tab)).testId).toBe('pair-answer')
+      await page.keyboard.type(answer)
+    }
+    await expect.poll(() => tab.at('data-continue').isEnabled(), { timeout: 20_000 }).toBe(true)
+    await press(tab, 'data-continue')
+    await atHeading(tab)
+    await press(tab, 'train-gentle', 'Space')
+    expect(await tab.at('train-gentle').isChecked()).toBe(true)
+    await page.keyboard.press('Space')
+    await tabTo(tab, 'train-start')
+    await page.keyboard.press('Enter')
+    await press(tab, 'train-pause')
+    await press(tab, 'train-resume')
+    await tab.at('review-digest').waitFor({ timeout: 60_000 })
+    await atHeading(tab)
+    await expect.poll(() => tab.at('review-send').isEnabled(), { timeout: 20_000 }).toBe(true)
+    await press(tab, 'review-send')
+    await tab.at('receipt').waitFor({ timeout: 60_000 })
+    await press(tab, 'result-open')
+    await atHeading(tab)
+    await tab.at('result-merged-loss').waitFor({ timeout: 60_000 })
+    await tabTo(tab, 'prompt')
+    await page.keyboard.press('ControlOrMeta+a')
+    await page.keyboard.type('Where is the ladder?')
+    await page.keyboard.press('Enter')
+    await expect
+      .poll(() => tab.at('generated-base').textContent(), { timeout: 60_000 })
+      .toMatch(/^Where is the ladder\?./)
+    await press(tab, 'generate-stop')
+    await tab.at('generate').waitFor({ timeout: 60_000 })
+
+    await press(tab, 'wire-open')
+    await tab.at('wire-panel').waitFor()
+    await page.keyboard.press('Escape')
+    await expect.poll(async () => (await focused(tab)).testId).toBe('wire-open')
+    await press(tab, 'forget')
+    await press(tab, 'forget-confirm')
+    await tab.at('start-again').waitFor({ timeout: 30_000 })
+    await atHeading(tab)
+
+    const said = await page.evaluate(() => (window as unknown as { said: string[] }).said)
+    expect(said.some((words) => /of training done/.test(words))).toBe(true)
+    expect(said.some((words) => /Version 1/.test(words))).toBe(true)
+    const moving = await page.evaluate(
+      () => document.getAnimations().filter(({ playState }) => playState === 'running').length,
+    )
+    expect(moving).toBe(0)
+  } finally {
+    await tab.close()
+  }
+})

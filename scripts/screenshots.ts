@@ -1,0 +1,28 @@
+/**
+ * `npm run screenshots [FOLDER]`: pictures of every screen a participant sees, in light, dark and on a phone, as the
+ * end-to-end test of the screens meets them. Prints the folder; without one they go to .cache/screens.
+ */
+import { spawn } from 'node:child_process'
+import fs from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { findChromium } from './chromium.ts'
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..')
+const folder = path.resolve(process.argv[2] ?? path.join(root, '.cache/screens'))
+fs.mkdirSync(folder, { recursive: true })
+
+const vitest = path.join(root, 'node_modules/vitest/vitest.mjs')
+const child = spawn(
+  process.execPath,
+  [vitest, 'run', '--config', 'e2e/vitest.config.ts', 'e2e/screens.test.ts'],
+  {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, CHROMIUM_PATH: await findChromium(), ONEROUND_SCREENS: folder },
+  },
+)
+child.on('exit', (code) => {
+  process.stdout.write(`${fs.readdirSync(folder).length} pictures in ${folder}\n`)
+  process.exit(code ?? 1)
+})
