@@ -1,6 +1,6 @@
 /**
  * The ways through a round that nobody plans: back and forward, a reload in the middle of training and of the upload,
- * a relay that is started again meanwhile, and two tabs of one browser, which are two people.
+ * and a relay that is started again meanwhile.
  */
 import fs from 'node:fs'
 import os from 'node:os'
@@ -160,37 +160,6 @@ describe('a reload and a relay that starts again', () => {
     } finally {
       await tab.close()
       await gate.close()
-    }
-  })
-})
-
-describe('two tabs of one browser', () => {
-  it('are two people, each with a text, an adapter and a receipt of their own, over a reload too', async () => {
-    const first = await Tab.open(browser, `${relay.answer.joinUrl}?backend=wasm&steps=3`)
-    const second = await first.beside(`${relay.answer.joinUrl}?backend=wasm&steps=3`)
-    try {
-      for (const [tab, name] of [
-        [first, 'anna'],
-        [second, 'ben'],
-      ] as const) {
-        await tab.join()
-        await tab.addFiles({
-          ...FILE,
-          name: `${name}.txt`,
-          buffer: Buffer.from(TEXT.replaceAll('ferryman', name)),
-        })
-        await tab.train()
-      }
-      const digests = [await digestOf(first), await digestOf(second)]
-      expect(new Set(digests).size).toBe(2)
-      await first.page.reload()
-      await expect.poll(() => digestOf(first), { timeout: 60_000 }).toBe(digests[0])
-      expect(await first.send()).toBe(digests[0])
-      expect(await where(second)).toBe('reviewing')
-      expect(await second.send()).toBe(digests[1])
-      expect(updates()).toEqual(expect.arrayContaining(digests))
-    } finally {
-      await first.close()
     }
   })
 })

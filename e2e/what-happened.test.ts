@@ -1,4 +1,4 @@
-/** "What happened to my data?": the room's real events as picture and record, and the leak lesson begun and stopped. */
+/** "What happened to my data?": the room's real events as picture and record. The experiment below it: leak-lesson.full.test.ts. */
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -56,29 +56,6 @@ describe('what happened to my data', () => {
       await expect.poll(() => own.getAttribute('data-where'), { timeout: 20_000 }).toBe('withdrawn')
       expect(await lines()).toEqual(['retired', 'withdrawn', 'published', 'accepted', 'created'])
       expect(view.errors).toEqual([])
-    } finally {
-      await tab.close()
-    }
-  })
-
-  it('runs the leak lesson in the worker, says how far it is, and stops when asked', async () => {
-    const tab = await Tab.open(browser, `${relay.answer.url}/round/${relay.answer.room}?backend=wasm&steps=2`)
-    try {
-      await tab.at('lesson-code').fill('12')
-      expect(await tab.at('lesson-start').isDisabled()).toBe(true)
-      await tab.at('lesson-code').fill('2468')
-      await tab.at('lesson-start').click()
-      await expect
-        .poll(async () => Number(await tab.at('lesson-progress').getAttribute('value')), { timeout: 60_000 })
-        .toBeGreaterThan(0)
-      const base = tab.page.locator('[data-testid=leak][data-condition=base]')
-      await base.waitFor({ timeout: 60_000 })
-      // Before training the model says something, and not the code.
-      expect(await base.textContent()).not.toContain('2468')
-      await tab.at('lesson-stop').click()
-      await tab.at('lesson-start').waitFor({ timeout: 30_000 })
-      expect(await tab.at('leak').count()).toBeLessThan(6)
-      expect(tab.errors).toEqual([])
     } finally {
       await tab.close()
     }
