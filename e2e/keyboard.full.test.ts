@@ -43,7 +43,7 @@ const focused = (tab: Tab) =>
 
 /** Presses Tab until the control has the focus, and sees that the focus can be seen. */
 async function tabTo(tab: Tab, testId: string): Promise<void> {
-  await tab.at(testId).first().waitFor({ timeout: 60_000 })
+  await tab.at(testId).first().waitFor({ timeout: 240_000 })
   for (let press = 0; press < MOST_TABS; press++) {
     const now = await focused(tab)
     if (now.testId === testId) {
@@ -61,7 +61,7 @@ const press = async (tab: Tab, testId: string, key = 'Enter') => {
 }
 
 const atHeading = (tab: Tab) =>
-  expect.poll(async () => (await focused(tab)).tag, { timeout: 60_000 }).toBe('H1')
+  expect.poll(async () => (await focused(tab)).tag, { timeout: 240_000 }).toBe('H1')
 
 it('is walked from the invitation to the erased computer', async () => {
   const tab = await Tab.open(browser, 'about:blank')
@@ -81,7 +81,7 @@ it('is walked from the invitation to the erased computer', async () => {
     })
     await page.goto(`${relay.answer.joinUrl}?backend=wasm`)
     await press(tab, 'join-start')
-    await tab.at('data-file').waitFor({ state: 'attached', timeout: 60_000 })
+    await tab.at('data-file').waitFor({ state: 'attached', timeout: 240_000 })
     await atHeading(tab)
     // One stop for all tabs, arrows between them.
     await tabTo(tab, 'tab-files')
@@ -109,23 +109,23 @@ it('is walked from the invitation to the erased computer', async () => {
     await page.keyboard.press('Enter')
     await press(tab, 'train-pause')
     await press(tab, 'train-resume')
-    await tab.at('review-digest').waitFor({ timeout: 60_000 })
+    await tab.at('review-digest').waitFor({ timeout: 240_000 })
     await atHeading(tab)
     await expect.poll(() => tab.at('review-send').isEnabled(), { timeout: 20_000 }).toBe(true)
     await press(tab, 'review-send')
-    await tab.at('receipt').waitFor({ timeout: 60_000 })
+    await tab.at('receipt').waitFor({ timeout: 240_000 })
     await press(tab, 'result-open')
     await atHeading(tab)
-    await tab.at('result-merged-loss').waitFor({ timeout: 60_000 })
+    await tab.at('result-merged-loss').waitFor({ timeout: 240_000 })
     await tabTo(tab, 'prompt')
     await page.keyboard.press('ControlOrMeta+a')
     await page.keyboard.type('Where is the ladder?')
     await page.keyboard.press('Enter')
     await expect
-      .poll(() => tab.at('generated-base').textContent(), { timeout: 60_000 })
+      .poll(() => tab.at('generated-base').textContent(), { timeout: 240_000 })
       .toMatch(/^Where is the ladder\?./)
     await press(tab, 'generate-stop')
-    await tab.at('generate').waitFor({ timeout: 60_000 })
+    await tab.at('generate').waitFor({ timeout: 240_000 })
 
     await press(tab, 'wire-open')
     await tab.at('wire-panel').waitFor()
