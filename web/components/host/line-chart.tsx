@@ -45,6 +45,9 @@ export function LineChart(props: LineChartProps) {
   const { plot } = chart
   const xLabels = tickLabels(chart.xTicks)
   const yLabels = tickLabels(chart.yTicks)
+  // The reference is named at the end where the line is further from it.
+  const apart = (at: number) => Math.abs((chart.points.at(at)?.top ?? 0) - (chart.reference ?? 0))
+  const nameAtLeft = apart(0) > apart(-1)
   return (
     <div class="host-chart" ref={box} data-testid={testId} data-points={points.length}>
       {width > 0 && (
@@ -82,9 +85,9 @@ export function LineChart(props: LineChartProps) {
               />
               <text
                 class="host-chart-text"
-                x={plot.right}
+                x={nameAtLeft ? plot.left + type / 2 : plot.right}
                 y={chart.reference + (chart.reference < plot.top + type * 2 ? type * 1.2 : -type * 0.5)}
-                text-anchor="end"
+                text-anchor={nameAtLeft ? 'start' : 'end'}
               >
                 {text.baseLine}
               </text>
