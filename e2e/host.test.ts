@@ -21,6 +21,8 @@ import { launchChromium, Tab } from './support/tab.ts'
 /** The console asks once a second, on a machine that has other things to do. */
 const SOON = { timeout: 60_000, interval: 100 }
 const WIDTHS = [320, 3840]
+/** Of the room that is rehearsed. */
+const QUICK = ['--steps', '4', '--batch', '1', '--length', '48']
 const TITLE = 'Poems of class 7b'
 const ROOM = 'poems-of-class-7b'
 const TEXT = 'The fox ran over the hill and the dog slept by the door of the old house. '.repeat(5)
@@ -31,7 +33,7 @@ let relay: RelayProcess
 
 beforeAll(async () => {
   folder = fs.mkdtempSync(path.join(os.tmpdir(), 'oneround-host-'))
-  relay = await RelayProcess.start({ dataDir: path.join(folder, 'relay') })
+  relay = await RelayProcess.start({ dataDir: path.join(folder, 'relay'), args: QUICK })
   browser = await launchChromium()
 })
 
