@@ -41,6 +41,9 @@ const { values: args } = parseArgs({
     backend: { type: 'string', default: 'wasm' },
     // These clients (or pooled) alone, and no merge: several processes may share the work over one --out.
     only: { type: 'string' },
+    // Who takes part in the merge; default: all eight.
+    clients: { type: 'string' },
+    'without-pooled': { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 })
@@ -69,7 +72,8 @@ const model = new DiffusionModel(engine, config, (name) => {
 const pictures = await readLabPictures(args.data, captions)
 const held = pictures.filter(({ split }) => split !== 'train')
 const ours = pictures.filter(({ split }) => split === 'train')
-const categories = [...new Set(ours.map(({ category }) => category))].sort()
+const everyone = [...new Set(ours.map(({ category }) => category))].sort()
+const categories = everyone.filter((name) => args.clients?.split(',').includes(name) ?? true)
 note(
   `${ours.length} pictures to train on, ${held.length} held out; ${engine.device}, ${engine.backend}; ${out}`,
 )
@@ -114,8 +118,9 @@ async function keep(name: string, bytes: Uint8Array | string): Promise<void> {
   await rename(file(`${name}.partial`), file(name))
 }
 
-const runs = [...categories, 'pooled']
-const measurements = ['base', ...categories, ...SCALES.map((scale) => `merged x${scale}`), 'pooled']
+const last = args['without-pooled'] ? [] : ['pooled']
+const runs = [...categories, ...last]
+const measurements = ['base', ...runs, ...SCALES.map((scale) => `merged x${scale}`)]
 const started = performance.now()
 /** Of the work done since the start and what is left, in passes: a training step is three a picture. */
 let workDone = 0
@@ -211,7 +216,7 @@ const merged = mergeAdapters({
   adapters,
 })
 for (const scale of SCALES) await measured(`merged x${scale}`, scaledAdapter(merged, scale))
-await measured('pooled', await trained('pooled'))
+for (const name of last) await measured(name, await trained(name))
 
 const result: Result = {
   seed: args.seed,
