@@ -45,7 +45,7 @@ export function Picture() {
     <section class="card" aria-labelledby="picture-title">
       <h2 id="picture-title">{text.pictureTitle}</h2>
       <svg
-        class="picture"
+        class="round-picture"
         data-testid="picture"
         viewBox={`0 0 ${measures.width} ${heightOf(Math.max(connected, updates.length), versions.length)}`}
         role="img"
@@ -58,12 +58,12 @@ export function Picture() {
         <Way from={measures.relay} to={measures.versions} />
         {Array.from({ length: Math.min(MAX_SHOWN, Math.max(connected, updates.length)) }, (_, index) => {
           const { x, y } = deviceAt(index, measures)
-          return <circle key={index} class="picture-device" cx={x} cy={y} r={7} />
+          return <circle key={index} class="round-picture-device" cx={x} cy={y} r={7} />
         })}
         {versions.slice(0, 10).map(({ version, updates: size, retired }, row) => (
           <text
             key={version}
-            class="picture-version"
+            class="round-picture-version"
             data-retired={retired}
             x={versionAt(row, measures).x + 14}
             y={versionAt(row, measures).y + 4}
@@ -129,7 +129,7 @@ export function Picture() {
 function Way({ from, to }: { readonly from: number; readonly to: number }) {
   const gap = 84
   return to - from > 2 * gap ? (
-    <line class="picture-way" x1={from + gap} y1={22} x2={to - gap} y2={22} />
+    <line class="round-picture-way" x1={from + gap} y1={22} x2={to - gap} y2={22} />
   ) : null
 }
 
@@ -151,10 +151,10 @@ function useNarrow(): boolean {
 function Place({ x, name, note }: { readonly x: number; readonly name: string; readonly note: string }) {
   return (
     <>
-      <text class="picture-place" x={x} y={26} text-anchor="middle">
+      <text class="round-picture-place" x={x} y={26} text-anchor="middle">
         {name}
       </text>
-      <text class="picture-note" x={x} y={46} text-anchor="middle">
+      <text class="round-picture-note" x={x} y={46} text-anchor="middle">
         {note}
       </text>
     </>
@@ -181,7 +181,7 @@ function Square({
   const { x, y } = begun.value ? to : from
   return (
     <rect
-      class="picture-update"
+      class="round-picture-update"
       data-own={update.digest === ownDigest.value}
       data-withdrawn={update.withdrawn}
       data-testid="picture-update"
