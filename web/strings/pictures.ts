@@ -46,6 +46,11 @@ export const pictures = {
   columns: { base: 'Base', own: 'Yours', merged: 'Merged' },
   cellAlt: (caption: string, which: string) => `${caption}, drawn by: ${which}`,
   empty: 'Nothing drawn yet.',
+  hostTitle: 'What the merged model draws',
+  hostLead:
+    'The newest version beside the base model: the same captions, the same noise. The projector shows it too.',
+  hostNone: 'The first pictures come with the first version.',
+  hostVersion: (version: number) => `Version ${count(version)}`,
   save: 'Save as PNG',
 
   seconds: (seconds: number) => `drawn in ${duration(seconds)}`,

@@ -4,12 +4,15 @@
  */
 import { useEffect, useRef } from 'preact/hooks'
 import { LineChart } from '../../components/host/line-chart.tsx'
+import { MergedPictures } from '../../components/host/merged-pictures.tsx'
 import { QrCode } from '../../components/host/qr.tsx'
 import { count } from '../../format.ts'
+import { roomDraws } from '../../state/host/drawing.ts'
 import { joinLink, overview } from '../../state/host/host-store.ts'
 import { baseLoss, measures, versionLosses } from '../../state/host/measuring.ts'
 import { watchRoom } from '../../state/host/watching.ts'
 import { console as text } from '../../strings/host.ts'
+import { pictures } from '../../strings/pictures.ts'
 import { PlaceLink } from './console.tsx'
 
 export function ProjectorScreen({ room }: { readonly room: string }) {
@@ -43,7 +46,7 @@ export function ProjectorScreen({ room }: { readonly room: string }) {
           </PlaceLink>
         </nav>
       </header>
-      <main class="projector-main" data-chart={measures.value !== null}>
+      <main class="projector-main" data-chart={measures.value !== null || roomDraws.value}>
         {joinable && link ? (
           <section class="projector-join" aria-label={text.projectorJoin}>
             <QrCode link={link} />
@@ -64,6 +67,12 @@ export function ProjectorScreen({ room }: { readonly room: string }) {
             <Count name={text.countSent} value={seen?.status.contributions ?? 0} />
             <Count name={text.countVersion} value={seen?.status.versions ?? 0} />
           </dl>
+          {roomDraws.value && (
+            <figure class="projector-chart">
+              <figcaption>{pictures.hostTitle}</figcaption>
+              <MergedPictures />
+            </figure>
+          )}
           {measures.value && (
             <figure class="projector-chart">
               <figcaption>{text.projectorLoss}</figcaption>

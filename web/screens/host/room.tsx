@@ -4,11 +4,13 @@ import { ContributionsCard } from '../../components/host/contributions.tsx'
 import { EndCard } from '../../components/host/end-card.tsx'
 import { ExportCard } from '../../components/host/export-card.tsx'
 import { InviteCard } from '../../components/host/invite.tsx'
+import { MergedPicturesCard } from '../../components/host/merged-pictures.tsx'
 import { PeopleCard } from '../../components/host/people.tsx'
 import { QualityCard } from '../../components/host/quality.tsx'
 import { RehearsalCard } from '../../components/host/rehearsal-card.tsx'
 import { RoomCounts } from '../../components/host/room-counts.tsx'
 import { Screen } from '../../components/screen.tsx'
+import { roomDraws } from '../../state/host/drawing.ts'
 import { overview, watching } from '../../state/host/host-store.ts'
 import { watchRoom } from '../../state/host/watching.ts'
 import { isRehearsal } from '../../state/relay-http.ts'
@@ -50,8 +52,14 @@ export function RoomScreen({ room }: { readonly room: string }) {
           <ContributionsCard />
         </div>
         <div class="console-column">
-          <QualityCard />
-          <RehearsalCard />
+          {roomDraws.value ? (
+            <MergedPicturesCard />
+          ) : (
+            <>
+              <QualityCard />
+              <RehearsalCard />
+            </>
+          )}
           <ExportCard />
           <EndCard />
         </div>
