@@ -4,7 +4,7 @@
  * when so many were merged before, and how long so many updates take by FLoRIST. Updates are read from files as the
  * relay has them; their numbers are random, so nothing in them helps a decomposition.
  *
- * --updates N   default 64        --before LIST   default 1,16,64
+ * --updates N   default 64        --before LIST   default 1,16,64        --layers N   of the 30, default all
  */
 import { randomFillSync } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -26,6 +26,7 @@ const { values: options } = parseArgs({
     json: { type: 'boolean', default: false },
     updates: { type: 'string', default: '64' },
     before: { type: 'string', default: '1,16,64' },
+    layers: { type: 'string', default: '30' },
   },
 })
 const log = (line: string) => process.stderr.write(`${line}\n`)
@@ -47,7 +48,7 @@ const PROJECTIONS = [
 const shape = {
   rank: 8,
   alpha: 16,
-  modules: Array.from({ length: 30 }, (_, layer) =>
+  modules: Array.from({ length: Number(options.layers) }, (_, layer) =>
     PROJECTIONS.map(([name, inFeatures, outFeatures]) => ({
       name: `base_model.model.model.layers.${layer}.${name}`,
       inFeatures,
@@ -152,6 +153,7 @@ try {
   const report = {
     cpu: `${cpus()[0]?.model ?? 'unknown'} x ${cpus().length}`,
     node: process.version,
+    layers: Number(options.layers),
     numbers: shape.modules.reduce((sum, one) => sum + 8 * (one.inFeatures + one.outFeatures), 0),
     updateBytes: updateBytes(shape, 'i8'),
     linear,

@@ -73,7 +73,7 @@ export interface Patience {
   readonly pingMs: number
 }
 
-const DEFAULT_PATIENCE: Patience = { headersMs: 15_000, requestMs: 60_000, pingMs: 20_000 }
+const DEFAULT_PATIENCE: Patience = { headersMs: 15_000, requestMs: 60_000, pingMs: 25_000 }
 
 export interface WaitingCandidate {
   readonly room: string
