@@ -15,6 +15,15 @@ export interface RecordedRequest {
   readonly body: Buffer
 }
 
+/** What a request takes on the wire (HTTP/1.1, whose header lines arrive here in pairs, as they were sent). */
+export function requestBytes({ method, path, headers, body }: RecordedRequest): number {
+  const colonsAndEnds = headers.length * 2
+  return headers.reduce(
+    (sum, text) => sum + Buffer.byteLength(text),
+    `${method} ${path} HTTP/1.1\r\n\r\n`.length + colonsAndEnds + body.length,
+  )
+}
+
 export interface RecordedResponse {
   readonly path: string
   readonly status: number
