@@ -8,10 +8,14 @@ import { createPlanEngine } from '../plan/plan-engine.ts'
 
 export interface TestEngine {
   readonly label: string
+  /** A software adapter takes seconds for each of its kernels: outside the full tests a few of the cases are enough. */
+  readonly compilesSlowly?: true
   readonly backend: BackendName
   readonly executor: ExecutorName
   open(): Promise<Engine>
 }
+
+const full = process.env.ONEROUND_FULL === '1'
 
 const eager = (backend: 'cpu' | 'wasm'): TestEngine => ({
   label: `${backend} (eager)`,
@@ -25,6 +29,7 @@ type Kernels = 'direct' | 'subgroup' | 'workgroup'
 /** Every way of writing the hot kernels, whichever suits the adapter: a GPU takes those that this machine would not. */
 const plan = (kernels: Kernels): TestEngine => ({
   label: `webgpu (plan, ${kernels} kernels)`,
+  ...(kernels === 'workgroup' && !full && { compilesSlowly: true }),
   backend: 'webgpu',
   executor: 'plan',
   open: async () => {
@@ -39,8 +44,6 @@ const plan = (kernels: Kernels): TestEngine => ({
     return engine
   },
 })
-
-const full = process.env.ONEROUND_FULL === '1'
 
 /**
  * Every engine present. A software adapter needs a minute or more to compile a whole model's kernels in the

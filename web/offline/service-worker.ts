@@ -84,7 +84,7 @@ async function page(request: Request): Promise<Response> {
   try {
     return await inTime(fetch(request))
   } catch (error) {
-    const kept = await (await caches.open(cacheName)).match(PAGE)
+    const kept = await caches.match(PAGE, { cacheName })
     if (kept) return kept
     throw error
   }
@@ -96,13 +96,16 @@ async function file(request: Request): Promise<Response> {
 }
 
 async function room(request: Request): Promise<Response> {
-  const rooms = await caches.open(ROOMS_CACHE)
   try {
     const response = await inTime(fetch(request))
-    if (response.ok) await rooms.put(request.url, response.clone())
+    // Whoever has everything erased has erased the page too, and this worker serves that tab until it is closed.
+    if (response.ok && (await caches.has(cacheName))) {
+      const rooms = await caches.open(ROOMS_CACHE)
+      await rooms.put(request.url, response.clone())
+    }
     return response
   } catch (error) {
-    const kept = await rooms.match(request.url)
+    const kept = await caches.match(request.url, { cacheName: ROOMS_CACHE })
     if (!kept) throw error
     const headers = new Headers(kept.headers)
     headers.set(KEPT_HEADER, '1')

@@ -3,6 +3,7 @@
  * the page's own files. What a person downloaded or sent is out of reach, and the page says so.
  */
 import { clear, createStore } from 'idb-keyval'
+import { PAGE_CACHE } from '../offline/requests.ts'
 import { move } from './machine.ts'
 import { closeDevice } from './preparing.ts'
 import { toProblem } from './problems.ts'
@@ -25,11 +26,9 @@ export async function eraseEverything(): Promise<void> {
   try {
     await forgetAllSessions()
     for (const [database, store] of OTHER_STORES) await clear(createStore(database, store))
-    if (typeof caches !== 'undefined') {
-      for (const name of await caches.keys()) if (name.startsWith('oneround-')) await caches.delete(name)
-    }
     const registrations = (await navigator.serviceWorker?.getRegistrations()) ?? []
     for (const registration of registrations) await registration.unregister()
+    if (typeof caches !== 'undefined') await deleteCaches()
     sessionStorage.clear()
     localStorage.clear()
   } catch (error) {
@@ -40,4 +39,12 @@ export async function eraseEverything(): Promise<void> {
   resetRound()
   forgetWire()
   forgotten.value = true
+}
+
+/** The page's cache first: without it the service worker keeps nothing more. */
+async function deleteCaches(): Promise<void> {
+  const names = (await caches.keys()).filter((name) => name.startsWith('oneround-'))
+  const isPage = (name: string) => name.startsWith(PAGE_CACHE)
+  for (const name of [...names.filter(isPage), ...names.filter((name) => !isPage(name))])
+    await caches.delete(name)
 }

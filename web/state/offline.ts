@@ -5,7 +5,7 @@
  */
 import { signal } from '@preact/signals'
 import { ROOMS_CACHE } from '../offline/requests.ts'
-import { manifest } from './store.ts'
+import { forgotten, manifest } from './store.ts'
 
 /** Everything of the page is kept: it opens without the network. */
 export const pageKept = signal(false)
@@ -13,7 +13,7 @@ export const pageKept = signal(false)
 /** The first visit's answers came before there was a service worker to keep them. */
 async function keepRoom(): Promise<void> {
   const room = manifest.peek()
-  if (!room) return
+  if (!room || forgotten.peek()) return
   const kept = await caches.open(ROOMS_CACHE)
   const put = (path: string, body: unknown) =>
     kept.put(path, new Response(JSON.stringify(body), { headers: { 'Content-Type': 'application/json' } }))
