@@ -1,6 +1,5 @@
 /** Base model, own and merged adapter side by side: losses on held-out text, writing, versions, downloads. */
-import { useSignal } from '@preact/signals'
-import { Confirm } from '../components/confirm.tsx'
+import { ConfirmedAction } from '../components/confirmed-action.tsx'
 import { Downloads } from '../components/downloads.tsx'
 import { Drawings } from '../components/drawings.tsx'
 import { LossPlot } from '../components/loss-plot.tsx'
@@ -231,45 +230,17 @@ function WrittenText({ which, entry }: { readonly which: Which; readonly entry: 
 
 /** Shared laptops: the last thing on the last screen. */
 function EraseEverything() {
-  const asking = useSignal(false)
-  const erasing = useSignal(false)
   return (
-    <section class="card" aria-labelledby="erase-title">
-      <div class="screen-head">
-        <h2 id="erase-title">{text.forgetTitle}</h2>
-        <p class="note">{text.forgetLead}</p>
-      </div>
-      {asking.value ? (
-        <Confirm
-          question={text.forgetConfirm}
-          yes={erasing.value ? text.forgetting : text.forgetYes}
-          no={text.forgetNo}
-          testId="forget"
-          onYes={() => {
-            if (erasing.peek()) return
-            erasing.value = true
-            void eraseEverything().finally(() => {
-              erasing.value = false
-            })
-          }}
-          onNo={() => {
-            asking.value = false
-          }}
-        />
-      ) : (
-        <div class="actions">
-          <button
-            type="button"
-            class="button"
-            data-testid="forget"
-            onClick={() => {
-              asking.value = true
-            }}
-          >
-            {text.forget}
-          </button>
-        </div>
-      )}
-    </section>
+    <ConfirmedAction
+      title={text.forgetTitle}
+      lead={text.forgetLead}
+      ask={text.forget}
+      question={text.forgetConfirm}
+      yes={text.forgetYes}
+      working={text.forgetting}
+      no={text.forgetNo}
+      testId="forget"
+      act={eraseEverything}
+    />
   )
 }

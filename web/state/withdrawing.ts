@@ -1,5 +1,5 @@
 /** Taking one's own update out of the room, after it was sent. */
-import { effect, signal } from '@preact/signals'
+import { effect } from '@preact/signals'
 import { openResult } from './comparing.ts'
 import { roundState } from './machine.ts'
 import { toProblem } from './problems.ts'
@@ -7,18 +7,12 @@ import { withdrawUpdate } from './relay.ts'
 import { keepSession } from './session.ts'
 import { problem, withdrawnBy } from './store.ts'
 
-export const withdrawing = signal(false)
-
 export async function withdraw(): Promise<void> {
-  if (withdrawing.peek()) return
-  withdrawing.value = true
   problem.value = null
   try {
     await withdrawUpdate()
   } catch (error) {
     problem.value = toProblem(error)
-  } finally {
-    withdrawing.value = false
   }
 }
 
