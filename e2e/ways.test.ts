@@ -71,7 +71,7 @@ describe('a person who goes back and forward', () => {
       await at('welcome')
       await page.goForward()
       await at('data')
-      expect(await tab.at('data-file-entry').count()).toBe(1)
+      await expect.poll(() => tab.at('data-file-entry').count(), { timeout: 20_000 }).toBe(1)
       await tab.at('data-continue').click()
       await at('ready')
       await page.goBack()
