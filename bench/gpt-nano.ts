@@ -20,6 +20,7 @@ import { meanLoss } from '../models/training/step.ts'
 import { openWebgpu } from './devices.ts'
 import { NANO, nanoTraining } from './gpt-nano/model.ts'
 import { plainNano } from './gpt-nano/plain.ts'
+import { reportAndExit } from './report.ts'
 import { type Lap, medianLap, startClocks } from './timing.ts'
 
 const { values: options } = parseArgs({
@@ -159,13 +160,4 @@ async function bench() {
   }
 }
 
-try {
-  const report = await bench()
-  process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : `${JSON.stringify(report, null, 1)}\n`)
-  process.exit(0)
-} catch (error) {
-  const message = error instanceof Error ? error.message : String(error)
-  log(error instanceof Error && error.stack ? error.stack : message)
-  if (options.json) process.stdout.write(`${JSON.stringify({ error: { code: 'bench/failed', message } })}\n`)
-  process.exit(1)
-}
+await reportAndExit(bench, { json: options.json, log })

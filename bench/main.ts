@@ -13,6 +13,7 @@ import { cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import * as tf from '@tensorflow/tfjs-core'
 import { openWebgpu } from './devices.ts'
+import { reportAndExit } from './report.ts'
 import type { BenchContext } from './section.ts'
 import { benchGeneration } from './sections/generate.ts'
 import { benchLoad } from './sections/load.ts'
@@ -102,14 +103,5 @@ async function bench() {
   }
 }
 
-try {
-  const report = await bench()
-  // Without --json the log has said it all, but for this.
-  process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : `${JSON.stringify(report, null, 1)}\n`)
-  process.exit(0)
-} catch (error) {
-  const message = error instanceof Error ? error.message : String(error)
-  log(error instanceof Error && error.stack ? error.stack : message)
-  if (options.json) process.stdout.write(`${JSON.stringify({ error: { code: 'bench/failed', message } })}\n`)
-  process.exit(1)
-}
+// Without --json the log has said it all, but for this.
+await reportAndExit(bench, { json: options.json, log })
