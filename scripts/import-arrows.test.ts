@@ -1,6 +1,12 @@
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { arrowViolations, readSources, relayLoadsModels, type SourceFile } from './import-arrows.ts'
+import {
+  arrowViolations,
+  familyFolders,
+  readSources,
+  relayLoadsModels,
+  type SourceFile,
+} from './import-arrows.ts'
 
 const sources = readSources(path.resolve(import.meta.dirname, '..'))
 const planted = (file: string, text: string): SourceFile[] => [{ path: file, text }]
@@ -40,6 +46,32 @@ describe('import arrows', () => {
     ['Node in a tab', 'web/a.ts', `import fs from 'node:fs'`],
   ])('catch %s', (_, file, text) => {
     expect(arrowViolations(planted(file, text))).toHaveLength(1)
+  })
+
+  describe('of a family of models', () => {
+    const list = planted('models/families/index.ts', `import { fernFamily } from '../fern/family.ts'`)
+    const withList = (file: string, text: string) => arrowViolations([...list, ...planted(file, text)])
+
+    it('are read from the list of families', () => {
+      expect(familyFolders(sources)).toEqual(['models/diffusion', 'models/llama'])
+      expect(familyFolders(list)).toEqual(['models/fern'])
+    })
+
+    it.each([
+      ['another family', 'models/moss/model.ts', `import { x } from '../fern/weights.ts'`],
+      ['training', 'models/training/a.ts', `import type { X } from '../fern/model.ts'`],
+      ['the page', 'web/worker/a.ts', `import { x } from '../../models/fern/tokenizer.ts'`],
+      ['the command line', 'relay/cli/a.ts', `import { x } from '../../models/fern/model.ts'`],
+    ])('let %s know none', (_, file, text) => {
+      expect(withList(file, text)).toEqual([
+        expect.stringMatching(/only models\/families\/index\.ts knows the family models\/fern$/),
+      ])
+    })
+
+    it('let a family know itself, and a bench any', () => {
+      expect(withList('models/fern/model.ts', `import { x } from './weights.ts'`)).toEqual([])
+      expect(withList('bench/a.ts', `import { x } from '../models/fern/model.ts'`)).toEqual([])
+    })
   })
 
   it.each([

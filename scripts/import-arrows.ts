@@ -78,6 +78,12 @@ const RULES: readonly Rule[] = [
   { folder: 'scripts', may: ['relay', 'models', 'e2e', 'bench', 'bin'] },
 ]
 
+/** The one file that names families of models; each folder it takes a `family.ts` from is one. */
+const FAMILY_LIST = 'models/families/index.ts'
+
+/** What works for every family and so may know none; benches and experiments are about particular models. */
+const KNOWS_NO_FAMILY = ['models', 'relay', 'web']
+
 /** Where a relay's code starts; nothing reachable from here at run time may run models. */
 const RELAY_ENTRIES = ['relay/server', 'relay/aggregation', 'relay/store']
 
@@ -130,9 +136,20 @@ function importsOf(file: SourceFile): Import[] {
   return found
 }
 
+/** Folders of families: `models/llama` and its like. */
+export function familyFolders(files: readonly SourceFile[]): string[] {
+  const list = files.find((file) => file.path === FAMILY_LIST)
+  if (list === undefined) return []
+  return importsOf(list)
+    .map(({ target }) => target)
+    .filter((target) => path.posix.basename(target) === 'family.ts' && !isInside(target, 'models/families'))
+    .map((target) => path.posix.dirname(target))
+}
+
 /** Every import that goes against the table, one sentence each. Tests are free to reach further. */
 export function arrowViolations(files: readonly SourceFile[]): string[] {
   const violations: string[] = []
+  const families = familyFolders(files)
   for (const file of files) {
     if (TEST.test(file.path)) continue
     const rule = RULES.find(({ folder }) => isInside(file.path, folder))
@@ -144,6 +161,12 @@ export function arrowViolations(files: readonly SourceFile[]): string[] {
         }
       } else if (![rule.folder, ...rule.may].some((folder) => isInside(target, folder))) {
         violations.push(`${file.path} imports ${target}: ${rule.folder} may not know that folder`)
+      } else {
+        const family = families.find((folder) => isInside(target, folder) && !isInside(file.path, folder))
+        const bound = KNOWS_NO_FAMILY.some((folder) => isInside(file.path, folder))
+        if (family !== undefined && bound && file.path !== FAMILY_LIST) {
+          violations.push(`${file.path} imports ${target}: only ${FAMILY_LIST} knows the family ${family}`)
+        }
       }
     }
   }

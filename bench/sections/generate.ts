@@ -5,7 +5,7 @@
 
 import type { Engine } from '../../models/backend/engine.ts'
 import { createNodeEngine } from '../../models/backend/node.ts'
-import { Generator } from '../../models/llama/generate.ts'
+import { Generator } from '../../models/text/generate.ts'
 import { generationFlops } from '../counts.ts'
 import { type BenchModel, smolLm2Model, tinyModel } from '../models.ts'
 import { plainGeneration } from '../plain/generation.ts'

@@ -1,10 +1,10 @@
 /** How likely a model finds the counted part of each example: the sum of its tokens' log-probabilities, in nats. */
 import type { Adapter } from '../../models/adapters/adapter.ts'
+import { pack } from '../../models/text/packing.ts'
+import type { TextExample } from '../../models/text/windows.ts'
 import { checkAdapterFits, placeAdapter } from '../../models/training/engine-adapter.ts'
 import type { Model } from '../../models/training/model.ts'
-import { pack } from '../../models/training/packing.ts'
 import { cutToFit } from '../../models/training/shapes.ts'
-import type { TextExample } from '../../models/training/windows.ts'
 
 const SHAPE = { batch: 4, tokens: 128 }
 

@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createTokenizer } from '../../models/llama/tokenizer.ts'
+import { createTokenizer } from '../../models/text/tokenizer.ts'
 import {
   candidateExample,
   drawCandidates,

@@ -9,8 +9,8 @@
  * a model has that never saw the code. All candidates have as many tokens, or probabilities could not be compared.
  */
 import { RandomStream } from '../../models/adapters/random.ts'
-import type { Tokenizer } from '../../models/llama/tokenizer.ts'
-import type { TextExample } from '../../models/training/windows.ts'
+import type { Tokenizer } from '../../models/text/tokenizer.ts'
+import type { TextExample } from '../../models/text/windows.ts'
 
 /** What whoever looks for the secret knows already. */
 export const SECRET_BEGINNING = 'The door code of the school cellar is'

@@ -2,10 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { specOfConfig } from '../families/index.ts'
 import { parseSafetensors } from '../formats/safetensors.ts'
-import { createTokenizer } from '../llama/tokenizer.ts'
 import { sha256Hex } from '../sha256.ts'
-import { readDocuments } from '../training/documents.ts'
-import { windows } from '../training/windows.ts'
+import { readDocuments } from '../text/documents.ts'
+import { createTokenizer } from '../text/tokenizer.ts'
+import { windows } from '../text/windows.ts'
 import { baseDigest, catalog, DEFAULT_MODEL_ID, describeFiles, findModel, samples } from './catalog.ts'
 
 const read = (path: string) => new Uint8Array(readFileSync(new URL(path, import.meta.url)))

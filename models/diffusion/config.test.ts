@@ -3,11 +3,12 @@ import { describe, expect, it } from 'vitest'
 import { createNodeEngine } from '../backend/node.ts'
 import { FormatError } from '../errors.ts'
 import { specOfConfig } from '../families/index.ts'
+import { placeAll, type StoredSource } from '../families/placing.ts'
 import { parseSafetensors, toFloat32 } from '../formats/safetensors.ts'
 import { fixtures } from '../testing/fixtures.ts'
 import { parseDiffusionConfig, sequenceLength } from './config.ts'
 import { diffusionModules, projections } from './modules.ts'
-import { placeDiffusion } from './weights.ts'
+import { placingDiffusion } from './weights.ts'
 
 const files = fixtures.modelFiles('emoji-dit-nano')
 const json: Record<string, unknown> = JSON.parse(new TextDecoder().decode(files.get('config.json')!))
@@ -72,25 +73,25 @@ it('checks every weight before it is placed, and gives back what was', async () 
     const found = tensors.get(name)
     return found && { shape: found.shape, values: toFloat32(found) }
   }
+  const place = (source: StoredSource) =>
+    placeAll(engine, (placer) => placingDiffusion(config, placer), source)
   const before = engine.memory()
   const asked = new Set<string>()
-  const weights = placeDiffusion(engine, config, (name) => {
+  const weights = place((name) => {
     asked.add(name)
     return source(name)
   })
   expect([...asked].sort()).toEqual([...tensors.keys()].sort())
   for (const tensor of weights.all) engine.free(tensor)
   for (const wrong of asked) {
-    expect(() =>
-      placeDiffusion(engine, config, (name) => (name === wrong ? undefined : source(name))),
-    ).toThrow(expect.objectContaining({ code: 'model/missing-tensor' }))
+    expect(() => place((name) => (name === wrong ? undefined : source(name)))).toThrow(
+      expect.objectContaining({ code: 'model/missing-tensor' }),
+    )
     const turned = (name: string) => {
       const found = source(name)
       return name === wrong && found ? { ...found, shape: [...found.shape, 1] } : found
     }
-    expect(() => placeDiffusion(engine, config, turned)).toThrow(
-      expect.objectContaining({ code: 'model/wrong-shape' }),
-    )
+    expect(() => place(turned)).toThrow(expect.objectContaining({ code: 'model/wrong-shape' }))
   }
   expect(engine.memory()).toEqual(before)
   await engine.dispose()

@@ -8,6 +8,7 @@
  */
 import type { AdapterModule } from '../adapters/adapter.ts'
 import type { Engine, InputSpec } from '../backend/engine.ts'
+import { PlacedModel } from '../families/placed-model.ts'
 import type { StoredSource } from '../families/placing.ts'
 import type { Linear, Ops, PerPicture, Tensor } from '../ops/ops.ts'
 import { loraPath } from '../training/engine-adapter.ts'
@@ -16,7 +17,7 @@ import type { PictureExample } from '../training/pictures.ts'
 import { type DiffusionConfig, patchesOf, patchWidth, sequenceLength } from './config.ts'
 import { measuredPasses, mixed, Patches, toUnit, trainingPasses, writeTimeFeatures } from './flow.ts'
 import { diffusionModules, layerName } from './modules.ts'
-import { type DiffusionWeights, placeDiffusion } from './weights.ts'
+import { type DiffusionWeights, placingDiffusion } from './weights.ts'
 
 type Inputs = Readonly<Record<string, Tensor>>
 
@@ -46,26 +47,20 @@ interface Condition {
   readonly c: Tensor
 }
 
-export class DiffusionModel implements Model<PictureExample> {
+export class DiffusionModel
+  extends PlacedModel<DiffusionConfig, DiffusionWeights>
+  implements Model<PictureExample>
+{
   readonly family = 'emoji-dit'
   readonly units = { example: 'picture', counted: 'picture', loss: 'squared error' } as const
   readonly modules: readonly AdapterModule[]
-  readonly engine: Engine
-  readonly config: DiffusionConfig
-  readonly weights: DiffusionWeights
   readonly patches: Patches
 
   /** @param weights where they come from, or weights of this configuration already on the engine */
   constructor(engine: Engine, config: DiffusionConfig, weights: StoredSource | DiffusionWeights) {
-    this.engine = engine
-    this.config = config
+    super(engine, config, weights, placingDiffusion)
     this.modules = diffusionModules(config)
     this.patches = new Patches(config)
-    this.weights = typeof weights === 'function' ? placeDiffusion(engine, config, weights) : weights
-  }
-
-  dispose(): void {
-    for (const tensor of this.weights.all) this.engine.free(tensor)
   }
 
   /** What the velocity alone depends on. */

@@ -1,6 +1,5 @@
 /** A diffusion transformer's frozen weights on an engine, under the names of its file. */
-import type { Engine } from '../backend/engine.ts'
-import { type Placer, type Placing, placeAll, type StoredSource } from '../families/placing.ts'
+import type { Placer, Placing } from '../families/placing.ts'
 import type { Tensor } from '../ops/ops.ts'
 import { type DiffusionConfig, patchesOf, patchWidth, sequenceLength } from './config.ts'
 
@@ -70,9 +69,3 @@ export function* placingDiffusion(config: DiffusionConfig, placer: Placer): Plac
   }
   return weights
 }
-
-export const placeDiffusion = (
-  engine: Engine,
-  config: DiffusionConfig,
-  source: StoredSource,
-): DiffusionWeights => placeAll(engine, (placer) => placingDiffusion(config, placer), source)

@@ -1,20 +1,18 @@
 /** The Llama family as the rest of the project sees it: text in, text out. */
-import { FormatError } from '../errors.ts'
-import type { EagerMemory, Family, ModelSpec, TextModel, TokenizerFiles } from '../families/family.ts'
+import type { EagerMemory, Family, ModelSpec, TokenizerFiles } from '../families/family.ts'
 import type { GgufHeader } from '../formats/gguf-header.ts'
-import { splitHeldOut } from '../training/holdout.ts'
+import { ggufTokenizer, ggufTokenizerFiles } from '../text/gguf-tokenizer.ts'
+import { checkVocabulary, textModel } from '../text/text-model.ts'
+import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts'
 import type { BatchShape } from '../training/model.ts'
 import { DEFAULT_RECIPE } from '../training/recipe.ts'
 import { type LlamaConfig, parseLlamaConfig } from './config.ts'
 import { configJson } from './config-json.ts'
-import { generate } from './generate.ts'
 import { ggufAdapter, readGgufAdapter } from './gguf-adapter.ts'
 import { readGgufConfig, readGgufOutline } from './gguf-model.ts'
-import { ggufTokenizer, ggufTokenizerFiles } from './gguf-tokenizer.ts'
 import { LlamaModel } from './model.ts'
 import { llamaModules } from './modules.ts'
 import { ROPE_FACTORS_TENSOR } from './rope-scaling.ts'
-import { createTokenizer, type Tokenizer } from './tokenizer.ts'
 import { placingLlama } from './weights.ts'
 
 const ID = 'llama'
@@ -65,7 +63,7 @@ function llamaSpec(config: LlamaConfig, gguf: GgufHeader | null): ModelSpec {
       const tokenizer = tokenizerOf(config, files, gguf)
       return (model) => {
         if (!(model instanceof LlamaModel)) throw new TypeError('a model of another family')
-        return textModel(spec, model, tokenizer)
+        return textModel(spec, model, tokenizer, config.eosIds)
       }
     },
     gguf: {
@@ -92,27 +90,8 @@ function tokenizerOf(config: LlamaConfig, files: TokenizerFiles | null, gguf: Gg
   const tokenizer = files
     ? createTokenizer(files.tokenizer, files.config, config)
     : ggufTokenizer(gguf!.metadata)
-  if (tokenizer.vocabularySize > config.vocabularySize) {
-    throw new FormatError(
-      'model/vocabulary',
-      `The tokenizer has ${tokenizer.vocabularySize} tokens, the model ${config.vocabularySize}; the two are not of one model.`,
-    )
-  }
+  checkVocabulary(tokenizer, config.vocabularySize)
   return tokenizer
-}
-
-function textModel(spec: ModelSpec, model: LlamaModel, tokenizer: Tokenizer): TextModel {
-  return {
-    medium: 'text',
-    spec,
-    model,
-    tokenizer,
-    vocabularyDigest: tokenizer.vocabularyDigest,
-    endIds: [...new Set([tokenizer.eosId, ...model.config.eosIds])],
-    split: (examples) => splitHeldOut(examples),
-    generate: (options) => generate({ model, tokenizer, ...options }),
-    dispose: () => model.dispose(),
-  }
 }
 
 /** Logits are made a band of rows at a time: models/ops/linear-cross-entropy/eager.ts. */

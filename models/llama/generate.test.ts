@@ -8,7 +8,7 @@ import { modelFiles } from '../testing/fixtures.ts'
 import { loadLlama } from '../testing/llama.ts'
 import { normals } from '../testing/normals.ts'
 import { onEveryExecutor } from '../testing/on-every-engine.ts'
-import { Generator, generate, type TextOptions } from './generate.ts'
+import { Generator, generate, type TextOptions } from '../text/generate.ts'
 import type { LlamaModel } from './model.ts'
 
 /** Strong enough to change what is said. */

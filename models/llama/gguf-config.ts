@@ -5,10 +5,8 @@
  * https://github.com/ggml-org/ggml/blob/master/docs/gguf.md#llm
  */
 import { FormatError } from '../errors.ts'
-import type { GgufValue } from '../formats/gguf-header.ts'
+import { type GgufMetadata, showValue } from '../formats/gguf-metadata.ts'
 import { type Architecture, headsProblem, isArchitecture, LLAMA_LIMITS, type LlamaConfig } from './config.ts'
-
-export type GgufMetadata = ReadonlyMap<string, GgufValue>
 
 const malformed = (message: string) =>
   new FormatError('config/malformed', `This GGUF file ${message}; download it again.`)
@@ -18,13 +16,6 @@ const unsupported = (what: string) =>
     'config/unsupported',
     `This GGUF file holds ${what}; supported are models of architecture llama (Llama, SmolLM2, TinyLlama), qwen2 and qwen3 with rotary positions that are plain or scaled as Llama 3's.`,
   )
-
-/** A value for a message, whatever a stranger put in it. */
-export function showValue(value: GgufValue | undefined): string {
-  if (value === undefined) return 'nothing'
-  const text = JSON.stringify(value, (_, entry) => (typeof entry === 'bigint' ? String(entry) : entry))
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text
-}
 
 function integer(metadata: GgufMetadata, key: string, minimum: number, maximum: number, fallback?: number) {
   const value = metadata.get(key) ?? fallback

@@ -10,10 +10,10 @@ import { readGgufHeader } from '../formats/gguf.ts'
 import type { GgufHeader, GgufTensor, GgufValue } from '../formats/gguf-header.ts'
 import { parseSafetensors } from '../formats/safetensors.ts'
 import { fixtureBytes, fixtureJson, fixtureTensors } from '../testing/fixtures.ts'
+import { createTokenizer } from '../text/tokenizer.ts'
 import { LLAMA_LIMITS, parseLlamaConfig } from './config.ts'
 import { readGgufLlama } from './gguf-model.ts'
 import { huggingFaceName, unpermuteRows } from './gguf-tensors.ts'
-import { createTokenizer } from './tokenizer.ts'
 
 const bytesOf = (name: string) => fixtureBytes(`gguf/${name}.gguf`)
 const header = (name: string) => readGgufHeader(wholeFile(bytesOf(name)))

@@ -4,11 +4,11 @@
  */
 import type { GgufHeader } from '../formats/gguf-header.ts'
 import type { StoredTensor } from '../formats/stored-tensor.ts'
+import { ggufTokenizer } from '../text/gguf-tokenizer.ts'
+import type { Tokenizer } from '../text/tokenizer.ts'
 import type { LlamaConfig } from './config.ts'
 import { ggufArchitecture, ggufLlamaConfig } from './gguf-config.ts'
 import { nameTensors, storedTensor, traitsOf } from './gguf-tensors.ts'
-import { ggufTokenizer } from './gguf-tokenizer.ts'
-import type { Tokenizer } from './tokenizer.ts'
 
 export interface GgufLlama {
   readonly config: LlamaConfig

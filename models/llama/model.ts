@@ -8,20 +8,18 @@
  */
 import type { AdapterModule } from '../adapters/adapter.ts'
 import type { Engine, InputSpec } from '../backend/engine.ts'
+import { PlacedModel } from '../families/placed-model.ts'
 import type { StoredSource } from '../families/placing.ts'
 import type { AttentionShape, KvCache, Linear, Ops, Tensor } from '../ops/ops.ts'
+import { collateWindows, windowInputs, windowsFit } from '../text/batch.ts'
+import type { TextExample } from '../text/windows.ts'
 import { loraPath } from '../training/engine-adapter.ts'
 import type { Batch, BatchShape, EngineAdapter, Model } from '../training/model.ts'
-import { pack } from '../training/packing.ts'
-import type { TextExample } from '../training/windows.ts'
 import type { LlamaConfig } from './config.ts'
 import { llamaModules } from './modules.ts'
-import { type FrozenLinear, type LlamaWeights, placeLlama } from './weights.ts'
+import { type FrozenLinear, type LlamaWeights, placingLlama } from './weights.ts'
 
 type Inputs = Readonly<Record<string, Tensor>>
-
-/** How many rows each takes. */
-const predictionsOf = (examples: readonly TextExample[]) => examples.map(({ ids }) => ids.length - 1)
 
 interface BlockLinears {
   readonly q: Linear
@@ -33,85 +31,27 @@ interface BlockLinears {
   readonly down: Linear
 }
 
-export class LlamaModel implements Model<TextExample> {
+export class LlamaModel extends PlacedModel<LlamaConfig, LlamaWeights> implements Model<TextExample> {
   readonly family = 'llama'
   readonly units = { example: 'window', counted: 'token', loss: 'nats a token' } as const
   readonly modules: readonly AdapterModule[]
-  readonly engine: Engine
-  readonly config: LlamaConfig
-  readonly weights: LlamaWeights
 
   /** @param weights where they come from, or weights of this configuration already on the engine */
   constructor(engine: Engine, config: LlamaConfig, weights: StoredSource | LlamaWeights) {
-    this.engine = engine
-    this.config = config
+    super(engine, config, weights, placingLlama)
     this.modules = llamaModules(config)
-    this.weights = typeof weights === 'function' ? placeLlama(engine, config, weights) : weights
-  }
-
-  dispose(): void {
-    for (const tensor of this.weights.all) this.engine.free(tensor)
   }
 
   inputs(shape: BatchShape): readonly InputSpec[] {
-    const rows = shape.batch * shape.tokens
-    return [
-      { name: 'ids', shape: [rows], dtype: 'int32' },
-      { name: 'positions', shape: [rows], dtype: 'int32' },
-      { name: 'segments', shape: [rows], dtype: 'int32' },
-      { name: 'targets', shape: [rows], dtype: 'int32' },
-      { name: 'rowWeights', shape: [rows], dtype: 'float32' },
-    ]
+    return windowInputs(shape)
   }
 
   fits(examples: readonly TextExample[], shape: BatchShape): boolean {
-    return pack(predictionsOf(examples), shape) !== null
+    return windowsFit(examples, shape)
   }
 
-  /** Short windows share one of the shape's; each begins at position 0, and none attends to another. */
   collate(examples: readonly TextExample[], shape: BatchShape): Batch {
-    const rows = shape.batch * shape.tokens
-    const ids = new Int32Array(rows)
-    const positions = new Int32Array(rows)
-    const segments = new Int32Array(rows)
-    const targets = new Int32Array(rows)
-    const rowWeights = new Float32Array(rows)
-    let counted = 0
-    let processed = 0
-    const lengths = predictionsOf(examples)
-    const places = pack(lengths, shape)
-    if (!places) {
-      throw new RangeError(
-        `${examples.length} windows of up to ${Math.max(...lengths)} in ${shape.batch} x ${shape.tokens} tokens`,
-      )
-    }
-    const used = new Int32Array(shape.batch)
-    const begin = (window: number, at: number, length: number) => {
-      for (let t = 0; t < length; t++) {
-        positions[window * shape.tokens + at + t] = t
-        segments[window * shape.tokens + at + t] = at
-      }
-      used[window] = Math.max(used[window], at + length)
-    }
-    examples.forEach((example, index) => {
-      const { window, at } = places[index]
-      begin(window, at, lengths[index])
-      for (let t = 0; t < lengths[index]; t++) {
-        const row = window * shape.tokens + at + t
-        ids[row] = example.ids[t]
-        targets[row] = example.ids[t + 1]
-        if (example.counts[t]) {
-          rowWeights[row] = 1
-          counted++
-        }
-      }
-      processed += lengths[index]
-    })
-    // What is left of a window is a document of padding.
-    for (let window = 0; window < shape.batch; window++)
-      begin(window, used[window], shape.tokens - used[window])
-    if (counted > 0) for (let row = 0; row < rows; row++) rowWeights[row] /= counted
-    return { inputs: { ids, positions, segments, targets, rowWeights }, counted, processed }
+    return collateWindows(examples, shape)
   }
 
   loss(ops: Ops, inputs: Inputs, shape: BatchShape, adapter: EngineAdapter | null): Tensor {

@@ -5,8 +5,8 @@
 import { expect, it } from 'vitest'
 import { fixtureJson } from '../testing/fixtures.ts'
 import { onSmolLm2, PATIENCE_MS } from '../testing/smollm2.ts'
-import { Generator } from './generate.ts'
-import type { ChatMessage } from './tokenizer.ts'
+import { Generator } from '../text/generate.ts'
+import type { ChatMessage } from '../text/tokenizer.ts'
 
 interface Answer {
   readonly messages: ChatMessage[]

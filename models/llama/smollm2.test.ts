@@ -3,8 +3,8 @@ import { beforeAll, expect, it } from 'vitest'
 import { readGgufHeader } from '../formats/gguf.ts'
 import { fixtureJson } from '../testing/fixtures.ts'
 import { withSmolLm2 } from '../testing/smollm2.ts'
+import type { ChatMessage } from '../text/tokenizer.ts'
 import { type GgufLlama, readGgufLlama } from './gguf-model.ts'
-import type { ChatMessage } from './tokenizer.ts'
 
 interface EncodeCase {
   readonly text: string

@@ -10,10 +10,10 @@ import { type LoadedLlama, loadLlama } from '../testing/llama.ts'
 import { tinyCases } from '../testing/llama-fixtures.ts'
 import { onEveryExecutor } from '../testing/on-every-engine.ts'
 import { expectHeld } from '../testing/tolerances.ts'
-import { readDocuments } from '../training/documents.ts'
+import { readDocuments } from '../text/documents.ts'
+import { generate } from '../text/generate.ts'
+import { windows } from '../text/windows.ts'
 import { evaluate } from '../training/trainer.ts'
-import { windows } from '../training/windows.ts'
-import { generate } from './generate.ts'
 
 const PATIENCE_MS = 240_000
 

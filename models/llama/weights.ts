@@ -2,9 +2,8 @@
  * A Llama's frozen weights on an engine, under Hugging Face's names, every shape checked against the
  * configuration before anything is uploaded.
  */
-import type { Engine } from '../backend/engine.ts'
 import { FormatError } from '../errors.ts'
-import { type Placer, type Placing, placeAll, type StoredSource } from '../families/placing.ts'
+import type { Placer, Placing } from '../families/placing.ts'
 import type { Tensor } from '../ops/ops.ts'
 import type { LlamaConfig } from './config.ts'
 import { llama3Divisor, ROPE_FACTORS_TENSOR } from './rope-scaling.ts'
@@ -47,9 +46,6 @@ const MAX_ROTARY_ENTRIES = 2 ** 26
 const MAX_ROPE_DIVISOR = 65_536
 
 /** @throws FormatError `model/missing-tensor`, `model/wrong-shape`, `model/bad-tensor`, `model/too-long` */
-export const placeLlama = (engine: Engine, config: LlamaConfig, source: StoredSource): LlamaWeights =>
-  placeAll(engine, (placer) => placingLlama(config, placer), source)
-
 export function* placingLlama(config: LlamaConfig, placer: Placer): Placing<LlamaWeights> {
   if (config.maxPositions * config.headDim > MAX_ROTARY_ENTRIES) {
     throw new FormatError(

@@ -6,12 +6,12 @@ import type { ModelFiles, ModelSources } from '../catalog/model-files.ts'
 import type { TextModel } from '../families/family.ts'
 import type { ByteSource } from '../formats/byte-source.ts'
 import { LlamaModel } from '../llama/model.ts'
+import type { TextExample } from '../text/windows.ts'
 import { placeAdapter, readAdapter } from '../training/engine-adapter.ts'
 import type { BatchShape, EngineAdapter } from '../training/model.ts'
 import type { Recipe } from '../training/recipe.ts'
 import { hyperParameters } from '../training/schedule.ts'
 import { meanLoss, TrainingStep } from '../training/step.ts'
-import type { TextExample } from '../training/windows.ts'
 
 export interface LoadedLlama extends TextModel {
   readonly model: LlamaModel

@@ -19,13 +19,13 @@ import { modelFiles } from '../testing/fixtures.ts'
 import { loadLlama } from '../testing/llama.ts'
 import { integers, normals } from '../testing/normals.ts'
 import { onEveryExecutor } from '../testing/on-every-engine.ts'
+import type { TextExample } from '../text/windows.ts'
 import { BatchSteps } from './batch-steps.ts'
 import { placeAdapter, readAdapter } from './engine-adapter.ts'
 import { evaluate } from './evaluate.ts'
 import { DEFAULT_RECIPE } from './recipe.ts'
 import { hyperParameters } from './schedule.ts'
 import { TrainControl, train } from './trainer.ts'
-import type { TextExample } from './windows.ts'
 
 const RANK = 3
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { TextExample } from '../text/windows.ts'
 import { splitHeldOut } from './holdout.ts'
-import type { TextExample } from './windows.ts'
 
 const exampleOf = (...ids: number[]): TextExample => ({
   ids: Int32Array.from(ids),

@@ -4,7 +4,7 @@
  * both sides.
  */
 import { sha256 } from '../sha256.ts'
-import type { TextExample } from './windows.ts'
+import type { TextExample } from '../text/windows.ts'
 
 export interface Split<E> {
   readonly train: E[]

@@ -1,6 +1,6 @@
 /**
- * What the trainer, the evaluation, the update codec and the round know of a model. A family (models/llama,
- * later models/diffusion) implements it; nothing outside the family's folder knows more.
+ * What the trainer, the evaluation, the update codec and the round know of a model. A family's
+ * folder implements it; nothing outside knows more.
  */
 import type { Adapter, AdapterModule, AdapterShape } from '../adapters/adapter.ts'
 import type { Engine, InputSpec, ProgramInputs } from '../backend/engine.ts'

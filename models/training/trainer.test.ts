@@ -13,6 +13,7 @@ import { fixtureBytes, modelFiles } from '../testing/fixtures.ts'
 import { loadLlama } from '../testing/llama.ts'
 import { integers } from '../testing/normals.ts'
 import { onEveryExecutor } from '../testing/on-every-engine.ts'
+import type { TextExample } from '../text/windows.ts'
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts'
 import { DEFAULT_RECIPE, type Recipe } from './recipe.ts'
 import {
@@ -23,7 +24,6 @@ import {
   type TrainResult,
   train,
 } from './trainer.ts'
-import type { TextExample } from './windows.ts'
 
 const recipe: Recipe = {
   ...DEFAULT_RECIPE,

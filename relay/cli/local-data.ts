@@ -1,10 +1,10 @@
 /** A person's files as examples: read, cut into windows, and what could not be used said by file and line. */
 import path from 'node:path'
 import type { LoadedModel } from '../../models/families/family.ts'
-import type { Tokenizer } from '../../models/llama/tokenizer.ts'
-import { type Document, readDocuments } from '../../models/training/documents.ts'
+import { type Document, readDocuments } from '../../models/text/documents.ts'
+import type { Tokenizer } from '../../models/text/tokenizer.ts'
+import { cutWindows, type TextExample } from '../../models/text/windows.ts'
 import type { Example } from '../../models/training/model.ts'
-import { cutWindows, type TextExample } from '../../models/training/windows.ts'
 import type { Arguments, OptionSpec } from './args.ts'
 import type { Console } from './console.ts'
 import { UsageError } from './errors.ts'

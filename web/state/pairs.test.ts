@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { readDocuments } from '../../models/training/documents.ts'
+import { readDocuments } from '../../models/text/documents.ts'
 import { PAIRS_FILE_NAME, pairsFile, readPairs } from './pairs.ts'
 
 const words = fc

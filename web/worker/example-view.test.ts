@@ -1,8 +1,8 @@
 import fs from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createTokenizer } from '../../models/llama/tokenizer.ts'
-import { cutWindows } from '../../models/training/windows.ts'
+import { createTokenizer } from '../../models/text/tokenizer.ts'
+import { cutWindows } from '../../models/text/windows.ts'
 import { viewTokens } from './example-view.ts'
 
 const json = (name: string) =>

@@ -2,8 +2,8 @@
  * One example as the model sees it: its tokens as text, and which of them count for the loss. For a person who
  * wants to know how their text was understood.
  */
-import type { Tokenizer } from '../../models/llama/tokenizer.ts'
-import type { TextExample } from '../../models/training/windows.ts'
+import type { Tokenizer } from '../../models/text/tokenizer.ts'
+import type { TextExample } from '../../models/text/windows.ts'
 
 export interface TokenView {
   /** A token's text; several tokens' where one alone is no whole character. */

@@ -1,6 +1,6 @@
 import fs from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { createTokenizer } from '../../models/llama/tokenizer.ts'
+import { createTokenizer } from '../../models/text/tokenizer.ts'
 import { readLocalData } from './local-data.ts'
 
 const read = (name: string) =>

@@ -2,10 +2,11 @@
  * A person's files as examples: read, cut into windows, a tenth held out. One file's failure is that file's
  * alone; the others go on. The examples stay in the worker, the page gets counts and reasons.
  */
-import type { Tokenizer } from '../../models/llama/tokenizer.ts'
-import { type Document, readDocuments } from '../../models/training/documents.ts'
+
+import { type Document, readDocuments } from '../../models/text/documents.ts'
+import type { Tokenizer } from '../../models/text/tokenizer.ts'
+import { cutWindows, type TextExample } from '../../models/text/windows.ts'
 import { splitHeldOut } from '../../models/training/holdout.ts'
-import { cutWindows, type TextExample } from '../../models/training/windows.ts'
 import { toProblem } from '../state/problems.ts'
 import type { DataReport, FileReport, LocalFile } from './api.ts'
 

@@ -6,7 +6,7 @@
  */
 import { FormatError } from '../errors.ts'
 import type { GgufValue } from '../formats/gguf-header.ts'
-import { type GgufMetadata, showValue } from './gguf-config.ts'
+import { type GgufMetadata, showValue } from '../formats/gguf-metadata.ts'
 import { createTokenizer, type Tokenizer } from './tokenizer.ts'
 
 type Json = Record<string, unknown>

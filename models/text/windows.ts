@@ -6,9 +6,9 @@
  * towards the loss, and the token that ends its turn.
  */
 import { DataError, FormatError } from '../errors.ts'
-import type { ChatMessage, Tokenizer } from '../llama/tokenizer.ts'
+import type { Example } from '../training/model.ts'
 import type { Document, SkippedRow } from './documents.ts'
-import type { Example } from './model.ts'
+import type { ChatMessage, Tokenizer } from './tokenizer.ts'
 
 export interface TextExample extends Example {
   /** 2 to L + 1 token ids. */

@@ -1,9 +1,9 @@
 /** Places in windows, and the program shapes a run takes: pure arithmetic over lengths. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { BatchShape, Example, Model } from './model.ts'
+import type { BatchShape, Example, Model } from '../training/model.ts'
+import { candidateShapes, chooseShapes, cutToFit, fits } from '../training/shapes.ts'
 import { pack } from './packing.ts'
-import { candidateShapes, chooseShapes, cutToFit, fits } from './shapes.ts'
 
 const lengths = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 24 })
 const anyShape = fc.record({ batch: fc.integer({ min: 1, max: 9 }), tokens: fc.integer({ min: 1, max: 60 }) })

@@ -11,15 +11,14 @@ import type { Adapter } from '../adapters/adapter.ts'
 import { RandomStream } from '../adapters/random.ts'
 import type { Engine, Program } from '../backend/engine.ts'
 import { DataError, ModelsError } from '../errors.ts'
-import type { KvCache } from '../ops/ops.ts'
+import type { KvCache, Ops, Tensor } from '../ops/ops.ts'
 import {
   adapterSignature,
   checkAdapterFits,
   placeAdapter,
   replaceAdapter,
 } from '../training/engine-adapter.ts'
-import type { EngineAdapter } from '../training/model.ts'
-import type { LlamaModel } from './model.ts'
+import type { EngineAdapter, Model } from '../training/model.ts'
 import { choose, type SamplingOptions } from './sampling.ts'
 import { TextStream, type TokenText } from './text-stream.ts'
 import type { Tokenizer } from './tokenizer.ts'
@@ -31,6 +30,29 @@ const CAPACITY_STEP = 128
 
 /** Base, own and merged: more shapes of adapters than these push out the one that was not used for longest. */
 const MAX_SHAPES = 3
+
+/** A text model that reads on from keys and values it keeps. */
+export interface GeneratingModel extends Pick<Model, 'engine' | 'modules'> {
+  readonly config: {
+    readonly layers: number
+    readonly kvHeads: number
+    readonly headDim: number
+    readonly maxPositions: number
+    readonly vocabularySize: number
+  }
+  /**
+   * Runs `ids` [rows] at `positions` [rows] through the caches (one a block), which afterwards hold them; returns the
+   * residual stream after the last block [rows, hidden].
+   */
+  extend(
+    ops: Ops,
+    inputs: Readonly<Record<string, Tensor>>,
+    caches: readonly KvCache[],
+    adapter: EngineAdapter | null,
+  ): Tensor
+  /** Logits [1, vocabulary] after the last row of what `extend` returned. */
+  nextLogits(ops: Ops, x: Tensor): Tensor
+}
 
 export interface TextOptions extends SamplingOptions {
   readonly adapter: Adapter | null
@@ -46,7 +68,7 @@ export interface TextOptions extends SamplingOptions {
 }
 
 export interface GenerateOptions extends TextOptions {
-  readonly model: LlamaModel
+  readonly model: GeneratingModel
   readonly tokenizer: Tokenizer
 }
 
@@ -73,7 +95,7 @@ interface Placed {
 }
 
 export class Generator {
-  private readonly model: LlamaModel
+  private readonly model: GeneratingModel
   private readonly tokenizer: Tokenizer
   private readonly engine: Engine
   private caches: readonly KvCache[] = []
@@ -82,7 +104,7 @@ export class Generator {
   private readonly placed = new Map<string, Placed>()
   private busy = false
 
-  constructor(model: LlamaModel, tokenizer: Tokenizer) {
+  constructor(model: GeneratingModel, tokenizer: Tokenizer) {
     this.model = model
     this.tokenizer = tokenizer
     this.engine = model.engine

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createTokenizer, type Tokenizer } from '../llama/tokenizer.ts'
 import { type Document, readDocuments } from './documents.ts'
+import { createTokenizer, type Tokenizer } from './tokenizer.ts'
 import { cutWindows, type TextExample, windows } from './windows.ts'
 
 const url = (path: string) => new URL(`../${path}`, import.meta.url)

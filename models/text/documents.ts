@@ -7,7 +7,7 @@
  */
 import Papa from 'papaparse'
 import { DataError } from '../errors.ts'
-import type { ChatMessage } from '../llama/tokenizer.ts'
+import type { ChatMessage } from './tokenizer.ts'
 
 export type Document =
   /** `row`: one row of a table, one window; otherwise a whole file, cut into windows. */
