@@ -7,7 +7,7 @@ import type { BatchShape } from '../training/model.ts'
 import { type CaptionTokenizer, captionTokenizer } from './captions.ts'
 import { CHANNELS, type DiffusionConfig, MODEL_TYPE, parseDiffusionConfig, sequenceLength } from './config.ts'
 import { toPixels } from './flow.ts'
-import { DiffusionModel } from './model.ts'
+import { DiffusionModel, keptBytes, MAX_KEPT_BYTES } from './model.ts'
 import { diffusionModules, projections } from './modules.ts'
 import { normalNoise } from './noise.ts'
 import { sample } from './sample.ts'
@@ -113,7 +113,7 @@ async function* draw(
   }
 }
 
-/** All of attention's [rows, rows], each block's input, and one block's tensors forward and backward. */
+/** All of attention's [rows, rows], each block's input and what is kept of it, and one block's tensors forward and backward. */
 function eagerMemory(
   config: DiffusionConfig,
   { batch, trained }: BatchShape & { trained: boolean },
@@ -122,10 +122,12 @@ function eagerMemory(
   const each = sequenceLength(config)
   const rows = batch * each
   const scores = 4 * batch * heads * each * each
+  const kept = keptBytes(config, batch)
   const block = 4 * rows * (10 * hidden + 9 * heads * headDim + 6 * intermediate) + 4 * scores
   return {
     constantBytes: 0,
-    stepBytes: 4 * rows * hidden * (trained ? layers + 2 : 2) + block,
+    stepBytes:
+      4 * rows * hidden * (trained ? layers + 2 : 2) + block + (trained && kept <= MAX_KEPT_BYTES ? kept : 0),
     largestBytes: Math.max(scores, 4 * rows * intermediate),
   }
 }

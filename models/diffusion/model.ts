@@ -1,6 +1,7 @@
 /**
- * A text-to-image diffusion transformer over `Ops`: forward, and the backward written by hand, block by block, each
- * block computed again on the way back as in `models/llama/model.ts`. Caption and patches are one sequence in which
+ * A text-to-image diffusion transformer over `Ops`: forward, and the backward written by hand, block by block. What a
+ * block's backward needs is kept from the forward pass where a step of all blocks holds it in MAX_KEPT_BYTES; beyond that
+ * each block is computed again on the way back, which takes a third more products. Caption and patches are one sequence in which
  * every row attends to every other; norms and residuals are modulated by numbers of the picture that come from time
  * and caption. Peebles & Xie 2022, https://arxiv.org/abs/2212.09748
  *
@@ -29,6 +30,18 @@ const SHIFT_2 = 3
 const SCALE_2 = 4
 const GATE_2 = 5
 
+/** The embedded model's step of 16 pictures keeps 80 MB: no laptop misses them, and larger models compute again. */
+export const MAX_KEPT_BYTES = 256e6
+
+/** Of every block, for its backward: `keptBlock`'s tensors. */
+export function keptBytes(config: DiffusionConfig, pictures: number): number {
+  const { hiddenSize: hidden, intermediateSize: intermediate, heads, headDim, layers } = config
+  const rows = pictures * sequenceLength(config)
+  // Inputs normed twice, middle, attended, and the output; q, k, v and what attention gives; gate, up and their product.
+  const row = 5 * hidden + 4 * heads * headDim + heads + 3 * intermediate
+  return 4 * layers * rows * row
+}
+
 interface BlockLinears {
   readonly modulation: Linear
   readonly q: Linear
@@ -38,6 +51,26 @@ interface BlockLinears {
   readonly gate: Linear
   readonly up: Linear
   readonly down: Linear
+}
+
+/** What a block's backward reads of its forward pass. */
+interface KeptBlock {
+  /** [B, 6 D] */
+  readonly modulation: Tensor
+  /** [B * S, D], like `attended`, `middle` and `middleNormed`. */
+  readonly normed: Tensor
+  /** [B * S, heads * head width], like `k` and `v`. */
+  readonly q: Tensor
+  readonly k: Tensor
+  readonly v: Tensor
+  readonly attention: { readonly out: Tensor; readonly logSumExp: Tensor }
+  readonly attended: Tensor
+  readonly middle: Tensor
+  readonly middleNormed: Tensor
+  /** [B * S, intermediate], like `up` and `activated`. */
+  readonly gate: Tensor
+  readonly up: Tensor
+  readonly activated: Tensor
 }
 
 /** What is the same for every row of a picture. */
@@ -158,7 +191,8 @@ export class DiffusionModel
   gradients(ops: Ops, inputs: Inputs, shape: BatchShape, adapter: EngineAdapter) {
     const { config } = this
     return ops.scope('lossAndGradients', () => {
-      const { states, condition } = this.residuals(ops, inputs, shape.batch, adapter)
+      const keep = keptBytes(config, shape.batch) <= MAX_KEPT_BYTES
+      const { states, blocks, condition } = this.residuals(ops, inputs, shape.batch, adapter, keep)
       const last = states[config.layers]
       const head = this.head(ops, last, condition)
       const { loss, dy } = ops.squaredError.forwardBackward(head.velocity, inputs.velocity, inputs.weights)
@@ -166,7 +200,15 @@ export class DiffusionModel
       const dRows = ops.modulatedNorm.backward(dNormed, head.rows, head.scale, config.rmsNormEps)
       const hidden = [ops.lastRows.backward(dRows, condition.pictures, sequenceLength(config))]
       for (let layer = config.layers - 1; layer >= 0; layer--) {
-        const dx = this.blockBackward(ops, hidden.at(-1)!, states[layer], layer, condition, adapter)
+        const dx = this.blockBackward(
+          ops,
+          hidden.at(-1)!,
+          states[layer],
+          layer,
+          condition,
+          adapter,
+          blocks[layer],
+        )
         if (dx) hidden.push(dx)
       }
       return { loss, hidden, final: dNormed }
@@ -187,7 +229,8 @@ export class DiffusionModel
     return { condition: condition.c, states, ...this.head(ops, states[this.config.layers], condition) }
   }
 
-  private residuals(ops: Ops, inputs: Inputs, pictures: number, adapter: EngineAdapter | null) {
+  /** `blocks` of the same indices as the layers, or empty where they are not to be kept. */
+  private residuals(ops: Ops, inputs: Inputs, pictures: number, adapter: EngineAdapter | null, keep = false) {
     const { weights } = this
     const { condition, first } = ops.scope('embed', () => {
       const caption = ops.embedding(inputs.ids, weights.embedding) // [B * caption tokens, D]
@@ -201,10 +244,13 @@ export class DiffusionModel
       return { condition: { pictures, c } satisfies Condition, first }
     })
     const states = [first]
+    const blocks: KeptBlock[] = []
     for (let layer = 0; layer < this.config.layers; layer++) {
-      states.push(this.block(ops, states[layer], layer, condition, adapter))
+      const { y, kept } = this.block(ops, states[layer], layer, condition, adapter, keep)
+      states.push(y)
+      if (kept) blocks.push(kept)
     }
-    return { states, condition }
+    return { states, blocks, condition }
   }
 
   private head(ops: Ops, last: Tensor, { pictures, c }: Condition) {
@@ -225,37 +271,31 @@ export class DiffusionModel
     layer: number,
     condition: Condition,
     adapter: EngineAdapter | null,
-  ): Tensor {
+    keep: boolean,
+  ): { y: Tensor; kept: KeptBlock | null } {
     return ops.scope(`layer${layer}`, () => {
-      const { activated, linears, middle, part } = this.blockForward(ops, x, layer, condition, adapter)
-      return ops.gatedAdd.forward(middle, ops.linear.forward(activated, linears.down), part(GATE_2))
+      const linears = this.linears(layer, adapter)
+      const kept = this.blockForward(ops, x, linears, condition)
+      const down = ops.linear.forward(kept.activated, linears.down)
+      const gate = { values: kept.modulation, part: GATE_2 }
+      return { y: ops.gatedAdd.forward(kept.middle, down, gate), kept: keep ? kept : null }
     })
   }
 
-  /** A block up to its last projection, with everything its backward needs. */
-  private blockForward(
-    ops: Ops,
-    x: Tensor,
-    layer: number,
-    { c, pictures }: Condition,
-    adapter: EngineAdapter | null,
-  ) {
+  /** A block up to its last projection. */
+  private blockForward(ops: Ops, x: Tensor, linears: BlockLinears, { c, pictures }: Condition): KeptBlock {
     const eps = this.config.rmsNormEps
-    const linears = this.linears(layer, adapter)
-    const values = ops.linear.forward(c, linears.modulation) // [B, 6 D]
-    const part = (part: number): PerPicture => ({ values, part })
-    const normed = ops.modulatedNorm.forward(x, part(SHIFT_1), part(SCALE_1), eps) // [B * S, D]
-    const q = ops.linear.forward(normed, linears.q)
-    const k = ops.linear.forward(normed, linears.k)
-    const v = ops.linear.forward(normed, linears.v)
+    const modulation = ops.linear.forward(c, linears.modulation)
+    const part = (part: number): PerPicture => ({ values: modulation, part })
+    const normed = ops.modulatedNorm.forward(x, part(SHIFT_1), part(SCALE_1), eps)
+    const [q, k, v] = ops.linear.forwardEach(normed, [linears.q, linears.k, linears.v])
     const attention = ops.attention.forward(q, k, v, this.attentionShape(pictures))
     const attended = ops.linear.forward(attention.out, linears.o)
     const middle = ops.gatedAdd.forward(x, attended, part(GATE_1))
     const middleNormed = ops.modulatedNorm.forward(middle, part(SHIFT_2), part(SCALE_2), eps)
-    const gate = ops.linear.forward(middleNormed, linears.gate)
-    const up = ops.linear.forward(middleNormed, linears.up)
-    const activated = ops.swiglu.forward(gate, up) // [B * S, intermediate]
-    return { linears, part, normed, q, k, v, attention, attended, middle, middleNormed, gate, up, activated }
+    const [gate, up] = ops.linear.forwardEach(middleNormed, [linears.gate, linears.up])
+    const activated = ops.swiglu.forward(gate, up)
+    return { modulation, normed, q, k, v, attention, attended, middle, middleNormed, gate, up, activated }
   }
 
   /**
@@ -269,12 +309,14 @@ export class DiffusionModel
     layer: number,
     condition: Condition,
     adapter: EngineAdapter,
+    keptBlock: KeptBlock | undefined,
   ): Tensor | null {
     return ops.scope(`layer${layer}.backward`, () => {
       const { pictures, c } = condition
       const eps = this.config.rmsNormEps
-      const kept = this.blockForward(ops, x, layer, condition, adapter)
-      const { linears, part } = kept
+      const linears = this.linears(layer, adapter)
+      const kept = keptBlock ?? this.blockForward(ops, x, linears, condition)
+      const part = (part: number): PerPicture => ({ values: kept.modulation, part })
       const modulated = linears.modulation.lora !== undefined
 
       const dDown = ops.gatedAdd.backward(dy, part(GATE_2))
