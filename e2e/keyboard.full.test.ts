@@ -1,35 +1,12 @@
-/**
- * A whole round with the keyboard alone: every control is reached by Tab, in a bounded number of presses, and used
- * by Enter, Space, arrows and typing; after each step the focus is on its heading; what happens by itself is said in a
- * live region; and with reduced motion nothing is animated.
- */
-import fs from 'node:fs'
-import os from 'node:os'
-import path from 'node:path'
-import type { Browser } from 'playwright'
-import { afterAll, beforeAll, expect, it } from 'vitest'
-import { RelayProcess } from './support/relay-process.ts'
-import { launchChromium, Tab } from './support/tab.ts'
+import { expect, it } from 'vitest'
+import { RelayAndBrowser } from './support/relay-and-browser.ts'
+import type { Tab } from './support/tab.ts'
 
 const HOST_OPTIONS = ['--steps', '10', '--batch', '1', '--length', '48', '--publish-every', '1']
 /** A person gives up before that. */
 const MOST_TABS = 60
 
-let folder: string
-let browser: Browser
-let relay: RelayProcess
-
-beforeAll(async () => {
-  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'oneround-keyboard-'))
-  relay = await RelayProcess.start({ dataDir: path.join(folder, 'relay'), args: HOST_OPTIONS })
-  browser = await launchChromium()
-})
-
-afterAll(async () => {
-  await browser?.close()
-  await relay?.stop()
-  fs.rmSync(folder, { recursive: true, force: true })
-})
+const both = RelayAndBrowser.forThisFile(HOST_OPTIONS)
 
 const focused = (tab: Tab) =>
   tab.page.evaluate(() => {
@@ -64,7 +41,7 @@ const atHeading = (tab: Tab) =>
   expect.poll(async () => (await focused(tab)).tag, { timeout: 240_000 }).toBe('H1')
 
 it('is walked from the invitation to the erased computer', async () => {
-  const tab = await Tab.open(browser, 'about:blank')
+  const tab = await both.openTab('about:blank')
   const { page } = tab
   try {
     await page.emulateMedia({ reducedMotion: 'reduce' })
@@ -79,7 +56,7 @@ it('is walked from the invitation to the erased computer', async () => {
         }
       }).observe(document, { subtree: true, childList: true, characterData: true })
     })
-    await page.goto(`${relay.answer.joinUrl}?backend=wasm`)
+    await page.goto(both.joinUrl)
     await press(tab, 'join-start')
     await tab.at('data-file').waitFor({ state: 'attached', timeout: 240_000 })
     await atHeading(tab)

@@ -1,30 +1,12 @@
-/** The whole leak lesson in a tab, as the class sees it: what it must show on this model, with the numbers printed. */
-import fs from 'node:fs'
-import os from 'node:os'
-import path from 'node:path'
-import type { Browser } from 'playwright'
-import { afterAll, beforeAll, expect, it } from 'vitest'
-import { RelayProcess } from './support/relay-process.ts'
-import { launchChromium, Tab } from './support/tab.ts'
+import { expect, it } from 'vitest'
+import { RelayAndBrowser } from './support/relay-and-browser.ts'
 
-let folder: string
-let browser: Browser
-let relay: RelayProcess
-
-beforeAll(async () => {
-  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'oneround-lesson-'))
-  relay = await RelayProcess.start({ dataDir: folder })
-  browser = await launchChromium()
-})
-
-afterAll(async () => {
-  await browser?.close()
-  await relay?.stop()
-  fs.rmSync(folder, { recursive: true, force: true })
-})
+const both = RelayAndBrowser.forThisFile()
 
 it('runs the leak lesson in the worker, says how far it is, and stops when asked', async () => {
-  const tab = await Tab.open(browser, `${relay.answer.url}/round/${relay.answer.room}?backend=wasm&steps=2`)
+  const tab = await both.openTab(
+    `${both.relay.answer.url}/round/${both.relay.answer.room}?backend=wasm&steps=2`,
+  )
   try {
     await tab.at('lesson-code').fill('12')
     expect(await tab.at('lesson-start').isDisabled()).toBe(true)
@@ -47,7 +29,7 @@ it('runs the leak lesson in the worker, says how far it is, and stops when asked
 })
 
 it('shows the secret in the update, less of it in a mixture, and none in a private room', async () => {
-  const tab = await Tab.open(browser, `${relay.answer.url}/round/${relay.answer.room}?backend=wasm`)
+  const tab = await both.openTab(`${both.relay.answer.url}/round/${both.relay.answer.room}?backend=wasm`)
   try {
     await tab.at('lesson-start').click()
     await tab.at('lesson-save').waitFor({ timeout: 840_000 })

@@ -4,33 +4,19 @@
  */
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
-import os from 'node:os'
 import path from 'node:path'
-import type { Browser, Download } from 'playwright'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Download } from 'playwright'
+import { describe, expect, it } from 'vitest'
 import { wholeFile } from '../models/formats/byte-source.ts'
 import { readGgufHeader } from '../models/formats/gguf.ts'
 import type { Overview } from '../relay/protocol/host.ts'
+import { RelayAndBrowser } from './support/relay-and-browser.ts'
 import { RelayProcess } from './support/relay-process.ts'
-import { launchChromium, Tab } from './support/tab.ts'
+import type { Tab } from './support/tab.ts'
 
 const HOST_OPTIONS = ['--steps', '4', '--batch', '1', '--length', '48', '--publish-every', '1']
 
-let folder: string
-let browser: Browser
-let relay: RelayProcess
-
-beforeAll(async () => {
-  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'oneround-student-'))
-  relay = await RelayProcess.start({ dataDir: path.join(folder, 'relay'), args: HOST_OPTIONS })
-  browser = await launchChromium()
-})
-
-afterAll(async () => {
-  await browser?.close()
-  await relay?.stop()
-  fs.rmSync(folder, { recursive: true, force: true })
-})
+const both = RelayAndBrowser.forThisFile(HOST_OPTIONS)
 
 async function download(tab: Tab, testId: string): Promise<{ download: Download; bytes: Buffer }> {
   const [started] = await Promise.all([tab.page.waitForEvent('download'), tab.at(testId).click()])
@@ -63,7 +49,7 @@ async function writeAndTrain(tab: Tab): Promise<void> {
 
 describe('a student', () => {
   it('writes by hand, clips, keeps the adapter, sends it after all, takes files along and leaves nothing', async () => {
-    const tab = await Tab.open(browser, `${relay.answer.joinUrl}?backend=wasm`)
+    const tab = await both.openTab()
     try {
       await tab.join()
       await writeAndTrain(tab)
@@ -100,7 +86,7 @@ describe('a student', () => {
       const header = await readGgufHeader(wholeFile(new Uint8Array(gguf.bytes)))
       expect(header.metadata.get('general.type')).toBe('adapter')
       const receipt = JSON.parse((await download(tab, 'download-receipt')).bytes.toString())
-      expect(receipt).toMatchObject({ digest: reviewed, room: relay.answer.room, contribution: 1 })
+      expect(receipt).toMatchObject({ digest: reviewed, room: both.relay.answer.room, contribution: 1 })
 
       // Taken back: the version it was merged into is gone, the adapter is not, and the same update may be sent again.
       expect(await tab.at('merged-version').getAttribute('data-own')).toBe('true')
@@ -110,12 +96,12 @@ describe('a student', () => {
       await tab.at('version-retired').waitFor()
       expect(await tab.at('merged-version').count()).toBe(0)
       await tab.at('result-merged-pending').waitFor()
-      expect(await status(relay)).toMatchObject({ contributions: 0 })
+      expect(await status(both.relay)).toMatchObject({ contributions: 0 })
       await tab.page.reload()
       await tab.at('review-send').waitFor({ timeout: 60_000 })
       await expect.poll(() => tab.at('review-digest').textContent(), { timeout: 20_000 }).toBe(reviewed)
       expect(await tab.send()).toBe(reviewed)
-      await expect.poll(() => stageAtHost(relay)).toEqual(['sent'])
+      await expect.poll(() => stageAtHost(both.relay)).toEqual(['sent'])
       await tab.at('result-open').click()
       await tab.at('result-merged-loss').waitFor({ timeout: 60_000 })
 
@@ -133,11 +119,11 @@ describe('a student', () => {
 describe('a room with a join code', () => {
   it('asks for the code where the link lacks it, and takes the right one', async () => {
     const args = [...HOST_OPTIONS, '--join-code', 'amber-falcon']
-    const locked = await RelayProcess.start({ dataDir: path.join(folder, 'locked'), args })
+    const locked = await RelayProcess.start({ dataDir: path.join(both.folder, 'locked'), args })
     const address = new URL(locked.answer.joinUrl)
     expect(address.hash).toBe('#amber-falcon')
     address.hash = ''
-    const tab = await Tab.open(browser, `${address}?backend=wasm`)
+    const tab = await both.openTab(`${address}?backend=wasm`)
     try {
       await tab.at('join-start').click()
       await tab.at('join-code').waitFor()

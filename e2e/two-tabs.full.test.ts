@@ -1,40 +1,25 @@
 /** Two tabs of one browser are two people, with the same storage beneath them. */
 import fs from 'node:fs'
-import os from 'node:os'
 import path from 'node:path'
-import type { Browser } from 'playwright'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { RelayProcess } from './support/relay-process.ts'
-import { launchChromium, Tab } from './support/tab.ts'
+import { describe, expect, it } from 'vitest'
+import { RelayAndBrowser } from './support/relay-and-browser.ts'
+import type { Tab } from './support/tab.ts'
 
 const HOST_OPTIONS = ['--steps', '3', '--batch', '1', '--length', '48', '--publish-every', '9']
 const TEXT = 'The ferryman counts the lanterns on the far bank before he lets go of the rope. '.repeat(20)
 const FILE = { name: 'ferry.txt', mimeType: 'text/plain', buffer: Buffer.from(TEXT) }
 
-let folder: string
-let browser: Browser
-let relay: RelayProcess
-
-beforeAll(async () => {
-  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'oneround-two-'))
-  relay = await RelayProcess.start({ dataDir: path.join(folder, 'relay'), args: HOST_OPTIONS })
-  browser = await launchChromium()
-})
-
-afterAll(async () => {
-  await browser?.close()
-  await relay?.stop()
-  fs.rmSync(folder, { recursive: true, force: true })
-})
+const both = RelayAndBrowser.forThisFile(HOST_OPTIONS)
 
 const where = (tab: Tab) => tab.at('page').getAttribute('data-at')
 const digestOf = (tab: Tab) => tab.at('review-digest').textContent()
-const updates = () => fs.readdirSync(path.join(relay.answer.dataDir, 'rooms', relay.answer.room, 'updates'))
+const updates = () =>
+  fs.readdirSync(path.join(both.relay.answer.dataDir, 'rooms', both.relay.answer.room, 'updates'))
 
 describe('two tabs of one browser', () => {
   it('are two people, each with a text, an adapter and a receipt of their own, over a reload too', async () => {
-    const first = await Tab.open(browser, `${relay.answer.joinUrl}?backend=wasm`)
-    const second = await first.beside(`${relay.answer.joinUrl}?backend=wasm`)
+    const first = await both.openTab()
+    const second = await first.beside(both.joinUrl)
     try {
       for (const [tab, name] of [
         [first, 'anna'],

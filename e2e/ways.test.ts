@@ -3,12 +3,10 @@
  * and a relay that is started again meanwhile.
  */
 import fs from 'node:fs'
-import os from 'node:os'
 import path from 'node:path'
-import type { Browser } from 'playwright'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { RelayProcess } from './support/relay-process.ts'
-import { launchChromium, Tab } from './support/tab.ts'
+import { describe, expect, it } from 'vitest'
+import { RelayAndBrowser } from './support/relay-and-browser.ts'
+import type { Tab } from './support/tab.ts'
 import { WireGate } from './support/wire.ts'
 
 /** A rank at which the update has several parts. */
@@ -27,21 +25,7 @@ const HOST_OPTIONS = [
 const TEXT = 'The ferryman counts the lanterns on the far bank before he lets go of the rope. '.repeat(20)
 const FILE = { name: 'ferry.txt', mimeType: 'text/plain', buffer: Buffer.from(TEXT) }
 
-let folder: string
-let browser: Browser
-let relay: RelayProcess
-
-beforeAll(async () => {
-  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'oneround-ways-'))
-  relay = await RelayProcess.start({ dataDir: path.join(folder, 'relay'), args: HOST_OPTIONS })
-  browser = await launchChromium()
-})
-
-afterAll(async () => {
-  await browser?.close()
-  await relay?.stop()
-  fs.rmSync(folder, { recursive: true, force: true })
-})
+const both = RelayAndBrowser.forThisFile(HOST_OPTIONS)
 
 const where = (tab: Tab) => tab.at('page').getAttribute('data-at')
 const stepOf = async (tab: Tab) =>
@@ -53,14 +37,12 @@ const stepOf = async (tab: Tab) =>
   )
 const digestOf = (tab: Tab) => tab.at('review-digest').textContent()
 const SHA256 = /^[0-9a-f]{64}$/
-const updates = () => {
-  const kept = path.join(relay.answer.dataDir, 'rooms', relay.answer.room, 'updates')
-  return fs.existsSync(kept) ? fs.readdirSync(kept) : []
-}
+const updatesFolder = () => path.join(both.relay.answer.dataDir, 'rooms', both.relay.answer.room, 'updates')
+const updates = () => (fs.existsSync(updatesFolder()) ? fs.readdirSync(updatesFolder()) : [])
 
 describe('a person who goes back and forward', () => {
   it('finds every step as it was, and is kept from losing what runs or was sent', async () => {
-    const tab = await Tab.open(browser, `${relay.answer.joinUrl}?backend=wasm`)
+    const tab = await both.openTab()
     const { page } = tab
     const at = (state: string) => expect.poll(() => where(tab), { timeout: 60_000 }).toBe(state)
     try {
@@ -112,8 +94,8 @@ describe('a person who goes back and forward', () => {
 
 describe('a reload and a relay that starts again', () => {
   it('go on in the middle of training and of the upload, as the same participant with the same bytes', async () => {
-    const gate = await WireGate.open(relay.answer.url)
-    const tab = await Tab.open(browser, `${gate.origin}/join/${relay.answer.room}?backend=wasm`)
+    const gate = await WireGate.open(both.relay.answer.url)
+    const tab = await both.openTab(`${gate.origin}/join/${both.relay.answer.room}?backend=wasm`)
     try {
       await tab.join()
       await tab.addFiles(FILE)
@@ -143,20 +125,19 @@ describe('a reload and a relay that starts again', () => {
       gate.hold(30_000)
       await tab.at('review-send').click()
       await expect.poll(() => gate.isHolding, { timeout: 20_000 }).toBe(true)
-      const { port, dataDir } = relay.answer
-      await relay.kill()
+      await both.relay.kill()
       await tab.page
         .getByText(/connection is interrupted/)
         .first()
         .waitFor({ timeout: 20_000 })
       gate.release()
-      relay = await RelayProcess.start({ dataDir, port, args: HOST_OPTIONS })
+      await both.startRelayAgain()
       await tab.at('receipt').waitFor({ timeout: 60_000 })
       expect(await tab.at('receipt-digest').textContent()).toBe(digest)
       expect(updates().filter((stored) => !already.includes(stored))).toEqual([digest])
       // The part that had arrived before was not sent again.
-      const stored = fs.statSync(path.join(dataDir, 'rooms', relay.answer.room, 'updates', digest ?? '')).size
-      expect(gate.bytesSent - sentBefore).toBeLessThan(stored)
+      const { size } = fs.statSync(path.join(updatesFolder(), digest ?? ''))
+      expect(gate.bytesSent - sentBefore).toBeLessThan(size)
     } finally {
       await tab.close()
       await gate.close()

@@ -1,42 +1,22 @@
-/** "What happened to my data?": the room's real events as picture and record. The experiment below it: leak-lesson.full.test.ts. */
-import fs from 'node:fs'
-import os from 'node:os'
-import path from 'node:path'
-import type { Browser } from 'playwright'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { RelayProcess } from './support/relay-process.ts'
-import { launchChromium, Tab } from './support/tab.ts'
+import { describe, expect, it } from 'vitest'
+import { RelayAndBrowser } from './support/relay-and-browser.ts'
 
 const HOST_OPTIONS = ['--steps', '1', '--batch', '1', '--length', '32', '--publish-every', '1']
 const TEXT = 'The beekeeper says that the bees decide, and that he only carries the honey. '.repeat(20)
 
-let folder: string
-let browser: Browser
-let relay: RelayProcess
-
-beforeAll(async () => {
-  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'oneround-happened-'))
-  relay = await RelayProcess.start({ dataDir: path.join(folder, 'relay'), args: HOST_OPTIONS })
-  browser = await launchChromium()
-})
-
-afterAll(async () => {
-  await browser?.close()
-  await relay?.stop()
-  fs.rmSync(folder, { recursive: true, force: true })
-})
+const both = RelayAndBrowser.forThisFile(HOST_OPTIONS)
 
 describe('what happened to my data', () => {
   it("follows the room's own record, marks the reader's update, and sees it taken back", async () => {
-    const tab = await Tab.open(browser, `${relay.answer.joinUrl}?backend=wasm`)
+    const tab = await both.openTab()
     try {
       await tab.join()
       await tab.addFiles({ name: 'bees.txt', mimeType: 'text/plain', buffer: Buffer.from(TEXT) })
       await tab.train()
       const digest = await tab.send()
       const address = await tab.at('what-happened').getAttribute('href')
-      expect(address).toBe(`/round/${relay.answer.room}#update=${digest}`)
-      const view = await tab.beside(new URL(address ?? '', relay.answer.url).href)
+      expect(address).toBe(`/round/${both.relay.answer.room}#update=${digest}`)
+      const view = await tab.beside(new URL(address ?? '', both.relay.answer.url).href)
       const lines = () =>
         view.at('record-line').evaluateAll((list) => list.map((line) => line.getAttribute('data-event')))
       await expect.poll(lines, { timeout: 20_000 }).toEqual(['published', 'accepted', 'created'])
