@@ -13,12 +13,8 @@ export function Footer() {
   const open = useSignal(false)
   return (
     <footer class="footer">
-      <p>
-        {shell.footer}{' '}
-        {hostSeesMeAs.value !== '' && (
-          <span data-testid="pseudonym">{shell.hostSeesMeAs(hostSeesMeAs.value)}</span>
-        )}
-      </p>
+      <p>{manifest.value?.mode?.kind === 'rounds' ? shell.footerInRounds : shell.footer}</p>
+      <HostSeesMeAs />
       <p class="footer-wire">
         <button
           type="button"
@@ -48,10 +44,23 @@ export function Footer() {
   )
 }
 
+/** A line of its own from the start: the name comes with joining. */
+function HostSeesMeAs() {
+  if (isRoundPage(location.pathname)) return null
+  const name = hostSeesMeAs.value
+  return name === '' ? (
+    <p>{shell.hostWillSeeMe}</p>
+  ) : (
+    <p data-testid="pseudonym">{shell.hostSeesMeAs(name)}</p>
+  )
+}
+
 /** In a tab of its own: whoever trains goes on training here. Their update is named in the fragment, which no server sees. */
 function WhatHappenedLink() {
   const room = manifest.value
-  if (!room || isRoundPage(location.pathname)) return null
+  if (isRoundPage(location.pathname)) return null
+  // Its place is kept until the room is known.
+  if (!room) return <p class="footer-place">{shell.whatHappened}</p>
   const own = receipt.value ? `#update=${receipt.value.digest}` : ''
   return (
     <p>

@@ -1,11 +1,13 @@
-/** Taking one's update back, for as long as there is a receipt. */
-import { receipt, relayOnline } from '../state/store.ts'
+/** Taking one's update back, for as long as there is a receipt, and in a room of rounds while its round is open. */
+import { receipt, relayOnline, roomStatus } from '../state/store.ts'
 import { withdraw } from '../state/withdrawing.ts'
 import { withdraw as text } from '../strings/withdraw.ts'
 import { ConfirmedAction } from './confirmed-action.tsx'
 
 export function Withdraw() {
-  if (!receipt.value) return null
+  const sent = receipt.value
+  // A round that is over stays as it is.
+  if (!sent || (sent.round !== undefined && sent.round !== roomStatus.value?.round?.round)) return null
   return (
     <ConfirmedAction
       title={text.title}

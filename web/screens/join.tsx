@@ -1,5 +1,6 @@
 /** The invitation: what the room is, what will happen, what this device can do; then the model's download. */
 import { useEffect, useRef } from 'preact/hooks'
+import { isStepped } from '../../relay/protocol/manifest.ts'
 import { DeviceStatus } from '../components/device-status.tsx'
 import { Fact, Facts } from '../components/facts.tsx'
 import { ModelMeter } from '../components/model-meter.tsx'
@@ -19,6 +20,7 @@ import {
   secureContext,
 } from '../state/store.ts'
 import { join as text } from '../strings/join.ts'
+import { rounds } from '../strings/rounds.ts'
 
 export function JoinScreen() {
   const room = manifest.value
@@ -36,7 +38,11 @@ export function JoinScreen() {
   const loading = state.at === 'loading'
   const { recipe } = room
   return (
-    <Screen eyebrow={text.eyebrow} title={room.title || room.room} lead={text.lead}>
+    <Screen
+      eyebrow={text.eyebrow}
+      title={room.title || room.room}
+      lead={room.mode?.kind === 'rounds' ? text.leadInRounds : text.lead}
+    >
       {roomStatus.value?.closed && !loading ? (
         <p class="notice notice-warm" data-testid="room-closed">
           {text.closed}
@@ -80,9 +86,15 @@ export function JoinScreen() {
               </span>
             )}
           </Fact>
-          <Fact name={text.publishing} testId="publish-every">
-            {text.publishingFacts(room.publishEvery)}
-          </Fact>
+          {isStepped(room.mode) ? (
+            <Fact name={rounds.fact} testId="room-mode">
+              {rounds.mode(room.mode)}
+            </Fact>
+          ) : (
+            <Fact name={text.publishing} testId="publish-every">
+              {text.publishingFacts(room.publishEvery)}
+            </Fact>
+          )}
           <Fact name={text.device}>
             <DeviceStatus />
           </Fact>

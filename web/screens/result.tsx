@@ -3,6 +3,7 @@ import { ConfirmedAction } from '../components/confirmed-action.tsx'
 import { Downloads } from '../components/downloads.tsx'
 import { Drawings } from '../components/drawings.tsx'
 import { LossPlot } from '../components/loss-plot.tsx'
+import { NextRound } from '../components/rounds.tsx'
 import { Screen } from '../components/screen.tsx'
 import { Versions } from '../components/versions.tsx'
 import { Withdraw } from '../components/withdraw.tsx'
@@ -80,6 +81,7 @@ export function ResultScreen() {
           {!kept && !versionHasOwn.value && ` ${text.notYours}`}
         </p>
       )}
+      <NextRound />
       <Losses />
       {drawsPictures.value ? <Drawings /> : <Writings />}
       <Versions />

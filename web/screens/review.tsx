@@ -3,6 +3,7 @@ import { useSignal } from '@preact/signals'
 import { Confirm } from '../components/confirm.tsx'
 import { Digest } from '../components/digest.tsx'
 import { Fact, Facts } from '../components/facts.tsx'
+import { LateNotice } from '../components/rounds.tsx'
 import { Screen } from '../components/screen.tsx'
 import { TensorTable } from '../components/tensor-table.tsx'
 import { UpdateChoices } from '../components/update-choices.tsx'
@@ -25,6 +26,7 @@ export function ReviewScreen() {
         {text.trained(trained.steps, trained.plannedSteps, trained.stopped)}{' '}
         {trained.best && text.best(trained.best.heldOutLoss, trained.best.step)}
       </p>
+      <LateNotice />
       <section class="card" aria-labelledby="sent-title">
         <h2 id="sent-title">{text.sentTitle}</h2>
         <Facts>

@@ -2,12 +2,14 @@
 import { Digest } from '../components/digest.tsx'
 import { Fact, Facts } from '../components/facts.tsx'
 import { Meter } from '../components/meter.tsx'
+import { NextRound } from '../components/rounds.tsx'
 import { Screen } from '../components/screen.tsx'
 import { Withdraw } from '../components/withdraw.tsx'
 import { bytes, clockTime } from '../format.ts'
 import { openResult } from '../state/comparing.ts'
 import {
   latestVersion,
+  manifest,
   missingUpdates,
   receipt,
   relayOnline,
@@ -21,7 +23,10 @@ export function SendScreen() {
   const stored = receipt.value
   if (stored === null) return <Sending />
   return (
-    <Screen title={text.title.sent} lead={text.lead.sent}>
+    <Screen
+      title={text.title.sent}
+      lead={manifest.value?.mode?.kind === 'rounds' ? text.lead.sentInRound : text.lead.sent}
+    >
       <section class="card receipt" aria-labelledby="receipt-title" data-testid="receipt">
         <div class="receipt-title">
           <svg class="receipt-mark" viewBox="0 0 28 28" aria-hidden="true">
@@ -60,6 +65,7 @@ export function SendScreen() {
             : waitingWords()}
         </span>
       </div>
+      <NextRound />
       <p class="note">{text.stayOrGo}</p>
       <Withdraw />
     </Screen>

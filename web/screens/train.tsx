@@ -18,6 +18,7 @@ import {
   dataReport,
   device,
   manifest,
+  origin,
   outcome,
   pace,
   plannedSteps,
@@ -35,6 +36,7 @@ import {
   stopTraining,
 } from '../state/training.ts'
 import { join } from '../strings/join.ts'
+import { rounds } from '../strings/rounds.ts'
 import { train as text } from '../strings/train.ts'
 
 export function TrainScreen() {
@@ -43,6 +45,7 @@ export function TrainScreen() {
   const paused = at === 'paused'
   return (
     <Screen
+      eyebrow={roundWords()}
       title={paused ? text.title.paused : text.title.running}
       lead={paused ? text.leadPaused : text.lead}
     >
@@ -99,6 +102,14 @@ export function TrainScreen() {
       </p>
     </Screen>
   )
+}
+
+/** Which round is trained for, and from where. */
+function roundWords(): string | undefined {
+  const began = origin.value
+  if (!began) return undefined
+  const of = manifest.value?.mode?.kind === 'rounds' ? manifest.value.mode.rounds : null
+  return `${rounds.name(began.round, of)}, ${rounds.from(began.version?.version ?? null)}`
 }
 
 function Ready() {

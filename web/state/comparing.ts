@@ -67,8 +67,9 @@ function forgetMerged(): void {
   writings.merged.value = { text: '', tokens: 0, tokensPerSecond: null, active: false }
 }
 
-async function loadVersion(version: Version): Promise<void> {
-  if (loadedVersion.peek()?.digest === version.digest) return
+/** Has the worker hold a version as `merged`, and measures it. */
+export async function loadVersion(version: Version): Promise<void> {
+  if (loadedVersion.peek()?.digest === version.digest) return measure('merged')
   const { config, weights } = await fetchVersion(version)
   await inWorker((api) => api.setMerged(config, weights))
   forgetMerged()

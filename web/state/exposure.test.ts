@@ -5,6 +5,12 @@ describe('who could reconstruct an update', () => {
   it('follows from how the room publishes', () => {
     expect(exposures({ publishEvery: 1 }, true)[1]).toEqual({ to: 'participants', how: 'each' })
     expect(exposures({ publishEvery: 3 }, true)[1]).toEqual({ to: 'participants', how: 'batch', every: 3 })
+    const mode = { kind: 'rounds', rounds: 2, quorum: 3, deadlineSeconds: 60, late: 'next' } as const
+    expect(exposures({ publishEvery: 3, mode }, true)[1]).toEqual({
+      to: 'participants',
+      how: 'round',
+      quorum: 3,
+    })
     const privacy = { epsilon: 2, delta: 1e-5, clip: 1 }
     expect(exposures({ publishEvery: 1, privacy }, true)[1]).toMatchObject({ how: 'private', epsilon: 2 })
   })

@@ -11,20 +11,29 @@ export type Exposure =
   | { readonly to: 'participants'; readonly how: 'each' }
   /** A version mixes at least this many, save the last one at close. */
   | { readonly to: 'participants'; readonly how: 'batch'; readonly every: number }
+  /** A round's version mixes this many, at its deadline fewer. */
+  | { readonly to: 'participants'; readonly how: 'round'; readonly quorum: number }
   /** One noisy publication with a guarantee. */
   | { readonly to: 'participants'; readonly how: 'private'; readonly epsilon: number; readonly delta: number }
   /** Nobody else is sent anything; without encryption the network can listen. */
   | { readonly to: 'others'; readonly encrypted: boolean }
 
 export function exposures(
-  { publishEvery, privacy, admission }: Pick<Manifest, 'publishEvery' | 'privacy' | 'admission'>,
+  {
+    publishEvery,
+    privacy,
+    admission,
+    mode,
+  }: Pick<Manifest, 'publishEvery' | 'privacy' | 'admission' | 'mode'>,
   encrypted: boolean,
 ): readonly Exposure[] {
   const participants: Exposure = privacy
     ? { to: 'participants', how: 'private', epsilon: privacy.epsilon, delta: privacy.delta }
     : publishEvery === 1
       ? { to: 'participants', how: 'each' }
-      : { to: 'participants', how: 'batch', every: publishEvery }
+      : mode?.kind === 'rounds'
+        ? { to: 'participants', how: 'round', quorum: mode.quorum }
+        : { to: 'participants', how: 'batch', every: publishEvery }
   return [{ to: 'host', approves: admission === 'approve' }, participants, { to: 'others', encrypted }]
 }
 

@@ -4,5 +4,6 @@ export { finishJoining } from './joining.ts'
 export { openDevice } from './preparing.ts'
 export { restore } from './restoring.ts'
 
+import './rounds.ts'
 import './version-contents.ts'
 import './withdrawing.ts'

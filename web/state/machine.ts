@@ -7,6 +7,7 @@
  *   opening -> welcome -> loading -> data <-> ready -> training <-> paused -> reviewing -> sending -> sent <-> result
  *   data -> welcome, reviewing <-> ready (the text may be changed, and trained on anew)
  *   reviewing <-> result (kept, not sent), result -> left (erased)
+ *   sent, result -> training (the next round of a room that has several)
  *   opening -> loading -> where a saved session was: data, training, paused, reviewing or sent
  *   training -> ready (it failed), sending -> reviewing (refused), reviewing -> left -> opening
  *   with a model loaded -> lost -> loading;   before that, anything -> failed -> opening
@@ -54,8 +55,8 @@ const moves = {
   lost: ['loading', 'failed'],
   reviewing: ['sending', 'result', 'ready', 'left', 'lost', 'failed'],
   sending: ['sent', 'reviewing', 'lost', 'failed'],
-  sent: ['result', 'lost', 'failed'],
-  result: ['sent', 'reviewing', 'left', 'lost', 'failed'],
+  sent: ['result', 'training', 'lost', 'failed'],
+  result: ['sent', 'reviewing', 'training', 'left', 'lost', 'failed'],
   left: ['opening'],
   failed: ['opening'],
 } as const satisfies Record<At, readonly At[]>

@@ -1,7 +1,15 @@
 /** The device is measured while the person reads the invitation; the model comes once they join. */
 import type { ModelProgress } from '../worker/api.ts'
 import { toProblem } from './problems.ts'
-import { address, device, deviceProblem, manifest, modelProgress, modelReport } from './store.ts'
+import {
+  address,
+  device,
+  deviceProblem,
+  loadedVersion,
+  manifest,
+  modelProgress,
+  modelReport,
+} from './store.ts'
 import { recordWire } from './wire.ts'
 import { callback, inWorker, loseDevice, stopWorker } from './worker-client.ts'
 
@@ -44,4 +52,6 @@ export function closeDevice(): void {
   stopWorker()
   opening = null
   device.value = null
+  // Its worker held it.
+  loadedVersion.value = null
 }

@@ -2,7 +2,8 @@
  * The relay once the room is joined: one client of relay/client for this tab. What the client hears goes into
  * signals.
  */
-import { RelayClient } from '../../relay/client/client.ts'
+import { CONTINUATION_FILE } from '../../models/adapters/continuation.ts'
+import { RelayClient, type RoundStart } from '../../relay/client/client.ts'
 import { downloadVersion } from '../../relay/client/download.ts'
 import type { WireListener } from '../../relay/client/wire-log.ts'
 import type { Receipt, Version } from '../../relay/protocol/messages.ts'
@@ -95,12 +96,16 @@ async function joinNow(): Promise<void> {
   keepMembership({ participant, token })
   hostSeesMeAs.value = pseudonym(participant)
   if (joined.state.phase === 'sent') receipt.value = joined.state.receipt
-  else if (membership?.participant === participant && receipt.peek()) takenOut('host') // while this tab was closed
+  else if (membership?.participant === participant && isOfThisRound(receipt.peek(), joined)) takenOut('host') // while this tab was closed
   stopReporting = reportProgress(
     (progress) => void joined.report(progress),
     () => relayOnline.value,
   )
 }
+
+/** In a room of several rounds, the receipt of one that is over says nothing of the one at hand. */
+const isOfThisRound = (kept: Receipt | null, { status }: RelayClient): boolean =>
+  kept !== null && (kept.round === undefined || kept.round === status?.round?.round)
 
 /** The update counts no longer, by the relay's own word. */
 function takenOut(by: 'participant' | 'host'): void {
@@ -154,15 +159,49 @@ export async function withdrawUpdate(): Promise<void> {
   await client.withdraw(client.state)
 }
 
+/**
+ * What the next update is trained from, once it is published; waits for a relay that could not be reached. Throws
+ * ProtocolError `room/closed`.
+ */
+export async function roundStart(): Promise<RoundStart> {
+  await joiningLater
+  if (!client) throw new PageError('network/unreachable', problems.relayUnreachable)
+  return client.roundStart()
+}
+
+/** Waits for the round after the one that this tab has sent in; false where none comes. Throws ProtocolError. */
+export async function nextRound(signal: AbortSignal): Promise<boolean> {
+  await joiningLater
+  const state = client?.state
+  // The round ended while this tab was closed: it is in the next one already.
+  if (state?.phase === 'ready') return client?.status?.closed !== true
+  return state?.phase === 'sent' ? (await client?.nextRound(state, signal)) != null : false
+}
+
 /** The published adapter's two files, checked against the version's digests. */
 export async function fetchVersion(version: Version): Promise<{ config: Uint8Array; weights: Uint8Array }> {
+  const folder = await download(version)
+  return {
+    config: needed(folder, 'adapter_config.json'),
+    weights: needed(folder, 'adapter_model.safetensors'),
+  }
+}
+
+/** The file of a version that the next round's training starts from, checked as well. */
+export async function fetchStart(version: Version): Promise<Uint8Array> {
+  return needed(await download(version), CONTINUATION_FILE)
+}
+
+function download(version: Version) {
   const room = manifest.peek()
   if (!room) throw new Error('no room is open')
-  const folder = await downloadVersion(location.origin, room.room, version, onWire)
-  const config = folder.get('adapter_config.json')
-  const weights = folder.get('adapter_model.safetensors')
-  if (!config || !weights) throw new PageError('network/download', problems.relayUnreachable)
-  return { config, weights }
+  return downloadVersion(location.origin, room.room, version, onWire)
+}
+
+function needed(folder: ReadonlyMap<string, Uint8Array>, name: string): Uint8Array {
+  const file = folder.get(name)
+  if (!file) throw new PageError('network/download', problems.relayUnreachable)
+  return file
 }
 
 export function leaveRelay(): void {

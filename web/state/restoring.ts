@@ -7,16 +7,20 @@ import { readAll } from './reading.ts'
 import { connect } from './relay.ts'
 import { fetchRoomNews } from './relay-http.ts'
 import { packUpdate } from './reviewing.ts'
+import { restoreStart } from './round-start.ts'
 import { keepSession, sessionKey } from './session.ts'
 import { loadFiles, loadSession, type SavedSession } from './storage.ts'
 import {
   clipNorm,
   curve,
   dataReport,
+  earlierReceipts,
   files,
+  goesOn,
   includeExamples,
   manifest,
   manifestDigest,
+  origin,
   outcome,
   pace,
   problem,
@@ -31,11 +35,15 @@ export async function restore(saved: SavedSession): Promise<void> {
   clipNorm.value = saved.clipNorm
   pace.value = saved.pace
   receipt.value = saved.receipt
+  earlierReceipts.value = saved.earlierReceipts
+  origin.value = saved.origin
+  goesOn.value = saved.goesOn
   try {
     await rejoin()
     await prepareModel()
     files.value = (await loadFiles(sessionKey())) ?? files.peek()
     await readAll()
+    await restoreStart()
   } catch (error) {
     return restoreFailed(error)
   }

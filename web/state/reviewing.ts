@@ -10,6 +10,7 @@ import {
   includeExamples,
   manifest,
   manifestDigest,
+  origin,
   problem,
   resetRound,
   update,
@@ -29,10 +30,16 @@ export async function packUpdate(): Promise<void> {
   packedBytes = null
   try {
     const packed = await inWorker((api) =>
-      api.packUpdate(room, manifestDigest.peek(), sessionKey(), {
-        includeExamples: includeExamples.peek(),
-        clipNorm: clipNorm.peek(),
-      }),
+      api.packUpdate(
+        room,
+        manifestDigest.peek(),
+        sessionKey(),
+        {
+          includeExamples: includeExamples.peek(),
+          clipNorm: clipNorm.peek(),
+        },
+        origin.peek()?.version?.digest ?? null,
+      ),
     )
     if (mine !== packings) return
     packedBytes = packed.bytes

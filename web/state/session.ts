@@ -12,15 +12,19 @@ import {
   type Stage,
   saveFiles,
   saveSession,
+  saveStart,
   saveWire,
 } from './storage.ts'
 import {
   clipNorm,
   curve,
+  earlierReceipts,
   files,
   forgotten,
+  goesOn,
   includeExamples,
   manifestDigest,
+  origin,
   outcome,
   pace,
   receipt,
@@ -103,6 +107,9 @@ export function keepSession(): void {
       clipNorm: clipNorm.peek(),
       pace: pace.peek(),
       receipt: receipt.peek(),
+      earlierReceipts: earlierReceipts.peek(),
+      origin: origin.peek(),
+      goesOn: goesOn.peek(),
       curve: curve.peek(),
     }),
   )
@@ -110,6 +117,10 @@ export function keepSession(): void {
 
 export function keepFiles(): void {
   if (!forgotten.peek()) tryToKeep(saveFiles(key, files.peek()))
+}
+
+export function keepStart(file: Uint8Array): void {
+  if (!forgotten.peek()) tryToKeep(saveStart(key, file))
 }
 
 /** Deletes what this browser keeps of the session. */

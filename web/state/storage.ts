@@ -7,7 +7,7 @@ import { clear, createStore, del, delMany, get, keys, set, type UseStore } from 
 import type { Receipt } from '../../relay/protocol/messages.ts'
 import type { LocalFile } from '../worker/api.ts'
 import type { Pace } from '../worker/pace.ts'
-import type { CurvePoint } from './store.ts'
+import type { CurvePoint, Origin } from './store.ts'
 import type { WireEntry } from './wire.ts'
 
 /** Long enough for "I'll look at the merged model tomorrow morning", short enough for a shared computer. */
@@ -25,11 +25,14 @@ export interface SavedSession {
   readonly clipNorm: number | null
   readonly pace: Pace
   readonly receipt: Receipt | null
+  readonly earlierReceipts: readonly Receipt[]
+  readonly origin: Origin | null
+  readonly goesOn: boolean
   readonly curve: readonly CurvePoint[]
 }
 
-type Part = 'session' | 'files' | 'checkpoint' | 'outcome' | 'wire'
-const parts: readonly Part[] = ['session', 'files', 'checkpoint', 'outcome', 'wire']
+type Part = 'session' | 'files' | 'start' | 'checkpoint' | 'outcome' | 'wire'
+const parts: readonly Part[] = ['session', 'files', 'start', 'checkpoint', 'outcome', 'wire']
 
 let opened: UseStore | undefined
 const store = () => {
@@ -43,6 +46,9 @@ export const loadSession = (key: string) => get<SavedSession>(at(key, 'session')
 export const saveSession = (key: string, session: SavedSession) => set(at(key, 'session'), session, store())
 export const loadFiles = (key: string) => get<readonly LocalFile[]>(at(key, 'files'), store())
 export const saveFiles = (key: string, files: readonly LocalFile[]) => set(at(key, 'files'), files, store())
+/** The file that a round's training starts from. */
+export const loadStart = (key: string) => get<Uint8Array>(at(key, 'start'), store())
+export const saveStart = (key: string, bytes: Uint8Array) => set(at(key, 'start'), bytes, store())
 export const loadCheckpoint = (key: string) => get<Uint8Array>(at(key, 'checkpoint'), store())
 export const saveCheckpoint = (key: string, bytes: Uint8Array) => set(at(key, 'checkpoint'), bytes, store())
 export const deleteCheckpoint = (key: string) => del(at(key, 'checkpoint'), store())

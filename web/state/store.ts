@@ -97,6 +97,25 @@ export const receipt = signal<Receipt | null>(null)
 /** Who has taken this tab's update out of the room, since it was sent; null where it counts or was never sent. */
 export const withdrawnBy = signal<'participant' | 'host' | null>(null)
 
+/** Where training began: which round of the room, and the version that it goes on from; null: the room's own start. */
+export interface Origin {
+  readonly round: number
+  readonly version: Version | null
+}
+/** Null before training, and in rooms of a single round. */
+export const origin = signal<Origin | null>(null)
+/** In a room of rounds: those of the rounds before. */
+export const earlierReceipts = signal<readonly Receipt[]>([])
+/** Whether this tab trains again when the next round begins. */
+export const goesOn = signal(true)
+/** The next round has begun, and waits for the person, who looks at the result. */
+export const roundWaits = signal(false)
+/** Of a room of several rounds, the one that takes updates, once its start is published. */
+export const openRound = computed(() => {
+  const { round, closed } = roomStatus.value ?? {}
+  return round && round.start !== null && !closed ? round : null
+})
+
 /** All published versions heard of, oldest first; those that the relay has erased since among them. */
 export const versions = signal<readonly Version[]>([])
 /** The newest that can be downloaded. */
@@ -188,6 +207,10 @@ export function resetRound(): void {
   includeExamples.value = true
   clipNorm.value = null
   receipt.value = null
+  earlierReceipts.value = []
+  origin.value = null
+  goesOn.value = true
+  roundWaits.value = false
   withdrawnBy.value = null
   chosenVersion.value = null
   loadedVersion.value = null

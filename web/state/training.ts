@@ -8,6 +8,7 @@ import { move, roundState } from './machine.ts'
 import { measure } from './measuring.ts'
 import { toProblem } from './problems.ts'
 import { packUpdate } from './reviewing.ts'
+import { takeStart } from './round-start.ts'
 import { sampleNow } from './sampling.ts'
 import { keepSession, sessionKey } from './session.ts'
 import {
@@ -16,6 +17,7 @@ import {
   curve,
   manifest,
   measured,
+  origin,
   outcome,
   pace,
   plannedSteps,
@@ -52,13 +54,14 @@ export async function runTraining({ fresh, paused }: { fresh: boolean; paused: b
   if (!room) return
   keepSession()
   try {
-    if (fresh) await measureBase()
+    if (fresh) await measureStart()
     outcome.value = await inWorker((api) =>
       api.train(
         {
           manifest: room,
           steps: plannedSteps.peek(),
           sessionKey: sessionKey(),
+          round: origin.peek()?.round ?? 1,
           fresh,
           // The pause may have come while the base model was measured.
           pace: pace.peek(),
@@ -84,10 +87,11 @@ export async function runTraining({ fresh, paused }: { fresh: boolean; paused: b
   }
 }
 
-/** Where the curve begins: what the base model makes of the held-out text. */
-async function measureBase(): Promise<void> {
+/** Where the curve begins: what the base model, or the version that training goes on from, makes of the held-out text. */
+async function measureStart(): Promise<void> {
   await measure('base')
-  const { loss } = measured.base.peek()
+  await takeStart()
+  const { loss } = (origin.peek()?.version ? measured.merged : measured.base).peek()
   if (loss !== null) curve.value = [{ step: 0, loss: null, heldOutLoss: loss }]
 }
 

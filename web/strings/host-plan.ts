@@ -99,11 +99,30 @@ export const plan = {
     'lora-sb': { name: 'Mean of the cores', words: 'Exact for LoRA-SB, and the cheapest for the relay.' },
   } satisfies Record<string, Choice>,
 
+  mode: 'How many rounds',
   modes: {
-    'one-shot': 'One round: everybody trains once and sends once',
-    rounds: 'Several rounds, each from the last merged adapter',
-    sequential: 'One after the other, each from the newest merged adapter',
-  },
+    'one-shot': {
+      name: 'One round',
+      words: 'Everybody trains once and sends once, whenever it suits them. Tabs may close after sending.',
+    },
+    rounds: {
+      name: 'Several rounds, each from the last merged adapter',
+      words:
+        'A little better for small models. Everybody trains and sends once a round, so it costs so many times as much, and tabs stay open in between.',
+    },
+    sequential: {
+      name: 'One after the other, each from the newest merged adapter',
+      words:
+        'Whoever comes later learns from those before. Every update is a version of its own, so everyone can work out what each person sent.',
+    },
+  } satisfies Record<string, Choice>,
+  rounds: 'Rounds',
+  quorum: 'Updates that complete a round',
+  quorumNote: 'Fewer than the class: somebody is always late.',
+  deadline: 'Minutes until fewer are enough',
+  deadlineNote: 'At least one is.',
+  lateCounts: 'Late updates count in the next round',
+  lateCountsNote: 'Otherwise they are refused, and their tabs train again.',
 
   privacy: 'Privacy',
   privacyNone: {
@@ -124,6 +143,7 @@ export const plan = {
   publishing: 'Publishing and joining',
   publishEvery: 'Contributions between two versions',
   publishOnce: 'A private room publishes once, when you close it.',
+  publishRounds: 'Each round is published when it is over.',
   publishEveryNote: 'With 1, everyone can work out what each person sent.',
   approve: 'I decide about every contribution before it counts',
   approveNote: 'You can compare it with the others first. Somebody has to sit at this console.',

@@ -5,6 +5,8 @@ import { byMedium } from './by-medium.ts'
 const text = {
   eyebrow: 'You are invited to train together',
   lead: 'This tab fine-tunes a model on text of yours. The text stays on this device. One small update leaves it, and only after you have reviewed it.',
+  leadInRounds:
+    'This tab fine-tunes a model on text of yours. The text stays on this device. One small update a round leaves it, and only after you have reviewed it.',
   model: 'Base model',
   modelFacts: (size: number, licence: string, numbers?: number) =>
     [numbers && `${parameters(numbers)} parameters`, bytes(size), `licence ${licence}`]
@@ -58,6 +60,8 @@ const text = {
 /** Where the model learns from pictures. */
 const pictures = {
   lead: 'This tab fine-tunes a model that draws, on pictures of yours. The pictures stay on this device. One small update leaves it, and only after you have reviewed it.',
+  leadInRounds:
+    'This tab fine-tunes a model that draws, on pictures of yours. The pictures stay on this device. One small update a round leaves it, and only after you have reviewed it.',
   trainingFacts: (steps: number, batch: number) =>
     `${counted(steps, 'step')} of ${counted(batch, 'picture')}`,
   whatHappens: [

@@ -53,6 +53,8 @@ const text = {
             return 'This room publishes after every single update: whoever compares two versions can work out what you sent, and try as hard as the host could.'
           case 'batch':
             return `Receive published versions only. This room publishes after every ${count(exposure.every)} updates, so that no version differs from the one before by yours alone; the last version, when the host closes the room, may hold fewer. People who put their own updates together can work out what is left.`
+          case 'round':
+            return `Receive published versions only. A round is published with ${counted(exposure.quorum, 'update')}, and at its deadline with fewer: in the worst case with yours alone.`
           case 'private':
             return `Receive one version, when the host closes the room, with noise that hides any single update: whether yours was among them changes what they can conclude by a factor of e^${exposure.epsilon} at most (ε = ${exposure.epsilon}, δ = ${exposure.delta}).`
         }

@@ -6,6 +6,7 @@ export const send = {
   lead: {
     sending: 'Keep this tab open for a moment.',
     sent: 'You may close this tab. The relay keeps your update and merges it.',
+    sentInRound: 'The relay keeps your update and merges it. Stay for the next round, or close this tab.',
   },
   progressLabel: 'Upload progress',
   progress: (sent: number, total: number) => `${bytes(sent)} of ${bytes(total)} sent`,

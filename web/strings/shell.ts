@@ -5,7 +5,10 @@ const text = {
   name: 'oneround',
   skip: 'Skip to the step',
   footer: 'Your text stays on this device. One update leaves it, and only after you have reviewed it.',
+  footerInRounds:
+    'Your text stays on this device. One update a round leaves it, and only after you have reviewed it.',
   hostSeesMeAs: (name: string) => `In the host’s list you are ${name}.`,
+  hostWillSeeMe: 'In the host’s list you will have a made-up name.',
   whatHappened: 'What happened to my data? (opens in another tab)',
   loading: 'Loading…',
 }
@@ -13,6 +16,8 @@ const text = {
 /** Where the model learns from pictures. */
 const pictures = {
   footer: 'Your pictures stay on this device. One update leaves it, and only after you have reviewed it.',
+  footerInRounds:
+    'Your pictures stay on this device. One update a round leaves it, and only after you have reviewed it.',
 }
 
 export const shell = byMedium(text, pictures)

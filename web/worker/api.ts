@@ -135,6 +135,8 @@ export interface TrainOptions {
   readonly steps: number
   /** Where checkpoints are kept in this browser; also makes this tab's order of examples its own. */
   readonly sessionKey: string
+  /** Of the room: each has an order of examples of its own. */
+  readonly round: number
   /** From step 1, whatever checkpoint is kept. */
   readonly fresh: boolean
   /** Begins paused: a reload does not end a pause. */
@@ -253,6 +255,8 @@ export interface ModelWorker {
   packSheet(png: Uint8Array, captions: readonly string[]): Promise<PackedPictures>
   /** Replaces the examples. */
   readData(files: readonly LocalFile[], manifest: Manifest): Promise<DataReport>
+  /** Where training goes on from: the file beside a version of the room, or null for the room's own start. */
+  setStart(file: Uint8Array | null): Promise<void>
   /** `onCheckpoint` is called with the step that was kept, or with null when this browser keeps none. */
   train(
     options: TrainOptions,
@@ -277,6 +281,8 @@ export interface ModelWorker {
     manifestDigest: string,
     sessionKey: string,
     choices: UpdateChoices,
+    /** Digest of the version that training went on from; null for the room's own start. */
+    start: string | null,
   ): Promise<PackedUpdate>
   setMerged(config: Uint8Array, weights: Uint8Array): Promise<void>
   evaluate(which: Which, manifest: Manifest, onProgress: (fraction: number) => void): Promise<Evaluation>

@@ -51,7 +51,7 @@ export async function runTraining(run: RunOptions): Promise<{ adapter: Adapter; 
     examples: data.train,
     heldOut: data.heldOut,
     recipe,
-    seed: options.sessionKey,
+    seed: options.round === 1 ? options.sessionKey : `${options.sessionKey}/${options.round}`,
     resume: kept && decodeCheckpoint(kept),
     control,
     checkpoints: {

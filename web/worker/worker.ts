@@ -5,6 +5,7 @@
 import { expose, transfer } from 'comlink'
 import type { Adapter } from '../../models/adapters/adapter.ts'
 import { readAdapterFile } from '../../models/adapters/adapter-file.ts'
+import { readContinuation } from '../../models/adapters/continuation.ts'
 import { startOf } from '../../models/adapters/initial.ts'
 import { scaledAdapter } from '../../models/adapters/scaled.ts'
 import { adapterChange, encodeUpdate } from '../../models/adapters/update-codec.ts'
@@ -64,6 +65,8 @@ let dispatches: DispatchCount | null = null
 let loaded: LoadedModel | null = null
 /** Of a room whose adapters start from a file. */
 let startFile: Uint8Array | null = null
+/** The version that training goes on from, in a room of several rounds. */
+let continuation: Uint8Array | null = null
 let data: LocalData | LocalPictures | null = null
 /** The host's, to measure merged versions on. */
 let measuringText: readonly TextExample[] | null = null
@@ -116,7 +119,10 @@ function adapterOf(which: Which): Adapter | null {
 }
 
 /** Where everybody in the room begins. */
-const startIn = ({ adapter }: Manifest) => startOf(adapter, adapter.seed, startFile)
+function startIn({ adapter }: Manifest): Adapter {
+  const initial = startOf(adapter, adapter.seed, startFile)
+  return continuation ? readContinuation(continuation, initial, adapter.form ?? 'lora') : initial
+}
 
 /**
  * A prompt as the model was trained to see one: by its template where it has one, else as the person's own data
@@ -238,6 +244,10 @@ const models: ModelWorker = {
     return viewPictures(read, drawer().side, first, count)
   },
 
+  async setStart(file) {
+    continuation = file
+  },
+
   async train(options, onProgress, onCheckpoint) {
     const { model } = need(loaded, 'the model')
     const examples = need(data, 'the text')
@@ -298,7 +308,7 @@ const models: ModelWorker = {
     return kept.report
   },
 
-  async packUpdate(manifest, manifestDigest, sessionKey, { includeExamples, clipNorm }) {
+  async packUpdate(manifest, manifestDigest, sessionKey, { includeExamples, clipNorm }, start) {
     const { adapter, outcome } = need(own, 'the adapter')
     const trained = adapterChange(adapter, startIn(manifest), manifest.adapter.form)
     const change = clipChange(trained, clipNorm)
@@ -309,6 +319,7 @@ const models: ModelWorker = {
       manifestDigest,
       examples,
       encoding: manifest.update.encoding,
+      start,
       seed: sessionKey,
     })
     const numbers = [...change.values()].reduce((sum, values) => sum + values.length, 0)

@@ -1,6 +1,7 @@
 /** Every contribution with its size, weight and length; what the host may do with each, and publishing. */
 import { useSignal } from '@preact/signals'
 import type { ContributionView, Preview } from '../../../relay/protocol/host.ts'
+import { isStepped, type Manifest } from '../../../relay/protocol/manifest.ts'
 import { privacyInWords } from '../../../relay/protocol/privacy.ts'
 import { bytes, count, significant } from '../../format.ts'
 import { approve, publish, remove } from '../../state/host/acting.ts'
@@ -11,8 +12,14 @@ import { pseudonym } from '../../state/pseudonym.ts'
 import { problem } from '../../state/store.ts'
 import { console as text } from '../../strings/host.ts'
 import { plan } from '../../strings/host-plan.ts'
+import { rounds } from '../../strings/rounds.ts'
 import { Ask } from './ask.tsx'
 import { Candidate } from './candidate.tsx'
+
+function publishingOf({ mode, privacy, publishEvery }: Manifest): string {
+  if (isStepped(mode)) return rounds.mode(mode)
+  return privacy ? plan.publishOnce : text.contributionsLead(publishEvery)
+}
 
 export function ContributionsCard() {
   const seen = overview.value
@@ -33,9 +40,7 @@ export function ContributionsCard() {
     <section class="card" aria-labelledby="contributions-title">
       <div class="screen-head">
         <h2 id="contributions-title">{text.contributionsTitle}</h2>
-        <p class="note">
-          {manifest && (manifest.privacy ? plan.publishOnce : text.contributionsLead(manifest.publishEvery))}
-        </p>
+        <p class="note">{manifest && publishingOf(manifest)}</p>
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling box must be reachable by keyboard */}
       <section class="host-list" tabIndex={0} aria-label={text.contributionsList}>

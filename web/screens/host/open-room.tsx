@@ -5,6 +5,7 @@
 import { type Signal, useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import type { Offer, OfferedModel } from '../../../relay/protocol/host.ts'
+import { isStepped } from '../../../relay/protocol/manifest.ts'
 import { Fact, Facts } from '../../components/facts.tsx'
 import { Choices, NumberField } from '../../components/host/choices.tsx'
 import { Screen } from '../../components/screen.tsx'
@@ -24,7 +25,7 @@ import {
 } from '../../state/host/plan.ts'
 import { plan as text } from '../../strings/host-plan.ts'
 import { PlaceLink } from './console.tsx'
-import { PrivacyChoice } from './open-room-terms.tsx'
+import { ModeChoice, PrivacyChoice } from './open-room-terms.tsx'
 
 /** A class's laptops differ widely; the rehearsal measures the host's own. */
 const EXAMPLE_TOKENS_PER_SECOND = 300
@@ -75,6 +76,7 @@ function PlanForm({ offer: found }: { readonly offer: Offer }) {
         </div>
         <ModelChoice {...part} />
         <PrivacyChoice {...part} />
+        <ModeChoice {...part} />
         <AdapterChoice {...part} />
         <RecipeFields {...part} />
         <StrategyChoice {...part} />
@@ -250,15 +252,16 @@ function StrategyChoice({ plan, offer: found }: PartProps) {
 }
 
 function PublishingFields({ plan }: { readonly plan: Signal<Plan> }) {
-  const { publishEvery, approve, gate, withCode, privacy } = plan.value
+  const { publishEvery, approve, gate, withCode, privacy, mode } = plan.value
+  const isOneRound = !isStepped(mode)
   const set = (change: Partial<Plan>) => {
     plan.value = { ...plan.peek(), ...change }
   }
   return (
     <fieldset class="card choices">
       <legend class="choices-legend">{text.publishing}</legend>
-      {privacy ? (
-        <p class="note">{text.publishOnce}</p>
+      {privacy || !isOneRound ? (
+        <p class="note">{privacy ? text.publishOnce : text.publishRounds}</p>
       ) : (
         <NumberField
           name="publish-every"
@@ -280,7 +283,7 @@ function PublishingFields({ plan }: { readonly plan: Signal<Plan> }) {
         <span>{text.withCode}</span>
         <span class="note">{text.withCodeNote}</span>
       </label>
-      {offer.value?.gate && !privacy && (
+      {offer.value?.gate && !privacy && isOneRound && (
         <label class="check">
           <input
             type="checkbox"
@@ -292,7 +295,7 @@ function PublishingFields({ plan }: { readonly plan: Signal<Plan> }) {
           <span class="note">{text.gateNote}</span>
         </label>
       )}
-      {offer.value?.approval && !privacy && (
+      {offer.value?.approval && !privacy && isOneRound && (
         <label class="check">
           <input
             type="checkbox"
@@ -310,13 +313,13 @@ function PublishingFields({ plan }: { readonly plan: Signal<Plan> }) {
 
 /** Beside the form on a wide screen, at its end on a narrow one. */
 function Cost({ plan, model }: { readonly plan: Plan; readonly model: OfferedModel }) {
-  const { downloadBytes, updateBytes, trainedTokens } = costOf(plan, model)
+  const { rounds, downloadBytes, updateBytes, trainedTokens } = costOf(plan, model)
   return (
     <aside class="card plan-cost" aria-labelledby="plan-cost-title">
       <h2 id="plan-cost-title">{text.costTitle}</h2>
       <Facts>
         <Fact name={text.costDownload}>{bytes(downloadBytes)}</Fact>
-        <Fact name={text.costTrain}>{text.costTrainFacts(trainedTokens, plan.steps)}</Fact>
+        <Fact name={text.costTrain}>{text.costTrainFacts(trainedTokens, rounds * plan.steps)}</Fact>
         <Fact name={text.costUpdate} testId="plan-update-bytes">
           {bytes(updateBytes)}
         </Fact>

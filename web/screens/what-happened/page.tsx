@@ -3,14 +3,17 @@ import { Footer } from '../../components/footer.tsx'
 import { Mark } from '../../components/mark.tsx'
 import { ProblemBanner } from '../../components/problem.tsx'
 import { manifest } from '../../state/store.ts'
+import { events } from '../../state/what-happened/following.ts'
 import { shell } from '../../strings/shell.ts'
 import { happened as text } from '../../strings/what-happened.ts'
 import { Lesson } from './lesson.tsx'
 import { Picture } from './picture.tsx'
 import { Record } from './record.tsx'
 
+/** What needs the record comes all at once, and nothing that is in sight moves by it: the footer begins below. */
 export function WhatHappened() {
   const room = manifest.value
+  const isThere = room !== null && events.value.length > 0
   return (
     <div class="page" data-testid="page" data-at="what-happened">
       <a class="skip" href="#main">
@@ -26,9 +29,9 @@ export function WhatHappened() {
         <section class="screen">
           <div class="screen-head">
             <h1 tabIndex={-1}>{text.title}</h1>
-            <p class="lead">{room ? text.lead : text.opening}</p>
+            <p class="lead">{isThere ? text.lead : text.opening}</p>
           </div>
-          {room && (
+          {isThere && (
             <>
               <Picture />
               <section class="card" aria-labelledby="steps-title">
@@ -40,9 +43,9 @@ export function WhatHappened() {
                 </ol>
               </section>
               <Record />
+              <Lesson />
             </>
           )}
-          <Lesson />
         </section>
       </main>
       <Footer />

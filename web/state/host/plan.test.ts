@@ -16,9 +16,11 @@ import {
   possibleForms,
   possibleStrategies,
   privacyWith,
+  ROUNDS_OF_A_CLASS,
   roomNameFor,
   startRanks,
   withForm,
+  withMode,
   withPrivacy,
 } from './plan.ts'
 import { testModel as model } from './testing/model.ts'
@@ -28,7 +30,7 @@ const offer: Offer = { ...SUPPORTED, joinBase: 'http://192.168.1.20:8787', model
 describe('a plan for a room', () => {
   it('makes a manifest of everything this relay offers', () => {
     for (const form of possibleForms(offer, model)) {
-      for (const strategy of possibleStrategies(offer, { form, privacy: null })) {
+      for (const strategy of possibleStrategies(offer, { form, privacy: null, mode: { kind: 'one-shot' } })) {
         const plan = {
           ...withForm(classPreset(model, 'Poems'), form, model),
           strategy,
@@ -44,6 +46,27 @@ describe('a plan for a room', () => {
         expect(manifest.limits.updateBytes).toBe(costOf(plan, model).updateBytes)
       }
     }
+  })
+
+  it('makes rooms of several rounds of what can be trained on again, and says what they cost', () => {
+    const once = { ...classPreset(model, 'Poems'), strategy: 'median' as const, approve: true, gate: true }
+    for (const mode of [ROUNDS_OF_A_CLASS, { kind: 'sequential' }] as const) {
+      for (const form of possibleForms(offer, model)) {
+        const plan = withForm(withMode(once, mode, offer, model), form, model)
+        expect(possibleStrategies(offer, plan)).toContain(plan.strategy)
+        for (const strategy of possibleStrategies(offer, plan)) {
+          const manifest = manifestOf({ ...plan, strategy }, model, 'poems', 'seed')
+          expect(manifest).toMatchObject({ mode, publishEvery: mode.kind === 'rounds' ? 20 : 1 })
+          expect(manifest.admission).toBeUndefined()
+        }
+        const rounds = mode.kind === 'rounds' ? mode.rounds : 1
+        expect(costOf(plan, model).trainedTokens).toBe(rounds * costOf(once, model).trainedTokens)
+      }
+    }
+    const stepped = withMode(once, ROUNDS_OF_A_CLASS, offer, model)
+    expect(costOf(stepped, model).downloadBytes).toBeGreaterThan(costOf(once, model).downloadBytes)
+    // Private rooms publish once.
+    expect(withPrivacy(stepped, privacyWith(4), offer, model).mode).toEqual({ kind: 'one-shot' })
   })
 
   it('offers lora-sb only at ranks there are start files of, and moves to one', () => {

@@ -5,15 +5,24 @@ import { updateBytes } from '../../../models/adapters/update-codec.ts'
 import { DEFAULT_RECIPE } from '../../../models/training/recipe.ts'
 import { createManifest, DEFAULT_TAU } from '../../../relay/protocol/create-manifest.ts'
 import type { Offer, OfferedModel } from '../../../relay/protocol/host.ts'
-import { MAX_CONTRIBUTIONS, MAX_RANK, MAX_ROOM_NAME_CHARACTERS } from '../../../relay/protocol/limits.ts'
+import {
+  MAX_CONTRIBUTIONS,
+  MAX_RANK,
+  MAX_ROOM_NAME_CHARACTERS,
+  MAX_ROUNDS,
+} from '../../../relay/protocol/limits.ts'
 import {
   type AdapterForm,
+  isStepped,
   type Manifest,
+  type Mode,
   type Privacy,
   parseManifest,
+  quorumOf,
 } from '../../../relay/protocol/manifest.ts'
 import { type PrivacyFigures, privacyFigures } from '../../../relay/protocol/privacy.ts'
 import type { Strategy } from '../../../relay/protocol/strategy.ts'
+import { trainedNumbers } from '../../../relay/protocol/trained-numbers.ts'
 
 export type StrategyId = Strategy['id']
 
@@ -28,6 +37,8 @@ export interface Plan {
   readonly tokens: number
   readonly learningRate: number
   readonly strategy: StrategyId
+  /** How the round runs in time, or several of them. */
+  readonly mode: Mode
   /** Null: an open room. */
   readonly privacy: Privacy | null
   readonly publishEvery: number
@@ -59,6 +70,7 @@ export function classPreset(model: OfferedModel, title: string): Plan {
     tokens: Math.min(128, model.maxTokens),
     learningRate: isLarge ? 1e-3 : DEFAULT_RECIPE.learningRate,
     strategy: 'florist',
+    mode: { kind: 'one-shot' },
     privacy: null,
     publishEvery: 5,
     approve: false,
@@ -84,21 +96,55 @@ export const possibleForms = (
     (form) => (form !== 'lora-sb' || startRanks(model).length > 0) && (form !== 'lora' || privacy === null),
   )
 
-/** `ffa` and `lora-sb` merge adapters of their own form alone; a private room is merged by these alone. */
+/** Of plain LoRA, what these publish can be trained on in the rank that is trained. */
+const KEEP_RANK: readonly StrategyId[] = ['florist', 'fedit', 'svd']
+
+/**
+ * `ffa` and `lora-sb` merge adapters of their own form alone. A private room is merged by these alone, and so are
+ * rounds that train these forms.
+ */
 export const possibleStrategies = (
   offer: Offer,
-  { form, privacy }: Pick<Plan, 'form' | 'privacy'>,
+  { form, privacy, mode }: Pick<Plan, 'form' | 'privacy' | 'mode'>,
 ): StrategyId[] =>
-  offer.strategies.filter((id) => (id === 'ffa' || id === 'lora-sb' ? id === form : privacy === null))
+  offer.strategies.filter((id) => {
+    if (id === 'ffa' || id === 'lora-sb') return id === form
+    return privacy === null && (!isStepped(mode) || (form === 'lora' && KEEP_RANK.includes(id)))
+  })
 
 /** A plan with another form keeps what still goes with it. */
 export function withForm(plan: Plan, form: AdapterForm, model: OfferedModel): Plan {
   const own = form === 'lora' ? 'florist' : form
-  const fits = plan.strategy !== 'ffa' && plan.strategy !== 'lora-sb' && plan.strategy !== 'florist'
+  const isOwn = plan.strategy === 'ffa' || plan.strategy === 'lora-sb' || plan.strategy === 'florist'
+  const fits = !isOwn && !(isStepped(plan.mode) && form !== 'lora')
   const ranks = startRanks(model)
   const rank = form === 'lora-sb' && !ranks.includes(plan.rank) ? (ranks[0] ?? plan.rank) : plan.rank
   return { ...plan, form, rank, strategy: fits ? plan.strategy : own }
 }
+
+/** For a class: as many rounds as ten minutes hold, of most of the class, and nobody waits for the slowest for long. */
+export const ROUNDS_OF_A_CLASS: Mode = {
+  kind: 'rounds',
+  rounds: 3,
+  quorum: 20,
+  deadlineSeconds: 300,
+  late: 'next',
+}
+
+/** Rounds are published each, nobody chooses among contributions, and the merge must be one that can be trained on. */
+export function withMode(plan: Plan, mode: Mode, offer: Offer, model: OfferedModel): Plan {
+  const moved = { ...plan, mode }
+  if (!isStepped(mode)) return moved
+  const possible = possibleStrategies(offer, moved)
+  const strategy = possible.includes(plan.strategy)
+    ? plan.strategy
+    : withForm({ ...moved, strategy: 'florist' }, plan.form, model).strategy
+  return { ...moved, strategy, approve: false, gate: false }
+}
+
+/** Beyond these a room would take more contributions than any may. */
+export const mostRounds = (quorum: number) => Math.min(MAX_ROUNDS, Math.floor(MAX_CONTRIBUTIONS / quorum))
+export const mostInRound = (rounds: number) => Math.floor(MAX_CONTRIBUTIONS / rounds)
 
 /**
  * Epsilons to choose from, each with its noise on the sum as a multiple of the clip: the analytic Gaussian mechanism's
@@ -121,7 +167,7 @@ export function withPrivacy(plan: Plan, privacy: Privacy | null, offer: Offer, m
   if (privacy === null) return withForm({ ...plan, privacy }, plan.form, model)
   const forms = possibleForms(offer, model, privacy)
   const form = forms.includes(plan.form) ? plan.form : forms.includes('lora-sb') ? 'lora-sb' : 'ffa'
-  const moved = withForm({ ...plan, privacy }, form, model)
+  const moved = withForm({ ...plan, privacy, mode: { kind: 'one-shot' } }, form, model)
   return { ...moved, strategy: form === 'lora-sb' ? 'lora-sb' : 'ffa', approve: false, gate: false }
 }
 
@@ -134,31 +180,37 @@ export function figuresOf(plan: Plan, model: OfferedModel, contributions: number
 }
 
 export interface Cost {
-  /** Each participant: down once, then up once. */
+  /** Of each participant, over all rounds. */
+  readonly rounds: number
   readonly downloadBytes: number
   readonly updateBytes: number
   /** Tokens each participant trains, padding left out. */
   readonly trainedTokens: number
 }
 
+const F32_BYTES = 4
+
 export function costOf(plan: Plan, model: OfferedModel): Cost {
   const { form, rank } = plan
   const shape = { form, rank, alpha: 2 * rank, modules: model.modules }
   const start = form === 'lora-sb' ? startFor(plan, model) : undefined
+  const rounds = plan.mode.kind === 'rounds' ? plan.mode.rounds : 1
   return {
-    downloadBytes: modelBytes(model) + (start?.bytes ?? 0),
-    updateBytes: Math.min(updateBytes(shape, 'i8'), updateBytes(shape, 'f16')),
-    trainedTokens: plan.steps * plan.batch * plan.tokens,
+    rounds,
+    // Each later round begins with the version before it, at full precision.
+    downloadBytes: modelBytes(model) + (start?.bytes ?? 0) + (rounds - 1) * F32_BYTES * trainedNumbers(shape),
+    updateBytes: rounds * Math.min(updateBytes(shape, 'i8'), updateBytes(shape, 'f16')),
+    trainedTokens: rounds * plan.steps * plan.batch * plan.tokens,
   }
 }
 
 const startFor = ({ rank }: Plan, { starts }: OfferedModel) =>
   starts.find(({ name }) => name === `lora-sb-rank-${rank}.safetensors`)
 
-function strategyOf({ strategy: id, rank }: Plan): Strategy {
+function strategyOf({ strategy: id, rank, mode }: Plan): Strategy {
   switch (id) {
     case 'florist':
-      return { id, tau: DEFAULT_TAU }
+      return { id, tau: DEFAULT_TAU, ...(isStepped(mode) && { rank }) }
     case 'svd':
       return { id, rank }
     case 'ties':
@@ -208,7 +260,9 @@ export function manifestOf(plan: Plan, model: OfferedModel, room: string, seed: 
     updateBytes: updateBytes(shape, encoding),
     encoding,
     strategy: strategyOf(plan),
-    publishEvery: plan.publishEvery,
+    publishEvery: isStepped(plan.mode) ? quorumOf(plan.mode) : plan.publishEvery,
+    // A manifest of one round says nothing of it.
+    ...(isStepped(plan.mode) && { mode: plan.mode }),
   })
   return parseManifest({
     ...manifest,

@@ -3,9 +3,11 @@
  * the other, and send. For the relay they are participants like any other, so the host sees what the class will see.
  */
 import { signal } from '@preact/signals'
+import { CONTINUATION_FILE } from '../../../models/adapters/continuation.ts'
 import { RelayClient } from '../../../relay/client/client.ts'
 import type { Manifest } from '../../../relay/protocol/manifest.ts'
 import { console as text } from '../../strings/host.ts'
+import { problems } from '../../strings/problems.ts'
 import type { TrainReport } from '../../worker/api.ts'
 import { PageError, toProblem } from '../problems.ts'
 import { samples } from '../samples.ts'
@@ -119,6 +121,10 @@ async function simulateOne(
     const bytes = new Uint8Array(await response.arrayBuffer())
     void client.report({ stage: 'data' })
     await inWorker((api) => api.readData([{ name: sample.fileName, bytes }], manifest))
+    const { round, version } = await client.roundStart()
+    const start = version ? (await client.download(version)).get(CONTINUATION_FILE) : null
+    if (start === undefined) throw new PageError('network/download', problems.relayUnreachable)
+    await inWorker((api) => api.setStart(start))
     let reportedAt = 0
     const onProgress = callback((report: TrainReport) => {
       const { recipe } = manifest
@@ -137,6 +143,7 @@ async function simulateOne(
           manifest,
           steps: Math.min(steps, manifest.recipe.steps),
           sessionKey,
+          round,
           fresh: true,
           paused: false,
           pace: 'full',
@@ -146,7 +153,13 @@ async function simulateOne(
       ),
     )
     const update = await inWorker((api) =>
-      api.packUpdate(manifest, manifestDigest, sessionKey, { includeExamples: true, clipNorm: null }),
+      api.packUpdate(
+        manifest,
+        manifestDigest,
+        sessionKey,
+        { includeExamples: true, clipNorm: null },
+        version?.digest ?? null,
+      ),
     )
     void client.report({ stage: 'sending' })
     await client.upload(update.bytes)

@@ -5,11 +5,12 @@
  */
 import { sha256 } from '@noble/hashes/sha2.js'
 import type { Overview } from '../../../relay/protocol/host.ts'
-import type { Manifest } from '../../../relay/protocol/manifest.ts'
+import { isStepped, type Manifest } from '../../../relay/protocol/manifest.ts'
 import { bytes, count, loss, significant } from '../../format.ts'
 import { plan } from '../../strings/host-plan.ts'
 import { report as text } from '../../strings/host-report.ts'
 import { join } from '../../strings/join.ts'
+import { rounds } from '../../strings/rounds.ts'
 import { pseudonym } from '../pseudonym.ts'
 import { type ChartPoint, chartOf, tickLabels } from './chart.ts'
 import type { KeptMeasures } from './keeping.ts'
@@ -203,7 +204,7 @@ function terms(manifest: Manifest, digest: string): string {
     [text.recipe, join.trainingFacts(recipe.steps, recipe.batch, recipe.tokens)],
     [text.merge, plan.strategies[strategy.id].name],
     [text.publishing, join.publishingFacts(publishEvery)],
-    [text.mode, plan.modes[mode?.kind ?? 'one-shot']],
+    [text.mode, isStepped(mode) ? rounds.mode(mode) : plan.modes['one-shot'].name],
     [text.privacy, privacy ? text.privacyFacts(privacy.epsilon, privacy.delta) : text.noPrivacy],
     [text.manifest, digest],
   ]
