@@ -100,7 +100,7 @@ it('is walked from the invitation to the erased computer', async () => {
     await page.keyboard.press('Enter')
     await expect
       .poll(() => tab.at('generated-base').textContent(), { timeout: 240_000 })
-      .toMatch(/^Where is the ladder\?./)
+      .toMatch(/^Where is the ladder\?./s)
     await press(tab, 'generate-stop')
     await tab.at('generate').waitFor({ timeout: 240_000 })
 

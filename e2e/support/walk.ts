@@ -69,6 +69,7 @@ export async function walkThrough(tab: Tab, relay: RelayProcess, visit: Visit): 
   await tab.at('train-start').waitFor()
   await tab.at('sample-write').click()
   await page.locator('[data-testid=sample-before][data-active=false]').waitFor()
+  await tab.at('plan-time').getByText('About').waitFor()
   await visit('ready', page)
   await tab.at('train-start').click()
   await page.waitForFunction(

@@ -16,6 +16,7 @@ import { onEveryExecutor } from '../testing/on-every-engine.ts'
 import type { TextExample } from '../text/windows.ts'
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts'
 import { DEFAULT_RECIPE, type Recipe } from './recipe.ts'
+import { measureStepSeconds } from './step-time.ts'
 import {
   evaluate,
   TrainControl,
@@ -117,6 +118,19 @@ describe('training on wasm', () => {
     expect(after.counted).toBe(16 + 16 + 9)
     const measured = new Set(progress.map(({ heldOutLoss }) => heldOutLoss).filter((loss) => loss !== null))
     expect(result.best.heldOutLoss).toBe(Math.min(...measured))
+  })
+
+  it('takes the time of a step without touching a run', async () => {
+    const options = { ...optionsFor(model), recipe: { ...recipe, steps: 2 } }
+    const { result: undisturbed } = await runToEnd(options)
+    const before = engine.memory()
+    expect(await measureStepSeconds(options)).toBeGreaterThan(0)
+    const stopped = new TrainControl()
+    stopped.stop()
+    expect(await measureStepSeconds({ ...options, control: stopped })).toBeNull()
+    expect(engine.memory()).toEqual(before)
+    const { result } = await runToEnd(options)
+    expect(numbers(result.adapter)).toEqual(numbers(undisturbed.adapter))
   })
 
   it('keeps an earlier adapter when held-out loss rises afterwards', async () => {

@@ -11,6 +11,7 @@ import { capitalised, loss, rate } from '../format.ts'
 import { batteryLevel } from '../state/battery.ts'
 import { roundState } from '../state/machine.ts'
 import { drawsPictures } from '../state/medium.ts'
+import { runSeconds } from '../state/run-time.ts'
 import { lastAbsence } from '../state/staying-awake.ts'
 import {
   checkpointStep,
@@ -38,6 +39,7 @@ import {
 import { join } from '../strings/join.ts'
 import { rounds } from '../strings/rounds.ts'
 import { train as text } from '../strings/train.ts'
+import { wallSeconds } from '../worker/pace.ts'
 
 export function TrainScreen() {
   const at = roundState.value.at
@@ -131,6 +133,12 @@ function Ready() {
             )}
           </Fact>
           <Fact name={text.planDevice}>{capitalised(device.value?.device ?? '')}</Fact>
+          <Fact name={text.planTime} testId="plan-time">
+            {runSeconds.value === null
+              ? text.planTimeMeasuring
+              : text.planTimeFacts(wallSeconds(pace.value, runSeconds.value))}
+            <span class="note">{text.planTimeNote}</span>
+          </Fact>
         </Facts>
       </div>
       <div class="actions">

@@ -10,6 +10,7 @@ import { refreshCounters } from './counters.ts'
 import { roundState } from './machine.ts'
 import { drawsPictures } from './medium.ts'
 import { toProblem } from './problems.ts'
+import { timing } from './run-time.ts'
 import { saveFile } from './save-file.ts'
 import { device, files, loadedVersion, manifest, problem, trainReport } from './store.ts'
 import { callback, inWorker, isDeviceProblem } from './worker-client.ts'
@@ -42,7 +43,10 @@ export const previewCaption = computed(
 
 export const canPreview = computed(() => {
   const { at } = roundState.value
-  return at === 'ready' || ((at === 'training' || at === 'paused') && trainReport.value !== null)
+  return (
+    (at === 'ready' && !timing.value) ||
+    ((at === 'training' || at === 'paused') && trainReport.value !== null)
+  )
 })
 
 async function drawPreview(which: 'base' | 'training'): Promise<void> {

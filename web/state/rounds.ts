@@ -12,7 +12,6 @@ import {
   earlierReceipts,
   goesOn,
   manifest,
-  measured,
   openRound,
   origin,
   problem,
@@ -40,10 +39,7 @@ export function beginNextRound(): void {
   earlierReceipts.value = [...earlierReceipts.peek(), before]
   receipt.value = null
   withdrawnBy.value = null
-  // The held-out text is the same, and so is what the base model makes of it.
-  const base = measured.base.peek()
   resetTraining()
-  measured.base.value = base
   sampleNow.value = null
   void runTraining({ fresh: true, paused: false })
 }

@@ -8,6 +8,7 @@ import type { Writer } from '../worker/api.ts'
 import { roundState } from './machine.ts'
 import { PAIRS_FILE_NAME, readPairs } from './pairs.ts'
 import { toProblem } from './problems.ts'
+import { timing } from './run-time.ts'
 import { files, problem, trainReport, type Writing } from './store.ts'
 import { callback, inWorker, isDeviceProblem } from './worker-client.ts'
 
@@ -39,7 +40,10 @@ export const sampling = computed(() => Boolean(sampleBefore.value?.active || sam
 /** Before the first step the device is busy with the base model's loss. */
 export const canSample = computed(() => {
   const { at } = roundState.value
-  return at === 'ready' || ((at === 'training' || at === 'paused') && trainReport.value !== null)
+  return (
+    (at === 'ready' && !timing.value) ||
+    ((at === 'training' || at === 'paused') && trainReport.value !== null)
+  )
 })
 
 export async function writeSample(): Promise<void> {

@@ -156,7 +156,7 @@ export interface Measured {
   /** Progress of the measurement at hand, 0 to 1; null when none runs. */
   readonly fraction: number | null
 }
-const unmeasured: Measured = { loss: null, counted: 0, fraction: null }
+export const unmeasured: Measured = { loss: null, counted: 0, fraction: null }
 export const measured = {
   base: signal<Measured>(unmeasured),
   own: signal<Measured>(unmeasured),
@@ -227,5 +227,6 @@ export function resetTraining(): void {
   outcome.value = null
   update.value = null
   sentBytes.value = 0
-  for (const entry of Object.values(measured)) entry.value = unmeasured
+  // What the base model makes of the held-out part stays as it is.
+  for (const which of ['own', 'merged'] as const) measured[which].value = unmeasured
 }

@@ -9,6 +9,7 @@ import { measure } from './measuring.ts'
 import { toProblem } from './problems.ts'
 import { packUpdate } from './reviewing.ts'
 import { takeStart } from './round-start.ts'
+import { stopTiming } from './run-time.ts'
 import { sampleNow } from './sampling.ts'
 import { keepSession, sessionKey } from './session.ts'
 import {
@@ -54,6 +55,7 @@ export async function runTraining({ fresh, paused }: { fresh: boolean; paused: b
   if (!room) return
   keepSession()
   try {
+    await stopTiming()
     if (fresh) await measureStart()
     outcome.value = await inWorker((api) =>
       api.train(

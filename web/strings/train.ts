@@ -12,6 +12,11 @@ const text = {
   planTextFacts: (train: number, heldOut: number) =>
     `${counted(train, 'example')} to learn from, ${count(heldOut)} held out to measure`,
   planDevice: 'Device',
+  planTime: 'Time',
+  planTimeMeasuring: 'Measuring on this device…',
+  planTimeFacts: (seconds: number) => `About ${duration(seconds)}`,
+  planTimeNote:
+    'Measured here: a step or two of this very training, which are then thrown away, and one pass over what is held out.',
   planAdapter: 'Adapter',
   planAdapterFacts: (numbers: number, rank: number) => `${count(numbers)} numbers (LoRA of rank ${rank})`,
   start: 'Start training',

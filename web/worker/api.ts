@@ -257,6 +257,9 @@ export interface ModelWorker {
   readData(files: readonly LocalFile[], manifest: Manifest): Promise<DataReport>
   /** Where training goes on from: the file beside a version of the room, or null for the room's own start. */
   setStart(file: Uint8Array | null): Promise<void>
+  /** Seconds a step of such a run takes here; null where it was stopped first. Nothing of it is kept. */
+  measureStep(options: Pick<TrainOptions, 'manifest' | 'steps' | 'sessionKey'>): Promise<number | null>
+  stopMeasuring(): Promise<void>
   /** `onCheckpoint` is called with the step that was kept, or with null when this browser keeps none. */
   train(
     options: TrainOptions,

@@ -18,6 +18,7 @@ import { readPeftAdapter } from '../../models/formats/peft.ts'
 import { sha256Hex } from '../../models/sha256.ts'
 import type { TextExample } from '../../models/text/windows.ts'
 import { checkAdapterFits } from '../../models/training/engine-adapter.ts'
+import { measureStepSeconds } from '../../models/training/step-time.ts'
 import { evaluate, TrainControl } from '../../models/training/trainer.ts'
 import type { Manifest } from '../../relay/protocol/manifest.ts'
 import { PageError } from '../state/problems.ts'
@@ -73,6 +74,8 @@ let measuringText: readonly TextExample[] | null = null
 let own: { adapter: Adapter; outcome: TrainOutcome } | null = null
 let merged: Adapter | null = null
 let control: TrainControl | null = null
+/** Of the steps whose time is taken before training. */
+let measuring: TrainControl | null = null
 /** Set while a run trains: what else needs the device goes through it. */
 let between: BetweenSteps | null = null
 let pace: Pace = 'full'
@@ -246,6 +249,25 @@ const models: ModelWorker = {
 
   async setStart(file) {
     continuation = file
+  },
+
+  async measureStep(options) {
+    const { model } = need(loaded, 'the model')
+    measuring = new TrainControl()
+    const { manifest, steps, sessionKey } = options
+    return measureStepSeconds({
+      model,
+      initial: startIn(manifest),
+      form: manifest.adapter.form,
+      examples: need(data, 'the text').train,
+      recipe: { ...manifest.recipe, steps },
+      seed: sessionKey,
+      control: measuring,
+    })
+  },
+
+  async stopMeasuring() {
+    measuring?.stop()
   },
 
   async train(options, onProgress, onCheckpoint) {
