@@ -92,6 +92,11 @@ class EagerEngine implements Engine {
     return this.constant(dequantise(type, blocks), shape)
   }
 
+  /** XNNPACK multiplies by each as well as by all at once. */
+  stack(tensors: readonly Tensor[]): Tensor[] {
+    return [...tensors]
+  }
+
   parameters(specs: ReadonlyArray<{ name: string; shape: readonly [number, number] }>): ParameterSet {
     return new EagerParameterSet(specs, () => this.activate())
   }

@@ -69,6 +69,11 @@ export interface Engine {
    * weight or an embedding, no other op's operand. The plan engine keeps it packed; the eager engine unpacks it.
    */
   packed(type: PackedType, blocks: Uint8Array, shape: readonly [number, number]): Tensor
+  /**
+   * Frozen matrices (or biases) that read the same input, in a form that lets one kernel multiply them together; the
+   * same tensors where the engine gains nothing or they do not go together. What is given may not be used afterwards.
+   */
+  stack(tensors: readonly Tensor[]): Tensor[]
   parameters(specs: ReadonlyArray<{ name: string; shape: readonly [number, number] }>): ParameterSet
   kvCache(capacity: number, width: number): KvCache
   program(

@@ -75,6 +75,25 @@ export class Placer {
     return tensor
   }
 
+  /** Layers that read the same input, so placed that an engine may multiply by all at once. */
+  together<Layer extends { readonly weight: Tensor; readonly bias?: Tensor }>(
+    layers: readonly Layer[],
+  ): Layer[] {
+    const weights = this.#stack(layers.map(({ weight }) => weight))
+    const biases = layers.flatMap(({ bias }) => (bias ? [bias] : []))
+    if (biases.length < layers.length) return layers.map((layer, i) => ({ ...layer, weight: weights[i] }))
+    const stacked = this.#stack(biases)
+    return layers.map((layer, i) => ({ ...layer, weight: weights[i], bias: stacked[i] }))
+  }
+
+  #stack(tensors: readonly Tensor[]): Tensor[] {
+    const stacked = this.#engine.stack(tensors)
+    tensors.forEach((tensor, i) => {
+      this.placed[this.placed.lastIndexOf(tensor)] = stacked[i]
+    })
+    return stacked
+  }
+
   constant(values: Float32Array, shape: readonly number[]): Tensor {
     const tensor = this.#engine.constant(values, shape)
     this.placed.push(tensor)

@@ -212,8 +212,10 @@ export class LlamaModel extends PlacedModel<LlamaConfig, LlamaWeights> implement
 
       const dActivated = ops.linear.backward(dy, kept.activated, linears.down)
       const { dGate, dUp } = ops.swiglu.backward(dActivated, kept.gate, kept.up)
-      const dGateInput = ops.linear.backward(dGate, kept.middleNormed, linears.gate)
-      const dMiddleNormed = ops.linear.backward(dUp, kept.middleNormed, linears.up, { addTo: dGateInput })
+      const dMiddleNormed = ops.linear.backwardEach([dGate, dUp], kept.middleNormed, [
+        linears.gate,
+        linears.up,
+      ])
       const dMiddle = ops.rmsNorm.backward(dMiddleNormed, kept.middle, weights.postNorm, config.rmsNormEps, {
         addTo: dy,
       })
@@ -240,16 +242,14 @@ export class LlamaModel extends PlacedModel<LlamaConfig, LlamaWeights> implement
         norm ? ops.rmsNorm.backward(dy, x, norm, config.rmsNormEps) : dy
       const dQuery = beforeNorm(dTurnedQuery, kept.rawQ, weights.qNorm)
       const dKey = beforeNorm(dTurnedKey, kept.rawK, weights.kNorm)
+      const projections = [linears.q, linears.k, linears.v]
+      const dProjections = [dQuery, dKey, dv]
       if (layer === 0) {
         // Below block 0 there are only frozen embeddings: the gradients of q, k and v's factors are all there is.
-        ops.linear.backward(dQuery, kept.normed, linears.q, { needInput: false })
-        ops.linear.backward(dKey, kept.normed, linears.k, { needInput: false })
-        ops.linear.backward(dv, kept.normed, linears.v, { needInput: false })
+        ops.linear.backwardEach(dProjections, kept.normed, projections, { needInput: false })
         return null
       }
-      const dFromQuery = ops.linear.backward(dQuery, kept.normed, linears.q)
-      const dFromKey = ops.linear.backward(dKey, kept.normed, linears.k, { addTo: dFromQuery })
-      const dNormed = ops.linear.backward(dv, kept.normed, linears.v, { addTo: dFromKey })
+      const dNormed = ops.linear.backwardEach(dProjections, kept.normed, projections)
       return ops.rmsNorm.backward(dNormed, x, weights.inputNorm, config.rmsNormEps, { addTo: dMiddle })
     })
   }

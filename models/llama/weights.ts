@@ -78,19 +78,27 @@ export function* placingLlama(config: LlamaConfig, placer: Placer): Placing<Llam
   const layers: LlamaLayerWeights[] = []
   for (let index = 0; index < config.layers; index++) {
     const at = `model.layers.${index}`
+    const inputNorm = yield* place(`${at}.input_layernorm.weight`, [hidden])
+    const [q, k, v] = placer.together([
+      yield* linear(`${at}.self_attn.q_proj`, queryWidth, hidden, config.attentionBias),
+      yield* linear(`${at}.self_attn.k_proj`, keyWidth, hidden, config.attentionBias),
+      yield* linear(`${at}.self_attn.v_proj`, keyWidth, hidden, config.attentionBias),
+    ])
+    const [gate, up] = placer.together([
+      yield* linear(`${at}.mlp.gate_proj`, intermediate, hidden, config.mlpBias),
+      yield* linear(`${at}.mlp.up_proj`, intermediate, hidden, config.mlpBias),
+    ])
     layers.push({
-      inputNorm: yield* place(`${at}.input_layernorm.weight`, [hidden]),
-      q: yield* linear(`${at}.self_attn.q_proj`, queryWidth, hidden, config.attentionBias),
-      k: yield* linear(`${at}.self_attn.k_proj`, keyWidth, hidden, config.attentionBias),
-      v: yield* linear(`${at}.self_attn.v_proj`, keyWidth, hidden, config.attentionBias),
+      inputNorm,
+      ...{ q, k, v },
       o: yield* linear(`${at}.self_attn.o_proj`, hidden, queryWidth, config.outputBias),
       ...(config.qkNorm && {
         qNorm: yield* place(`${at}.self_attn.q_norm.weight`, [headDim]),
         kNorm: yield* place(`${at}.self_attn.k_norm.weight`, [headDim]),
       }),
       postNorm: yield* place(`${at}.post_attention_layernorm.weight`, [hidden]),
-      gate: yield* linear(`${at}.mlp.gate_proj`, intermediate, hidden, config.mlpBias),
-      up: yield* linear(`${at}.mlp.up_proj`, intermediate, hidden, config.mlpBias),
+      gate,
+      up,
       down: yield* linear(`${at}.mlp.down_proj`, hidden, intermediate, config.mlpBias),
     })
   }

@@ -82,6 +82,22 @@ export interface LinearOp {
    */
   backward(dy: Tensor, x: Tensor, layer: Linear, options?: { addTo?: Tensor; needInput?: true }): Tensor
   backward(dy: Tensor, x: Tensor, layer: Linear, options: { needInput: false }): null
+  /**
+   * `backward` of each of a few layers that read the same x: dx [rows, in] is the sum over them (+ addTo), dys[i]
+   * [rows, out of layer i].
+   */
+  backwardEach(
+    dys: readonly Tensor[],
+    x: Tensor,
+    layers: readonly Linear[],
+    options?: { addTo?: Tensor; needInput?: true },
+  ): Tensor
+  backwardEach(
+    dys: readonly Tensor[],
+    x: Tensor,
+    layers: readonly Linear[],
+    options: { needInput: false },
+  ): null
 }
 
 export interface RmsNormOp {
@@ -103,7 +119,10 @@ export interface RotaryOp {
   forward(x: Tensor, table: Tensor, positions: Tensor, headDim: number): Tensor
   /** The inverse rotation. */
   backward(dy: Tensor, table: Tensor, positions: Tensor, headDim: number): Tensor
-  /** `forward` or `backward` of two tensors (queries and keys) with the same rows at once. */
+  /**
+   * `forward` or `backward` of two tensors (queries and keys) with the same rows at once. What is turned back is used up:
+   * an executor may turn it in place.
+   */
   both(
     direction: 'forward' | 'backward',
     pair: readonly [Tensor, Tensor],

@@ -2,7 +2,7 @@
  * A frozen matrix that stays on the GPU as its file packs it, and the WGSL that unpacks four of its weights where a
  * kernel reads them. Layout of the words: models/formats/gguf-packed.ts.
  */
-import type { PackedType, SplitBlocks } from '../formats/gguf-packed.ts'
+import type { PackedType } from '../formats/gguf-packed.ts'
 import type { Tensor } from '../ops/ops.ts'
 import { PlanTensor } from './plan-tensor.ts'
 import type { Binding } from './recorder.ts'
@@ -17,17 +17,17 @@ export class PackedTensor implements Tensor {
   /** Undefined for F16 and BF16. */
   readonly scales: PlanTensor | undefined
 
-  /** @param place makes persistent storage that holds the words */
+  /** @param scales none for F16 and BF16 */
   constructor(
     packing: PackedType,
     shape: readonly [number, number],
-    { codes, scales }: SplitBlocks,
-    place: (words: Uint32Array<ArrayBuffer>) => PlanTensor,
+    codes: PlanTensor,
+    scales: PlanTensor | undefined,
   ) {
     this.packing = packing
     this.shape = shape
-    this.codes = place(codes)
-    this.scales = scales.length > 0 ? place(scales) : undefined
+    this.codes = codes
+    this.scales = scales
   }
 
   /** Everything that is to be freed with it. */

@@ -6,14 +6,16 @@ import type { DeviceRoom, Engine, EngineMemory, InputSpec } from '../backend/eng
 import { DeviceError } from '../errors.ts'
 import { checkPacked, type PackedType, splitBlocks } from '../formats/gguf-packed.ts'
 import type { KvCache, Ops, ParameterSet, Tensor } from '../ops/ops.ts'
+import { wholeRows } from './columns.ts'
 import { DeviceMemory } from './device-memory.ts'
 import { asMatrix, PackedTensor } from './packed-tensor.ts'
 import { ParameterStorage } from './parameters.ts'
 import { Pipelines } from './pipelines.ts'
 import { planOps } from './plan-ops.ts'
 import { type PlanHost, PlanProgram } from './plan-program.ts'
-import { asPlanTensor, PlanTensor } from './plan-tensor.ts'
+import { PlanTensor } from './plan-tensor.ts'
 import { type KernelStyle, Recorder } from './recorder.ts'
+import { buffersOf, stack, stackable } from './stack.ts'
 import type { KernelChooser } from './tuner.ts'
 
 export interface PlanEngineOptions {
@@ -47,6 +49,8 @@ export class PlanEngine implements Engine {
   private readonly deviceMemory: DeviceMemory
   private readonly host: PlanHost
   private readonly constants = new Set<PlanTensor | PackedTensor>()
+  /** How many parts of a stack are left in a buffer. */
+  private readonly sharers = new WeakMap<GPUBuffer, number>()
   private fault: DeviceError | null = null
   private disposed = false
   private dispatchCount = 0
@@ -109,13 +113,40 @@ export class PlanEngine implements Engine {
 
   packed(type: PackedType, blocks: Uint8Array, shape: readonly [number, number]): Tensor {
     checkPacked(type, blocks, shape)
-    const tensor = new PackedTensor(type, shape, splitBlocks(type, blocks), (words) => {
+    const { codes, scales } = splitBlocks(type, blocks)
+    const place = (words: Uint32Array<ArrayBuffer>) => {
       const storage = this.persistent(words.byteLength, 'packed')
       this.gpu.queue.writeBuffer(storage.buffer, 0, words)
       return new PlanTensor(storage, [words.length], 'int32')
-    })
+    }
+    const tensor = new PackedTensor(type, shape, place(codes), scales.length > 0 ? place(scales) : undefined)
     this.constants.add(tensor)
     return tensor
+  }
+
+  stack(tensors: readonly Tensor[]): Tensor[] {
+    const matrices = tensors.map(asMatrix)
+    if (!stackable(matrices)) return [...tensors]
+    const encoder = this.gpu.createCommandEncoder()
+    const parts = stack(
+      matrices,
+      (bytes) => this.persistent(bytes, 'stack'),
+      (from, to) =>
+        encoder.copyBufferToBuffer(
+          bufferOf(from),
+          from.offsetBytes,
+          bufferOf(to),
+          to.offsetBytes,
+          from.bytes,
+        ),
+    )
+    this.gpu.queue.submit([encoder.finish()])
+    for (const matrix of matrices) this.free(matrix)
+    for (const part of parts) {
+      this.constants.add(part)
+      for (const buffer of buffersOf(part)) this.sharers.set(buffer, (this.sharers.get(buffer) ?? 0) + 1)
+    }
+    return [...parts]
   }
 
   parameters(specs: ReadonlyArray<{ name: string; shape: readonly [number, number] }>): ParameterSet {
@@ -159,7 +190,7 @@ export class PlanEngine implements Engine {
         this.host,
         name,
         placed,
-        new Map(Object.entries(outputs).map(([key, tensor]) => [key, asPlanTensor(tensor)])),
+        new Map(Object.entries(outputs).map(([key, tensor]) => [key, wholeRows(recorder, tensor)])),
         recorder,
       )
     } catch (error) {
@@ -172,8 +203,11 @@ export class PlanEngine implements Engine {
     for (const tensor of 'keys' in given ? [given.keys, given.values] : [given]) {
       const owned = asMatrix(tensor)
       if (!this.constants.delete(owned)) continue
-      const parts = owned instanceof PackedTensor ? owned.parts : [owned]
-      for (const part of parts) this.deviceMemory.destroy(bufferOf(part))
+      for (const buffer of buffersOf(owned)) {
+        const others = (this.sharers.get(buffer) ?? 1) - 1
+        this.sharers.set(buffer, others)
+        if (others === 0) this.deviceMemory.destroy(buffer)
+      }
     }
   }
 

@@ -5,13 +5,15 @@
 import type { DeviceRoom, Engine, EngineMemory, InputSpec, Program } from '../backend/engine.ts'
 import { type PackedType, packedBytes } from '../formats/gguf-packed.ts'
 import type { KvCache, Ops, ParameterSet, Tensor } from '../ops/ops.ts'
+import { wholeRows } from './columns.ts'
 import { DeviceMemory } from './device-memory.ts'
-import { PackedTensor } from './packed-tensor.ts'
+import { asMatrix, PackedTensor } from './packed-tensor.ts'
 import { ParameterStorage } from './parameters.ts'
 import { planOps } from './plan-ops.ts'
 import { transientSlots, withoutDead } from './plan-program.ts'
-import { asPlanTensor, PlanTensor } from './plan-tensor.ts'
+import { PlanTensor } from './plan-tensor.ts'
 import { type KernelStyle, Recorder } from './recorder.ts'
+import { buffersOf, stack, stackable } from './stack.ts'
 
 export class SizingEngine implements Engine {
   readonly backend = 'webgpu'
@@ -59,13 +61,20 @@ export class SizingEngine implements Engine {
   /** Only type and shape count. */
   packed(type: PackedType, _: Uint8Array, shape: readonly [number, number]): Tensor {
     const { codes, scales } = packedBytes(type, shape[0] * shape[1])
-    // The words are not there: their storage is made in the order in which the tensor asks for it.
-    const sizes = [codes, scales]
-    const words = { codes: new Uint32Array(0), scales: new Uint32Array(scales > 0 ? 1 : 0) }
-    return new PackedTensor(type, shape, words, () => {
-      const bytes = sizes.shift() ?? 0
-      return new PlanTensor(this.#persistent(bytes, 'weight'), [bytes / 4], 'int32')
-    })
+    const words = (bytes: number) => new PlanTensor(this.#persistent(bytes, 'weight'), [bytes / 4], 'int32')
+    return new PackedTensor(type, shape, words(codes), scales > 0 ? words(scales) : undefined)
+  }
+
+  stack(tensors: readonly Tensor[]): Tensor[] {
+    const matrices = tensors.map(asMatrix)
+    if (!stackable(matrices)) return [...tensors]
+    const parts = stack(
+      matrices,
+      (bytes) => this.#persistent(bytes, 'weight'),
+      () => {},
+    )
+    for (const matrix of matrices) for (const buffer of buffersOf(matrix)) this.#memory.destroy(buffer)
+    return [...parts]
   }
 
   parameters(specs: ReadonlyArray<{ name: string; shape: readonly [number, number] }>): ParameterSet {
@@ -88,7 +97,9 @@ export class SizingEngine implements Engine {
     })
     const recorder = new Recorder(this.#style)
     const returned = body(planOps(recorder), Object.fromEntries(given))
-    const outputs = new Map(Object.entries(returned).map(([key, tensor]) => [key, asPlanTensor(tensor)]))
+    const outputs = new Map(
+      Object.entries(returned).map(([key, tensor]) => [key, wholeRows(recorder, tensor)]),
+    )
     const dispatches = withoutDead(recorder.dispatches, outputs)
     const { slotBytes } = transientSlots(dispatches, outputs)
     for (const bytes of slotBytes) this.#memory.create(bytes, 0, name)

@@ -23,7 +23,9 @@ export function placeAdapter(
   adapter: Adapter,
   form: AdapterForm = formOf(adapter),
 ): EngineAdapter {
-  const all = [...adapter.modules.values()].flatMap((factors) => factorsOf(factors, form))
+  // All As, then all Bs, then all Rs: those of neighbouring layers lie side by side, and an engine may take them as one.
+  const byModule = [...adapter.modules.values()].map((factors) => factorsOf(factors, form))
+  const all = [0, 1, 2].flatMap((kind) => byModule.flatMap((factors) => factors[kind] ?? []))
   const place = (trained: boolean) => {
     const chosen = all.filter((factor) => factor.trained === trained)
     const set = engine.parameters(chosen)

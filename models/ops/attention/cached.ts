@@ -2,7 +2,7 @@
  * Attention over a cache of keys and values, for generation: a workgroup owns one query of one head. It takes the
  * cached rows 64 at a time: each invocation makes one row's score, then each sums one number of the head over the 64.
  */
-import { asPlanTensor } from '../../plan/plan-tensor.ts'
+import { asColumns, asPlanTensor, elementAt } from '../../plan/plan-tensor.ts'
 import { lineKernel, lineOfWorkgroups, type Recorder } from '../../plan/recorder.ts'
 import type { AttentionOp } from '../ops.ts'
 import { vectors } from './walk.wgsl.ts'
@@ -16,20 +16,21 @@ export function planCachedAttention(recorder: Recorder): AttentionOp['cached'] {
     const positions = asPlanTensor(positionsTensor)
     const keys = asPlanTensor(cache.keys)
     const values = asPlanTensor(cache.values)
+    const [k, v] = [asColumns(kTensor), asColumns(vTensor)]
     const { capacity } = cache
     const vec = vectors(headDim)
     const width = keys.width
     const kvHeads = width / headDim
     recorder.dispatch({
       name: 'attention.cacheWrite',
-      reads: { k: asPlanTensor(kTensor), v: asPlanTensor(vTensor), positions },
+      reads: { k, v, positions },
       writes: { keys, values },
       ...lineKernel(
         q.rows * width,
         `  let at = u32(positions[i / ${width}u]);
   if (at >= ${capacity}u) { return; }
-  keys[at * ${width}u + i % ${width}u] = k[i];
-  values[at * ${width}u + i % ${width}u] = v[i];`,
+  keys[at * ${width}u + i % ${width}u] = k[${elementAt(k)}];
+  values[at * ${width}u + i % ${width}u] = v[${elementAt(v)}];`,
       ),
       flops: 0,
     })

@@ -5,7 +5,7 @@
  * again from it. One invocation owns one query row (forward, dq) or one key row (dk, dv), so no two write the
  * same place and every sum has one order. How rows are walked over: `walk.wgsl.ts`.
  */
-import { asPlanTensor } from '../../plan/plan-tensor.ts'
+import { asColumns, asPlanTensor, type PlanTensor } from '../../plan/plan-tensor.ts'
 import type { Binding, Recorder } from '../../plan/recorder.ts'
 import type { AttentionOp, AttentionShape, Tensor } from '../ops.ts'
 import { planCachedAttention } from './cached.ts'
@@ -18,6 +18,7 @@ export function planAttention(recorder: Recorder): AttentionOp {
       const kernel = attentionKernel(recorder, headDim)
       const { vec, size } = kernel
       const rows = batch * tokens
+      const [k, v] = [asColumns(kTensor), asColumns(vTensor)]
       const out = recorder.tensor([rows, heads * headDim])
       const logSumExp = recorder.tensor([rows, heads])
       const as = vectorsOf(vec.size)
@@ -25,7 +26,7 @@ export function planAttention(recorder: Recorder): AttentionOp {
         kernel,
         {
           name: 'attention.forward',
-          reads: { q: as(qTensor), k: as(kTensor), v: as(vTensor), ...starts(segments) },
+          reads: { q: as(asPlanTensor(qTensor)), k: as(k), v: as(v), ...starts(segments) },
           writes: { y: as(out), logSumExp },
           flops: 4 * rows * heads * headDim * (causal ? (tokens + 1) / 2 : tokens),
         },
@@ -36,7 +37,7 @@ ${each(kernel, (own, at) => `${own('query')} = q[qAt + ${at}] * ${scaleOf(shape)
   var top = -3.0e38f;
   var total = 0.0f;
 ${walk(kernel, {
-  ...keysOf(shape, vec.count, size, segments),
+  ...keysOf(shape, vec.count, size, segments, [k, v]),
   operands: ['k', 'v'],
   body: (entry) => `    var score = 0.0f;
 ${each(kernel, (own, _, c) => `score += ${vec.dot(own('query'), entry(0, c))};`)}
@@ -73,21 +74,22 @@ ${each(kernel, (own, at) => `y[qAt + ${at}] = ${own('sum')} / total;`)}
       const delta = recorder.tensor([rows, heads])
       const pairs = rows * heads * (causal ? (tokens + 1) / 2 : tokens)
       const scale = scaleOf(shape)
+      const [k, v] = [asColumns(kTensor), asColumns(vTensor)]
       const reads = {
-        dOut: as(dOutTensor),
-        q: as(qTensor),
-        k: as(kTensor),
-        v: as(vTensor),
+        dOut: as(asPlanTensor(dOutTensor)),
+        q: as(asPlanTensor(qTensor)),
+        k: as(k),
+        v: as(v),
         logSumExp,
         ...starts(segments),
       }
-      const dq = recorder.tensor([rows, heads * headDim])
+      const { dq, dk, dv } = gradients(recorder, rows, heads * headDim, kvHeads * headDim, v)
       attentionDispatch(
         kernel,
         {
           name: 'attention.dq',
-          reads: { ...reads, out: as(outTensor) },
-          writes: { dq: as(dq), delta },
+          reads: { ...reads, out: as(asPlanTensor(outTensor)) },
+          writes: { dq: as(dq.wider), delta },
           flops: 6 * pairs * headDim,
         },
         shape,
@@ -97,7 +99,7 @@ ${registers(kernel, 'query', 'upstream', 'sum')}
 ${each(kernel, (own, at) => `${own('query')} = q[qAt + ${at}] * ${scale}; ${own('upstream')} = dOut[qAt + ${at}]; rowDelta += ${vec.dot(own('upstream'), `out[qAt + ${at}]`)};`)}
   let lse = logSumExp[row * ${heads}u + head];
 ${walk(kernel, {
-  ...keysOf(shape, vec.count, size, segments),
+  ...keysOf(shape, vec.count, size, segments, [k, v]),
   operands: ['k', 'v'],
   body: (entry) => `    var score = 0.0f;
     var dp = 0.0f;
@@ -107,32 +109,38 @@ ${each(kernel, (own, _, c) => `${own('sum')} += ds * ${entry(0, c)};`)}`,
 })}
   if (t >= ${tokens}u) { return; }
   delta[row * ${heads}u + head] = rowDelta;
-${each(kernel, (own, at) => `dq[qAt + ${at}] = ${own('sum')};`)}`,
+  let dqAt = ${rowAt(dq, 'row', vec.size)} + head * ${vec.count}u;
+${each(kernel, (own, at) => `dq[dqAt + ${at}] = ${own('sum')};`)}`,
       )
 
-      const dk = recorder.tensor([rows, kvHeads * headDim])
-      const dv = recorder.tensor([rows, kvHeads * headDim])
+      const joined = dk.within !== undefined
+      const [dkName, dvName] = joined ? ['dkv', 'dkv'] : ['dk', 'dv']
       const group = heads / kvHeads
       attentionDispatch(
         kernel,
         {
           name: 'attention.dkv',
           reads: { ...reads, delta },
-          writes: { dk: as(dk), dv: as(dv) },
+          writes: joined ? { dkv: as(dk.wider) } : { dk: as(dk), dv: as(dv) },
           flops: 8 * pairs * headDim,
         },
         { batch, tokens, heads: kvHeads },
         // `t` is the key's row here, and `j` walks over the queries.
-        `  let ownAt = (firstRow + min(t, ${tokens - 1}u)) * ${kvHeads * vec.count}u + head * ${vec.count}u;
+        `  let ownRow = firstRow + min(t, ${tokens - 1}u);
+  let kAt = ${rowAt(k, 'ownRow', vec.size)} + head * ${vec.count}u;
+  let vAt = ${rowAt(v, 'ownRow', vec.size)} + head * ${vec.count}u;
 ${registers(kernel, 'key', 'val', 'keySum', 'valSum')}
-${each(kernel, (own, c) => `${own('key')} = k[ownAt + ${c}] * ${scale}; ${own('val')} = v[ownAt + ${c}];`)}
+${each(kernel, (own, c) => `${own('key')} = k[kAt + ${c}] * ${scale}; ${own('val')} = v[vAt + ${c}];`)}
   for (var g = 0u; g < ${group}u; g++) {
     let queryHead = head * ${group}u + g;
 ${walk(kernel, {
   operands: ['q', 'dOut'],
   first: causal ? 't0' : '0u',
   end: `${tokens}u`,
-  at: `(firstRow + j) * ${heads * vec.count}u + queryHead * ${vec.count}u`,
+  at: [
+    `(firstRow + j) * ${heads * vec.count}u + queryHead * ${vec.count}u`,
+    `(firstRow + j) * ${heads * vec.count}u + queryHead * ${vec.count}u`,
+  ],
   body: (entry) => `    let row = firstRow + j;
 ${segments ? `    if (u32(segments[row]) >= t0 + ${size}u) { break; } // the next document` : ''}
     var score = 0.0f;
@@ -145,7 +153,9 @@ ${each(kernel, (own, _, c) => `${own('valSum')} += p * ${entry(1, c)}; ${own('ke
 })}
   }
   if (t >= ${tokens}u) { return; }
-${each(kernel, (own, c) => `dk[ownAt + ${c}] = ${own('keySum')}; dv[ownAt + ${c}] = ${own('valSum')};`)}`,
+  let dkAt = ${rowAt(dk, 'ownRow', vec.size)} + head * ${vec.count}u;
+  let dvAt = ${rowAt(dv, 'ownRow', vec.size)} + head * ${vec.count}u;
+${each(kernel, (own, c) => `${dkName}[dkAt + ${c}] = ${own('keySum')}; ${dvName}[dvAt + ${c}] = ${own('valSum')};`)}`,
       )
       return { dq, dk, dv }
     },
@@ -156,7 +166,25 @@ ${each(kernel, (own, c) => `dk[ownAt + ${c}] = ${own('keySum')}; dv[ownAt + ${c}
 
 const vectorsOf =
   (vector: 1 | 2 | 4) =>
-  (tensor: Tensor): Binding => ({ tensor: asPlanTensor(tensor), vector })
+  (tensor: PlanTensor): Binding => ({ tensor, vector })
+
+/** Where a row starts, in vectors. */
+const rowAt = (tensor: PlanTensor, row: string, vector: number) =>
+  `${row} * ${tensor.stride / vector}u + ${tensor.first / vector}u`
+
+/** Columns of one tensor, as the projections' own results are, where the values are: one product takes them back. */
+function gradients(recorder: Recorder, rows: number, queryWidth: number, keyWidth: number, v: PlanTensor) {
+  if (!v.within) {
+    const [dq, dk, dv] = [queryWidth, keyWidth, keyWidth].map((width) => recorder.tensor([rows, width]))
+    return { dq, dk, dv }
+  }
+  const all = recorder.tensor([rows, queryWidth + 2 * keyWidth])
+  return {
+    dq: all.columnRange(0, queryWidth),
+    dk: all.columnRange(queryWidth, keyWidth),
+    dv: all.columnRange(queryWidth + keyWidth, keyWidth),
+  }
+}
 
 const scaleOf = ({ headDim }: AttentionShape) => `${1 / Math.sqrt(headDim)}f`
 
@@ -164,21 +192,24 @@ const starts = (segments: Tensor | undefined): Record<string, Binding> =>
   segments ? { segments: asPlanTensor(segments) } : {}
 
 /** The invocation's query row; those past the window's end take its last, and write nothing. */
-const queryRow = ({ tokens, heads, kvHeads }: AttentionShape, count: number) =>
+const queryRow = ({ tokens, heads }: AttentionShape, count: number) =>
   `  let row = firstRow + min(t, ${tokens - 1}u);
-  let qAt = row * ${heads * count}u + head * ${count}u;
-  let kvStart = firstRow * ${kvHeads * count}u + (head / ${heads / kvHeads}u) * ${count}u;`
+  let qAt = row * ${heads * count}u + head * ${count}u;`
 
 /** The keys that any query of the workgroup sees: documents begin in order, so its first query's is the first. */
 const keysOf = (
-  { tokens, kvHeads, causal }: AttentionShape,
+  { tokens, heads, kvHeads, causal, headDim }: AttentionShape,
   count: number,
   size: number,
   segments: Tensor | undefined,
+  keysAndValues: readonly [PlanTensor, PlanTensor],
 ) => ({
   first: segments ? 'u32(segments[firstRow + t0])' : '0u',
   end: causal ? `min(t0 + ${size}u, ${tokens}u)` : `${tokens}u`,
-  at: `kvStart + j * ${kvHeads * count}u`,
+  at: keysAndValues.map(
+    (tensor) =>
+      `${rowAt(tensor, '(firstRow + j)', headDim / count)} + (head / ${heads / kvHeads}u) * ${count}u`,
+  ) as [string, string],
 })
 
 /** Whether the invocation's query sees key j. */

@@ -41,7 +41,7 @@ export interface Walk {
   readonly first: string
   readonly end: string
   /** Where row `j` of each operand starts. */
-  readonly at: string
+  readonly at: readonly [string, string]
   /** Sees `j`, and each operand's vector c of row j as `entry`. */
   readonly body: (entry: (operand: 0 | 1, c: Index) => string) => string
 }
@@ -92,8 +92,9 @@ export function walk(kernel: AttentionKernel, { operands, first, end, at, body }
   const { count } = vec
   if (way === 'memory') {
     return `  for (var j = ${first}; j < ${end}; j++) {
-    let at = ${at};
-${body((operand) => `${operands[operand]}[at + c]`)}
+    let at0 = ${at[0]};
+    let at1 = ${at[1]};
+${body((operand) => `${operands[operand]}[at${operand} + c]`)}
   }`
   }
   const lanes = kernel.recorder.subgroupLanes
@@ -101,13 +102,14 @@ ${body((operand) => `${operands[operand]}[at + c]`)}
     Array.from(
       { length: Math.ceil(count / lanes) },
       (_, part) =>
-        `    let own${operand}_${part} = ${name}[at + min(${part * lanes}u + lane, ${count - 1}u)];`,
+        `    let own${operand}_${part} = ${name}[at${operand} + min(${part * lanes}u + lane, ${count - 1}u)];`,
     ),
   )
   const shared = (operand: 0 | 1, c: number) =>
     `subgroupBroadcast(own${operand}_${Math.floor(c / lanes)}, ${c % lanes}u)`
   return `  for (var j = ${first}; j < ${end}; j++) {
-    let at = ${at};
+    let at0 = ${at[0]};
+    let at1 = ${at[1]};
 ${loads.join('\n')}
 ${body((operand, c) => shared(operand, Number(c)))}
   }`

@@ -78,6 +78,34 @@ export class EagerLinear implements LinearOp {
     return dx instanceof tf.Tensor ? wrap(dx) : null
   }
 
+  backwardEach(
+    dys: readonly Tensor[],
+    x: Tensor,
+    layers: readonly Linear[],
+    options?: { addTo?: Tensor; needInput?: true },
+  ): Tensor
+  backwardEach(
+    dys: readonly Tensor[],
+    x: Tensor,
+    layers: readonly Linear[],
+    options: { needInput: false },
+  ): null
+  backwardEach(
+    dys: readonly Tensor[],
+    x: Tensor,
+    layers: readonly Linear[],
+    options: { addTo?: Tensor; needInput?: boolean } = {},
+  ): Tensor | null {
+    if (options.needInput === false) {
+      for (const [i, layer] of layers.entries()) this.backward(dys[i], x, layer, { needInput: false })
+      return null
+    }
+    let sum = options.addTo
+    for (const [i, layer] of layers.entries())
+      sum = this.backward(dys[i], x, layer, sum ? { addTo: sum } : {})
+    return sum!
+  }
+
   /** u = x Aᵀ [rows, rank]. */
   private lowRank(x: tf.Tensor2D, { a }: LoraPath): tf.Tensor2D {
     return tf.matMul(x, this.transposed(a)) // by [in, rank]

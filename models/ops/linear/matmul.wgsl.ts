@@ -79,7 +79,11 @@ export function recordMatmul(
 /** Products with the same key cost the same. */
 function keyOf({ m, n, k, aLayout, b, bLayout, low, bias, residual }: MatmulRequest): string {
   const type = b instanceof PackedTensor ? b.packing : 'F32'
-  const extras = [low && `rank ${low.rank} ${low.layout}`, bias && 'bias', residual && 'residual']
+  const extras = [
+    low && `rank ${low.rank} ${low.layout}${low.parts ? ' stack' : ''}`,
+    bias && 'bias',
+    residual && 'residual',
+  ]
   return ['matmul', `${m}x${n}x${k}`, aLayout, bLayout, type, ...extras].filter(Boolean).join(' ')
 }
 

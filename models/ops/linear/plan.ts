@@ -3,6 +3,7 @@
  * the residual are added by the same kernel that writes the result. Layers that read the same input share one dispatch
  * for their low-rank projections.
  */
+import { besideEachOther, wholeRows } from '../../plan/columns.ts'
 import { asMatrix } from '../../plan/packed-tensor.ts'
 import { gradientSlot } from '../../plan/parameters.ts'
 import { asPlanTensor, type PlanTensor } from '../../plan/plan-tensor.ts'
@@ -10,6 +11,7 @@ import type { Recorder } from '../../plan/recorder.ts'
 import { isTrained, type Linear, type LinearOp, type LoraPath, type Tensor } from '../ops.ts'
 import { matmul } from './matmul.wgsl.ts'
 import { projectTogether } from './project.ts'
+import { layerStack, stackBackward, stackForward } from './stack.ts'
 
 export function planLinear(recorder: Recorder): LinearOp {
   /** scale · x Aᵀ [rows, rank]: needed by the forward and by the gradients of B and R. */
@@ -178,6 +180,8 @@ export function planLinear(recorder: Recorder): LinearOp {
 
   function forwardEach(xTensor: Tensor, layers: readonly Linear[]): Tensor[] {
     const x = asPlanTensor(xTensor)
+    const stack = layerStack(layers)
+    if (stack) return stackForward(recorder, x, stack)
     const paths = layers.flatMap(({ lora }) => (lora ? [lora] : []))
     const projected = projectTogether(recorder, x, paths)
     // What `project` will look for.
@@ -219,5 +223,26 @@ export function planLinear(recorder: Recorder): LinearOp {
     return dx as never
   }
 
-  return { forward, forwardEach, backward }
+  function backwardEach(
+    dys: readonly Tensor[],
+    xTensor: Tensor,
+    layers: readonly Linear[],
+    { addTo, needInput = true }: { addTo?: Tensor; needInput?: boolean } = {},
+  ): never {
+    const x = asPlanTensor(xTensor)
+    const stack = layerStack(layers)
+    if (stack) {
+      const dy = besideEachOther(recorder, dys)
+      const options = { needInput, ...(addTo && { addTo: asPlanTensor(addTo) }) }
+      return stackBackward(recorder, dy, x, stack, options) as never
+    }
+    let sum = addTo
+    for (const [i, layer] of layers.entries()) {
+      const dy = wholeRows(recorder, dys[i])
+      sum = backward(dy, x, layer, needInput ? { ...(sum && { addTo: sum }) } : { needInput })
+    }
+    return sum as never
+  }
+
+  return { forward, forwardEach, backward, backwardEach }
 }

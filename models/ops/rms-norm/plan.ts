@@ -1,5 +1,5 @@
 /** RMSNorm recorded: one dispatch forward, one backward. Formulas: `models/ops/ops.ts`, `./eager.ts`. */
-import { asPlanTensor } from '../../plan/plan-tensor.ts'
+import { asColumns, asPlanTensor, type PlanTensor } from '../../plan/plan-tensor.ts'
 import type { Recorder } from '../../plan/recorder.ts'
 import { rowKernel } from '../../plan/rows.ts'
 import type { RmsNormOp } from '../ops.ts'
@@ -7,7 +7,7 @@ import type { RmsNormOp } from '../ops.ts'
 export function planRmsNorm(recorder: Recorder): RmsNormOp {
   return {
     forward(xTensor, weightTensor, eps) {
-      const x = asPlanTensor(xTensor)
+      const x = asColumns(xTensor)
       const y = recorder.tensor(x.shape)
       const width = weightTensor.shape[0]
       const rows = x.elements / width
@@ -15,10 +15,11 @@ export function planRmsNorm(recorder: Recorder): RmsNormOp {
         recorder,
         rows,
         `  let start = row * ${width}u;
+  let xAt = ${groupAt(x, width)};
   var squares = 0.0f;
-  for (var c = lane; c < ${width}u; c += LANES) { let v = x[start + c]; squares += v * v; }
+  for (var c = lane; c < ${width}u; c += LANES) { let v = x[xAt + c]; squares += v * v; }
   let scale = inverseSqrt(reduceSum(squares) / ${width}.0f + ${eps}f);
-  for (var c = lane; c < ${width}u; c += LANES) { y[start + c] = x[start + c] * scale * weight[c]; }`,
+  for (var c = lane; c < ${width}u; c += LANES) { y[start + c] = x[xAt + c] * scale * weight[c]; }`,
       )
       recorder.dispatch({
         name: 'rmsNorm.forward',
@@ -32,7 +33,8 @@ export function planRmsNorm(recorder: Recorder): RmsNormOp {
 
     /** With s = 1 / sqrt(mean(x²) + eps): dx = s (dy w) - x s³ mean(dy w x) (+ addTo). */
     backward(dyTensor, xTensor, weightTensor, eps, options) {
-      const x = asPlanTensor(xTensor)
+      const x = asColumns(xTensor)
+      const dy = asColumns(dyTensor)
       const dx = recorder.tensor(x.shape)
       const width = weightTensor.shape[0]
       const rows = x.elements / width
@@ -41,22 +43,24 @@ export function planRmsNorm(recorder: Recorder): RmsNormOp {
         recorder,
         rows,
         `  let start = row * ${width}u;
+  let xAt = ${groupAt(x, width)};
+  let dyAt = ${groupAt(dy, width)};
   var squares = 0.0f;
   var products = 0.0f;
   for (var c = lane; c < ${width}u; c += LANES) {
-    let v = x[start + c];
+    let v = x[xAt + c];
     squares += v * v;
-    products += dy[start + c] * weight[c] * v;
+    products += dy[dyAt + c] * weight[c] * v;
   }
   let scale = inverseSqrt(reduceSum(squares) / ${width}.0f + ${eps}f);
   let pull = reduceSum(products) / ${width}.0f * scale * scale * scale;
   for (var c = lane; c < ${width}u; c += LANES) {
-    dx[start + c] = dy[start + c] * weight[c] * scale - x[start + c] * pull${addTo ? ' + addTo[start + c]' : ''};
+    dx[start + c] = dy[dyAt + c] * weight[c] * scale - x[xAt + c] * pull${addTo ? ' + addTo[start + c]' : ''};
   }`,
       )
       recorder.dispatch({
         name: 'rmsNorm.backward',
-        reads: { dy: asPlanTensor(dyTensor), x, weight: asPlanTensor(weightTensor), ...(addTo && { addTo }) },
+        reads: { dy, x, weight: asPlanTensor(weightTensor), ...(addTo && { addTo }) },
         writes: { dx },
         ...kernel,
         flops: 10 * rows * width,
@@ -64,4 +68,10 @@ export function planRmsNorm(recorder: Recorder): RmsNormOp {
       return dx
     },
   }
+}
+
+/** Where group `row` of x starts in what is bound, x [rows, groups * width]. */
+function groupAt(x: PlanTensor, width: number): string {
+  const groups = x.width / width
+  return x.within ? `row / ${groups}u * ${x.stride}u + ${x.first}u + row % ${groups}u * ${width}u` : 'start'
 }

@@ -5,6 +5,43 @@
 import { type Matrix, PackedTensor } from '../../../plan/packed-tensor.ts'
 import type { PlanTensor } from '../../../plan/plan-tensor.ts'
 
+/** One layer of a stack: where it is in the rows of the whole weight, and where in those of the low-rank paths. */
+export interface StackPart {
+  /** First of its outputs, and how many. */
+  readonly first: number
+  readonly outputs: number
+  /** Null where it has no low-rank path. */
+  readonly low: null | {
+    /** First of its columns among all ranks. */
+    readonly column: number
+    /** First of its rows in all Bs, one after another. */
+    readonly row: number
+  }
+}
+
+/**
+ * WGSL that gives each part its own number: `value` of the part that holds output `at`. Parts begin and end at
+ * multiples of four, so four outputs in a row have one.
+ */
+export function ofPart(parts: readonly StackPart[], at: string, value: (part: StackPart) => string): string {
+  return parts
+    .slice(0, -1)
+    .reduceRight(
+      (rest, part) => `select(${rest}, ${value(part)}, ${at} < ${part.first + part.outputs}u)`,
+      value(parts[parts.length - 1]),
+    )
+}
+
+/** Columns of h and rows of l for the four outputs from `n0`, in vectors; `lOn` is 0 where there is no low-rank path. */
+export function stackPlaces(parts: readonly StackPart[]): string {
+  const has = parts.every(({ low }) => low)
+    ? '1.0f'
+    : ofPart(parts, 'n0', ({ low }) => (low ? '1.0f' : '0.0f'))
+  return `  let hFirst = ${ofPart(parts, 'n0', ({ low }) => `${(low?.column ?? 0) / 4}u`)};
+  let lFirst = ${ofPart(parts, 'n0', ({ low, first }) => `${low ? first - low.row : first}u`)};
+  let lOn = ${has};`
+}
+
 export interface MatmulRequest {
   readonly name: string
   readonly m: number
@@ -24,6 +61,8 @@ export interface MatmulRequest {
     readonly l: PlanTensor
     readonly rank: number
     readonly layout: 'nk' | 'kn'
+    /** Of a stack of layers, 'nk' alone: each has its own columns of h [m, all ranks], and its own rows of l. */
+    readonly parts?: readonly StackPart[]
   }
   readonly bias?: PlanTensor // [n]
   readonly residual?: PlanTensor // [m, n]
@@ -71,15 +110,22 @@ export function lowRank(
   const hRow = (i: number) => `min(m0 + ${i}u, ${m - 1}u)`
   const column = (j: number) => `min(n0 + ${j}u, ${n - 1}u)`
   if (low.layout === 'nk' && rank % 4 === 0) {
+    const { parts } = low
+    const [hFirst, lFirst, lOn] = parts ? ['hFirst + ', ' - lFirst', 'lOn * '] : ['', '', '']
+    if (parts) lines.push('  {', stackPlaces(parts))
     lines.push(`  for (var r = 0u; r < ${rank / 4}u; r++) {`)
-    for (let j = 0; j < TILE; j++) lines.push(`    let l${j} = l[${column(j)} * ${rank / 4}u + r];`)
+    for (let j = 0; j < TILE; j++)
+      lines.push(
+        `    let l${j} = ${lOn}l[min(${column(j)}${lFirst}, ${low.l.rows - 1}u) * ${rank / 4}u + r];`,
+      )
     for (let i = 0; i < rows; i++) {
-      lines.push(`    let h${i} = h[${hRow(i)} * ${rank / 4}u + r];`)
+      lines.push(`    let h${i} = h[${hRow(i)} * ${low.h.width / 4}u + ${hFirst}r];`)
       lines.push(`    ${acc(i)} += vec4<f32>(${times(TILE, (j) => `dot(h${i}, l${j})`).join(', ')});`)
     }
-    lines.push('  }')
+    lines.push(parts ? '  } }' : '  }')
     return { code: lines.join('\n'), hVector: 4, lVector: 4 }
   }
+  if (low.parts) throw new TypeError(`${request.name}: ranks of a stack are whole vectors`)
   lines.push(`  for (var r = 0u; r < ${rank}u; r++) {`)
   const vector = low.layout === 'kn' && n % 4 === 0
   if (vector) lines.push(`    let lv = l[r * ${n / 4}u + min(n0, ${n - 4}u) / 4u];`)

@@ -10,7 +10,18 @@
  * - `gradient`: aᵀ b with one side few columns wide, lanes over the other side in fours.
  */
 import { PackedTensor } from '../../../plan/packed-tensor.ts'
-import { epilogue, float, lowRank, type MatmulRequest, quadOfB, type Source, TILE, times } from './request.ts'
+import {
+  epilogue,
+  float,
+  lowRank,
+  type MatmulRequest,
+  quadOfB,
+  type Source,
+  type StackPart,
+  stackPlaces,
+  TILE,
+  times,
+} from './request.ts'
 
 type Form = 'wide' | 'few' | 'rows' | 'gradient'
 
@@ -149,6 +160,7 @@ function sharedLowRank(
   }
   const { rank, layout } = low
   const lanes = ROWS / parts.length
+  if (low.parts) return sharedStack(request, low.parts, parts, everyRow, lines)
   for (const part of parts)
     lines.push(`  let hRow${part} = min(m0 + ${part * lanes}u + lane, ${m - 1}u) * ${rank / 4}u;`)
   lines.push(`  for (var r = 0u; r < ${rank / 4}u; r++) {`)
@@ -163,6 +175,38 @@ function sharedLowRank(
     (part) => `h[hRow${part} + r]`,
     layout === 'nk' ? dots('v', 'l') : 'v.x * l0 + v.y * l1 + v.z * l2 + v.w * l3',
   )
+  lines.push('  }')
+  return { hVector: 4, lVector: 4 }
+}
+
+/**
+ * The same of a stack. A subgroup's columns may lie in two parts, so all ranks of h are shared, and each invocation takes
+ * its part's.
+ */
+function sharedStack(
+  request: MatmulRequest,
+  stack: readonly StackPart[],
+  parts: readonly number[],
+  everyRow: (load: (part: number) => string, add: string) => void,
+  lines: string[],
+): { hVector: 4; lVector: 4 } {
+  const { m, n, low } = request
+  const { rank, h, l } = low!
+  const lanes = ROWS / parts.length
+  lines.push(stackPlaces(stack))
+  for (const part of parts)
+    lines.push(`  let hRow${part} = min(m0 + ${part * lanes}u + lane, ${m - 1}u) * ${h.width / 4}u;`)
+  lines.push(`  for (var c = 0u; c < ${h.width / 4}u; c++) {`)
+  lines.push(
+    `    let own = c >= hFirst && c < hFirst + ${rank / 4}u;`,
+    `    let r = select(0u, c - hFirst, own);`,
+  )
+  lines.push(`    let on = select(0.0f, lOn, own);`)
+  for (let j = 0; j < TILE; j++)
+    lines.push(
+      `    let l${j} = on * l[min(min(n0 + ${j}u, ${n - 1}u) - lFirst, ${l.rows - 1}u) * ${rank / 4}u + r];`,
+    )
+  everyRow((part) => `h[hRow${part} + c]`, dots('v', 'l'))
   lines.push('  }')
   return { hVector: 4, lVector: 4 }
 }
