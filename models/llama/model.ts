@@ -140,8 +140,8 @@ export class LlamaModel extends PlacedModel<LlamaConfig, LlamaWeights> implement
     adapter: EngineAdapter | null,
   ): Tensor {
     return ops.scope(`layer${layer}`, () => {
-      const kept = this.blockForward(ops, x, layer, inputs, shape, adapter)
-      return ops.linear.forward(kept.activated, kept.linears.down, { residual: kept.middle })
+      const { linears, middle } = this.attend(ops, x, layer, inputs, shape, adapter)
+      return this.feedForward(ops, middle, layer, linears)
     })
   }
 
@@ -154,11 +154,26 @@ export class LlamaModel extends PlacedModel<LlamaConfig, LlamaWeights> implement
     shape: BatchShape,
     adapter: EngineAdapter | null,
   ) {
+    const own = this.attend(ops, x, layer, inputs, shape, adapter)
+    const { gate, up } = own.linears
+    const middleNormed = this.middleNormed(ops, own.middle, layer)
+    return { ...own, middleNormed, ...ops.swiglu.ofLayersKept(middleNormed, [gate, up]) }
+  }
+
+  /** A block's first half: what attention adds to its input. */
+  private attend(
+    ops: Ops,
+    x: Tensor,
+    layer: number,
+    inputs: Inputs,
+    shape: BatchShape,
+    adapter: EngineAdapter | null,
+  ) {
     const own = this.attentionInputs(ops, x, layer, inputs.positions, adapter)
     const { linears, q, k, v } = own
     const attention = ops.attention.forward(q, k, v, this.attentionShape(shape), inputs.segments)
     const middle = ops.linear.forward(attention.out, linears.o, { residual: x })
-    return { ...own, attention, middle, ...this.feedForward(ops, middle, layer, linears) }
+    return { ...own, attention, middle }
   }
 
   /** The block's normed input and its queries, keys and values, turned to their positions. */
@@ -186,12 +201,14 @@ export class LlamaModel extends PlacedModel<LlamaConfig, LlamaWeights> implement
     return { linears, normed, rawQ, rawK, q, k, v }
   }
 
-  /** The feed-forward part up to its last projection. */
-  private feedForward(ops: Ops, middle: Tensor, layer: number, linears: BlockLinears) {
-    const { postNorm } = this.weights.layers[layer]
-    const middleNormed = ops.rmsNorm.forward(middle, postNorm, this.config.rmsNormEps)
-    const [gate, up] = ops.linear.forwardEach(middleNormed, [linears.gate, linears.up])
-    return { middleNormed, gate, up, activated: ops.swiglu.forward(gate, up) }
+  /** A block's second half, nothing kept. */
+  private feedForward(ops: Ops, middle: Tensor, layer: number, { gate, up, down }: BlockLinears): Tensor {
+    const activated = ops.swiglu.ofLayers(this.middleNormed(ops, middle, layer), [gate, up])
+    return ops.linear.forward(activated, down, { residual: middle })
+  }
+
+  private middleNormed(ops: Ops, middle: Tensor, layer: number): Tensor {
+    return ops.rmsNorm.forward(middle, this.weights.layers[layer].postNorm, this.config.rmsNormEps)
   }
 
   /** Gradient of the block's input from that of its output; null for block 0, whose input is frozen. */
@@ -210,8 +227,7 @@ export class LlamaModel extends PlacedModel<LlamaConfig, LlamaWeights> implement
       const kept = this.blockForward(ops, x, layer, inputs, shape, adapter)
       const { linears } = kept
 
-      const dActivated = ops.linear.backward(dy, kept.activated, linears.down)
-      const { dGate, dUp } = ops.swiglu.backward(dActivated, kept.gate, kept.up)
+      const { dGate, dUp } = ops.swiglu.backwardThrough(dy, kept.activated, linears.down, kept.gate, kept.up)
       const dMiddleNormed = ops.linear.backwardEach([dGate, dUp], kept.middleNormed, [
         linears.gate,
         linears.up,
@@ -267,8 +283,7 @@ export class LlamaModel extends PlacedModel<LlamaConfig, LlamaWeights> implement
       const { linears, q, k, v } = this.attentionInputs(ops, x, layer, positions, adapter)
       const attended = ops.attention.cached(q, k, v, cache, positions, config.heads, config.headDim)
       const middle = ops.linear.forward(attended, linears.o, { residual: x })
-      const { activated } = this.feedForward(ops, middle, layer, linears)
-      return ops.linear.forward(activated, linears.down, { residual: middle })
+      return this.feedForward(ops, middle, layer, linears)
     })
   }
 

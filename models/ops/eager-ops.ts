@@ -15,17 +15,18 @@ import { eagerRmsNorm } from './rms-norm/eager.ts'
 import { EagerRotary } from './rotary/eager.ts'
 import { eagerSilu } from './silu/eager.ts'
 import { eagerSquaredError } from './squared-error/eager.ts'
-import { eagerSwiGlu } from './swiglu/eager.ts'
+import { EagerSwiGlu } from './swiglu/eager.ts'
 import { eagerColumns, eagerJoinRows, eagerLastRows, eagerWeightedRows } from './token-rows/eager.ts'
 
 export function eagerOps(context: EagerContext): Ops {
+  const linear = new EagerLinear(context)
   return {
     embedding: eagerEmbedding(context),
-    linear: new EagerLinear(context),
+    linear,
     rmsNorm: eagerRmsNorm,
     rotary: new EagerRotary(context),
     attention: new EagerAttention(context),
-    swiglu: eagerSwiGlu,
+    swiglu: new EagerSwiGlu(linear),
     linearCrossEntropy: new EagerLinearCrossEntropy(context),
     dense: new EagerDense(context),
     modulatedNorm: eagerModulatedNorm,

@@ -174,10 +174,24 @@ export interface AttentionOp {
   ): Tensor
 }
 
+export type GateAndUp = readonly [gate: Linear, up: Linear]
+
 export interface SwiGluOp {
   /** gate, up [rows, width] -> silu(gate) * up. */
   forward(gate: Tensor, up: Tensor): Tensor
   backward(dy: Tensor, gate: Tensor, up: Tensor): { dGate: Tensor; dUp: Tensor }
+  /** `forward` of what gate and up make of x: `linear.forwardEach`, then `forward`, whose operands need not be stored. */
+  ofLayers(x: Tensor, layers: GateAndUp): Tensor
+  /** The same with both operands, for the backward. */
+  ofLayersKept(x: Tensor, layers: GateAndUp): { gate: Tensor; up: Tensor; activated: Tensor }
+  /** `backward` of the gradient that `linear.backward(dy, activated, down)` gives, which need not be stored. */
+  backwardThrough(
+    dy: Tensor,
+    activated: Tensor,
+    down: Linear,
+    gate: Tensor,
+    up: Tensor,
+  ): { dGate: Tensor; dUp: Tensor }
 }
 
 export interface LinearCrossEntropyOp {

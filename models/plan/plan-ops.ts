@@ -19,13 +19,14 @@ import { planColumns, planJoinRows, planLastRows, planWeightedRows } from '../op
 import type { Recorder } from './recorder.ts'
 
 export function planOps(recorder: Recorder): Ops {
+  const linear = planLinear(recorder)
   return {
     embedding: planEmbedding(recorder),
-    linear: planLinear(recorder),
+    linear,
     rmsNorm: planRmsNorm(recorder),
     rotary: planRotary(recorder),
     attention: planAttention(recorder),
-    swiglu: planSwiGlu(recorder),
+    swiglu: planSwiGlu(recorder, linear),
     linearCrossEntropy: planLinearCrossEntropy(recorder),
     dense: planDense(recorder),
     modulatedNorm: planModulatedNorm(recorder),

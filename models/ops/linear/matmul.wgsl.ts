@@ -15,7 +15,7 @@
 import { PackedTensor } from '../../plan/packed-tensor.ts'
 import type { Binding, DispatchRequest, Recorder } from '../../plan/recorder.ts'
 import { direct, SPLIT, splitK } from './kernels/direct.ts'
-import { lowRank, type MatmulRequest, type Source, TILE } from './kernels/request.ts'
+import { lowRank, type MatmulRequest, outputsOf, type Source, TILE } from './kernels/request.ts'
 import { subgroup, subgroupForm } from './kernels/subgroup.ts'
 import { fitsTiles, TILES, tiled } from './kernels/tiled.ts'
 
@@ -36,6 +36,10 @@ export function variantsOf(recorder: Recorder, request: MatmulRequest): readonly
     recorder.subgroupLanes > 0 && subgroupForm(request) !== null ? ['subgroup'] : []
   // A processor that plays GPU pays for barriers, and needs seconds to compile a kernel: nothing to try there.
   if (recorder.style === 'direct') return [...shared, 'direct']
+  if (request.gated) {
+    if (m >= 16 && fitsTiles(request)) return ['gated', ...shared]
+    return [...(request.k >= 4 * SPLIT ? (['splitK'] as const) : []), 'direct', ...shared]
+  }
   const tiles = Math.ceil(m / TILE) * Math.ceil(n / TILE)
   // Few tiles and a long sum leave a GPU idle unless the sum itself is shared out.
   const split: MatmulVariant[] = k >= 4 * SPLIT && tiles <= 4096 ? ['splitK'] : []
@@ -57,6 +61,7 @@ function sourceOf(recorder: Recorder, request: MatmulRequest, variant: MatmulVar
     case 'tiled':
     case 'tiled64':
     case 'tiled32':
+    case 'gated':
       return tiled(request, TILES[variant])
     case 'splitK':
       return splitK(request)
@@ -77,12 +82,15 @@ export function recordMatmul(
 }
 
 /** Products with the same key cost the same. */
-function keyOf({ m, n, k, aLayout, b, bLayout, low, bias, residual }: MatmulRequest): string {
+function keyOf(request: MatmulRequest): string {
+  const { m, n, k, aLayout, b, bLayout, low, bias, residual, gated, ungated } = request
   const type = b instanceof PackedTensor ? b.packing : 'F32'
   const extras = [
     low && `rank ${low.rank} ${low.layout}${low.parts ? ' stack' : ''}`,
     bias && 'bias',
     residual && 'residual',
+    gated && (gated.both ? 'gated, kept' : 'gated'),
+    ungated && 'ungated',
   ]
   return ['matmul', `${m}x${n}x${k}`, aLayout, bLayout, type, ...extras].filter(Boolean).join(' ')
 }
@@ -103,14 +111,18 @@ function dispatchOf(recorder: Recorder, request: MatmulRequest, variant: MatmulV
     reads.l = { tensor: low.l, vector: lVector }
   }
   if (request.bias) reads.bias = { tensor: request.bias, vector: outVector }
+  if (request.ungated) reads.both = { tensor: request.ungated.both, vector: 4 }
   if (request.residual) reads.residual = { tensor: request.residual, vector: outVector }
   return {
     name: `${request.name}.${variant}`,
     reads,
-    writes: { y: { tensor: request.y, vector: outVector } },
+    writes: {
+      y: { tensor: request.y, vector: outVector },
+      ...(request.gated?.both && { both: { tensor: request.gated.both, vector: 4 } }),
+    },
     body: request.b instanceof PackedTensor ? request.b.unpack('b') + source.body : source.body,
     workgroups: source.workgroups,
-    flops: 2 * m * n * (k + (low?.rank ?? 0)),
+    flops: 2 * m * outputsOf(request) * (k + (low?.rank ?? 0)),
     ...(source.subgroups && { subgroups: true }),
   }
 }

@@ -13,7 +13,15 @@ import { matmul } from './matmul.wgsl.ts'
 import { projectTogether } from './project.ts'
 import { layerStack, stackBackward, stackForward } from './stack.ts'
 
-export function planLinear(recorder: Recorder): LinearOp {
+/** What SwiGLU's kernels share with the products beside them. */
+export interface PlanLinear extends LinearOp {
+  /**
+   * As `backward`, x being silu(gate) up: the gradients of gate and up [rows, 2 in], from the two side by side.
+   */
+  backwardUngated(dy: Tensor, x: Tensor, layer: Linear, both: PlanTensor): PlanTensor
+}
+
+export function planLinear(recorder: Recorder): PlanLinear {
   /** scale · x Aᵀ [rows, rank]: needed by the forward and by the gradients of B and R. */
   const project = (x: PlanTensor, lora: LoraPath): PlanTensor => {
     const a = asPlanTensor(lora.a.value)
@@ -195,7 +203,7 @@ export function planLinear(recorder: Recorder): LinearOp {
     dyTensor: Tensor,
     xTensor: Tensor,
     layer: Linear,
-    options?: { addTo?: Tensor; needInput?: boolean },
+    options?: { addTo?: Tensor; needInput?: boolean; both?: PlanTensor },
   ): never {
     const dy = asPlanTensor(dyTensor)
     const x = asPlanTensor(xTensor)
@@ -206,9 +214,10 @@ export function planLinear(recorder: Recorder): LinearOp {
     const needInput = options?.needInput ?? true
     const g = lora && lowRankBackward(dy, x, lora, needInput)
     if (!needInput) return null as never
-    const dx = recorder.tensor([rows, width])
+    const both = options?.both
+    const dx = recorder.tensor([rows, both ? 2 * width : width])
     matmul(recorder, {
-      name: 'linear.backward',
+      name: both ? 'linear.backwardUngated' : 'linear.backward',
       m: rows,
       n: width,
       k: out,
@@ -219,6 +228,7 @@ export function planLinear(recorder: Recorder): LinearOp {
       y: dx,
       ...(lora && g && { low: { h: g, l: asPlanTensor(lora.a.value), rank: lora.a.shape[0], layout: 'kn' } }),
       ...(options?.addTo && { residual: asPlanTensor(options.addTo) }),
+      ...(both && { ungated: { both } }),
     })
     return dx as never
   }
@@ -244,5 +254,11 @@ export function planLinear(recorder: Recorder): LinearOp {
     return sum as never
   }
 
-  return { forward, forwardEach, backward, backwardEach }
+  return {
+    forward,
+    forwardEach,
+    backward,
+    backwardEach,
+    backwardUngated: (dy, x, layer, both) => backward(dy, x, layer, { both }),
+  }
 }

@@ -126,6 +126,39 @@ export function stackForward(recorder: Recorder, x: PlanTensor, stack: LayerStac
   return parts.map((part) => y.columnRange(part.first, part.outputs))
 }
 
+/** Whether `stackGated` takes the two. */
+export const isGated = ({ parts, bias }: LayerStack): boolean =>
+  parts.length === 2 && parts[0].outputs === parts[1].outputs && !bias
+
+/** silu(gate) up of a stack of the two [rows, outputs / 2]; with `keep` their own results, columns of one tensor. */
+export function stackGated(
+  recorder: Recorder,
+  x: PlanTensor,
+  { weight, parts, outputs, low }: LayerStack,
+  keep: boolean,
+): { readonly activated: PlanTensor; readonly kept: readonly PlanTensor[] } {
+  const inner = outputs / 2
+  const activated = recorder.tensor([x.rows, inner])
+  const both = keep ? recorder.tensor([x.rows, outputs]) : null
+  matmul(recorder, {
+    name: 'linear.gated',
+    m: x.rows,
+    n: inner,
+    k: x.width,
+    a: x,
+    aLayout: 'mk',
+    b: weight,
+    bLayout: 'nk',
+    y: activated,
+    gated: both ? { both } : {},
+    ...(low && {
+      low: { h: project(recorder, x, low), l: low.b, rank: low.rank, layout: 'nk' as const, parts },
+    }),
+  })
+  const kept = both ? parts.map((part) => both.columnRange(part.first, part.outputs)) : []
+  return { activated, kept }
+}
+
 /** @param dy [rows, outputs] */
 export function stackBackward(
   recorder: Recorder,

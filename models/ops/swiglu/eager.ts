@@ -6,15 +6,21 @@
  */
 import * as tf from '@tensorflow/tfjs-core'
 import { native, tidy, wrap } from '../eager-context.ts'
-import type { SwiGluOp, Tensor } from '../ops.ts'
+import type { GateAndUp, Linear, LinearOp, SwiGluOp, Tensor } from '../ops.ts'
 
-export const eagerSwiGlu: SwiGluOp = {
+export class EagerSwiGlu implements SwiGluOp {
+  private readonly linear: LinearOp
+
+  constructor(linear: LinearOp) {
+    this.linear = linear
+  }
+
   forward(gate: Tensor, up: Tensor): Tensor {
     return tidy(() => {
       const g = native(gate)
       return wrap(tf.mul(tf.mul(g, tf.sigmoid(g)), native(up)))
     })
-  },
+  }
 
   backward(dy: Tensor, gate: Tensor, up: Tensor): { dGate: Tensor; dUp: Tensor } {
     return tidy(() => {
@@ -27,5 +33,24 @@ export const eagerSwiGlu: SwiGluOp = {
       const dGate = tf.mul(tf.mul(dySilu, native(up)), slope)
       return { dGate: wrap(dGate), dUp: wrap(dUp) }
     })
-  },
+  }
+
+  ofLayers(x: Tensor, layers: GateAndUp): Tensor {
+    return tidy(() => this.ofLayersKept(x, layers).activated)
+  }
+
+  ofLayersKept(x: Tensor, layers: GateAndUp): { gate: Tensor; up: Tensor; activated: Tensor } {
+    const [gate, up] = this.linear.forwardEach(x, layers)
+    return { gate, up, activated: this.forward(gate, up) }
+  }
+
+  backwardThrough(
+    dy: Tensor,
+    activated: Tensor,
+    down: Linear,
+    gate: Tensor,
+    up: Tensor,
+  ): { dGate: Tensor; dUp: Tensor } {
+    return tidy(() => this.backward(this.linear.backward(dy, activated, down), gate, up))
+  }
 }

@@ -1,10 +1,19 @@
-/** SwiGLU recorded: elementwise, one dispatch each way. Shazeer 2020, https://arxiv.org/abs/2002.05202 */
+/**
+ * SwiGLU recorded: elementwise, one dispatch each way, or part of the products beside it where gate and up are one stack.
+ * Shazeer 2020, https://arxiv.org/abs/2002.05202
+ */
 import { asColumns, asPlanTensor, elementAt, sideBySide } from '../../plan/plan-tensor.ts'
 import { lineKernel, type Recorder } from '../../plan/recorder.ts'
-import type { SwiGluOp } from '../ops.ts'
+import type { PlanLinear } from '../linear/plan.ts'
+import { isGated, layerStack, stackGated } from '../linear/stack.ts'
+import type { GateAndUp, SwiGluOp, Tensor } from '../ops.ts'
 
-export function planSwiGlu(recorder: Recorder): SwiGluOp {
-  return {
+export function planSwiGlu(recorder: Recorder, linear: PlanLinear): SwiGluOp {
+  const stackOfBoth = (layers: GateAndUp) => {
+    const stack = layerStack(layers)
+    return stack && isGated(stack) ? stack : null
+  }
+  const op: SwiGluOp = {
     forward(gateTensor, upTensor) {
       const gate = asColumns(gateTensor)
       const up = asColumns(upTensor)
@@ -48,5 +57,31 @@ export function planSwiGlu(recorder: Recorder): SwiGluOp {
       })
       return { dGate, dUp }
     },
+
+    ofLayers(x: Tensor, layers: GateAndUp) {
+      const stack = stackOfBoth(layers)
+      return stack
+        ? stackGated(recorder, asPlanTensor(x), stack, false).activated
+        : op.ofLayersKept(x, layers).activated
+    },
+
+    ofLayersKept(x: Tensor, layers: GateAndUp) {
+      const stack = stackOfBoth(layers)
+      if (stack) {
+        const { activated, kept } = stackGated(recorder, asPlanTensor(x), stack, true)
+        return { activated, gate: kept[0], up: kept[1] }
+      }
+      const [gate, up] = linear.forwardEach(x, layers)
+      return { gate, up, activated: op.forward(gate, up) }
+    },
+
+    backwardThrough(dy, activated, down, gate, up) {
+      const both = sideBySide([asColumns(gate), asColumns(up)])
+      if (!both) return op.backward(linear.backward(dy, activated, down), gate, up)
+      const gradients = linear.backwardUngated(dy, activated, down, both)
+      const { width } = asColumns(gate)
+      return { dGate: gradients.columnRange(0, width), dUp: gradients.columnRange(width, width) }
+    },
   }
+  return op
 }

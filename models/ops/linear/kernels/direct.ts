@@ -4,7 +4,17 @@
  */
 import { PackedTensor } from '../../../plan/packed-tensor.ts'
 import { lineOfWorkgroups } from '../../../plan/recorder.ts'
-import { epilogue, type MatmulRequest, quadOfB, type Source, TILE, times } from './request.ts'
+import {
+  type AccName,
+  completed,
+  type MatmulRequest,
+  outputsOf,
+  quadOfB,
+  type Source,
+  sums,
+  TILE,
+  times,
+} from './request.ts'
 
 /** Invocations that share one tile's sum. */
 export const SPLIT = 64
@@ -15,8 +25,10 @@ function registerLoop(
   rows: number,
   first: string,
   step: string,
+  acc: AccName = (row) => `acc${row}`,
 ): { code: string; aVector: 1 | 4; bVector: 1 | 4 } {
-  const { m, n, k, aLayout, bLayout } = request
+  const { m, k, aLayout, bLayout } = request
+  const n = outputsOf(request)
   const row = (i: number) => `min(m0 + ${i}u, ${m - 1}u)`
   const column = (j: number) => `min(n0 + ${j}u, ${n - 1}u)`
   const lines: string[] = []
@@ -38,7 +50,7 @@ function registerLoop(
     }
     for (let i = 0; i < rows; i++) {
       lines.push(`    let a${i} = a[aRow${i} + k];`)
-      lines.push(`    acc${i} += vec4<f32>(${times(TILE, (j) => `dot(a${i}, b${j})`).join(', ')});`)
+      lines.push(`    ${acc(i)} += vec4<f32>(${times(TILE, (j) => `dot(a${i}, b${j})`).join(', ')});`)
     }
     lines.push(byBlock ? '  } }' : '  }')
     return { code: lines.join('\n'), aVector: 4, bVector: 4 }
@@ -52,7 +64,7 @@ function registerLoop(
       lines.push(`    let b${q} = ${quadOfB(request, `(k * 4u + ${q}u) * ${n / 4}u + column`)};`)
     for (let i = 0; i < rows; i++) {
       lines.push(`    let a${i} = a[aRow${i} + k];`)
-      lines.push(`    acc${i} += a${i}.x * b0 + a${i}.y * b1 + a${i}.z * b2 + a${i}.w * b3;`)
+      lines.push(`    ${acc(i)} += a${i}.x * b0 + a${i}.y * b1 + a${i}.z * b2 + a${i}.w * b3;`)
     }
     lines.push('  }')
     return { code: lines.join('\n'), aVector: 4, bVector: 4 }
@@ -63,7 +75,7 @@ function registerLoop(
     lines.push(`  for (var k = ${first}; k < ${k}u; k += ${step}) {`)
     lines.push(`    let av = a[k * ${m / 4}u + row];`)
     lines.push(`    let bv = ${quadOfB(request, `k * ${n / 4}u + column`)};`)
-    for (let i = 0; i < rows; i++) lines.push(`    acc${i} += av[${i}] * bv;`)
+    for (let i = 0; i < rows; i++) lines.push(`    ${acc(i)} += av[${i}] * bv;`)
     lines.push('  }')
     return { code: lines.join('\n'), aVector: 4, bVector: 4 }
   }
@@ -71,7 +83,7 @@ function registerLoop(
     lines.push(`  let column = min(n0, ${n - 4}u) / 4u;`)
     lines.push(`  for (var k = ${first}; k < ${k}u; k += ${step}) {`)
     lines.push(`    let bv = ${quadOfB(request, `k * ${n / 4}u + column`)};`)
-    for (let i = 0; i < rows; i++) lines.push(`    acc${i} += a[${row(i)} * ${k}u + k] * bv;`)
+    for (let i = 0; i < rows; i++) lines.push(`    ${acc(i)} += a[${row(i)} * ${k}u + k] * bv;`)
     lines.push('  }')
     return { code: lines.join('\n'), aVector: 1, bVector: 4 }
   }
@@ -82,7 +94,7 @@ function registerLoop(
     bLayout === 'nk' ? `b[${column(j)} * ${k}u + k]` : `b[k * ${n}u + ${column(j)}]`
   lines.push(`  for (var k = ${first}; k < ${k}u; k += ${step}) {`)
   lines.push(`    let bv = vec4<f32>(${times(TILE, bAt).join(', ')});`)
-  for (let i = 0; i < rows; i++) lines.push(`    acc${i} += ${aAt(i)} * bv;`)
+  for (let i = 0; i < rows; i++) lines.push(`    ${acc(i)} += ${aAt(i)} * bv;`)
   lines.push('  }')
   return { code: lines.join('\n'), aVector: 1, bVector: 1 }
 }
@@ -95,19 +107,17 @@ export function direct(request: MatmulRequest): Source {
   const bands = Math.ceil(m / rows)
   // A single row (decoding) gives every invocation of a workgroup columns; otherwise 8 x 8 tiles.
   const [sizeX, sizeY] = bands < 8 ? [64, 1] : [8, 8]
-  const loop = registerLoop(request, rows, '0u', '1u')
+  const { aVector, bVector } = registerLoop(request, rows, '0u', '1u')
   return {
-    aVector: loop.aVector,
-    bVector: loop.bVector,
+    aVector,
+    bVector,
     workgroups: [Math.ceil(columns / sizeX), Math.ceil(bands / sizeY), 1],
     body: `@compute @workgroup_size(${sizeX}, ${sizeY})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let n0 = id.x * ${TILE}u;
+  let nOwn = id.x * ${TILE}u;
   let m0 = id.y * ${rows}u;
-  if (n0 >= ${n}u || m0 >= ${m}u) { return; }
-${times(rows, (i) => `  var acc${i} = vec4<f32>();`).join('\n')}
-${loop.code}
-${epilogue(request, rows)}
+  if (nOwn >= ${n}u || m0 >= ${m}u) { return; }
+${sums(request, rows, (acc) => `${registerLoop(request, rows, '0u', '1u', acc).code}\n${completed(request, rows, acc)}`, '')}
 }`,
   }
 }
@@ -117,20 +127,11 @@ export function splitK(request: MatmulRequest): Source {
   const rows = Math.min(m, TILE)
   const columns = Math.ceil(n / TILE)
   const workgroups = lineOfWorkgroups(columns * Math.ceil(m / rows))
-  const loop = registerLoop(request, rows, 'local', `${SPLIT}u`)
-  return {
-    aVector: loop.aVector,
-    bVector: loop.bVector,
-    workgroups,
-    body: `var<workgroup> partial: array<vec4<f32>, ${SPLIT * rows}>;
-@compute @workgroup_size(${SPLIT})
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-  let tile = workgroup.x + workgroup.y * ${workgroups[0]}u;
-  let n0 = (tile % ${columns}u) * ${TILE}u;
-  let m0 = (tile / ${columns}u) * ${rows}u;
-${times(rows, (i) => `  var acc${i} = vec4<f32>();`).join('\n')}
-${loop.code}
-${times(rows, (i) => `  partial[local + ${i * SPLIT}u] = acc${i};`).join('\n')}
+  const walk = (acc: AccName) => registerLoop(request, rows, 'local', `${SPLIT}u`, acc)
+  const { aVector, bVector } = walk(String)
+  /** A tree over the workgroup, in a fixed order; the memory is used again for the next sum. */
+  const reduced = (acc: AccName) => `  workgroupBarrier();
+${times(rows, (i) => `  partial[local + ${i * SPLIT}u] = ${acc(i)};`).join('\n')}
   workgroupBarrier();
   for (var width = ${SPLIT / 2}u; width > 0u; width >>= 1u) {
     if (local < width) {
@@ -138,9 +139,19 @@ ${times(rows, (i) => `      partial[local + ${i * SPLIT}u] += partial[local + ${
     }
     workgroupBarrier();
   }
-${times(rows, (i) => `  acc${i} = partial[${i * SPLIT}];`).join('\n')}
-  if (local != 0u || n0 >= ${n}u || m0 >= ${m}u) { return; }
-${epilogue(request, rows)}
+${times(rows, (i) => `  ${acc(i)} = partial[${i * SPLIT}];`).join('\n')}`
+  const sum = (acc: AccName) => `${walk(acc).code}\n${reduced(acc)}\n${completed(request, rows, acc)}`
+  return {
+    aVector,
+    bVector,
+    workgroups,
+    body: `var<workgroup> partial: array<vec4<f32>, ${SPLIT * rows}>;
+@compute @workgroup_size(${SPLIT})
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+  let tile = workgroup.x + workgroup.y * ${workgroups[0]}u;
+  let nOwn = (tile % ${columns}u) * ${TILE}u;
+  let m0 = (tile / ${columns}u) * ${rows}u;
+${sums(request, rows, sum, `  if (local != 0u || n0 >= ${n}u || m0 >= ${m}u) { return; }`)}
 }`,
   }
 }

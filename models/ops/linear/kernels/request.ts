@@ -66,7 +66,19 @@ export interface MatmulRequest {
   }
   readonly bias?: PlanTensor // [n]
   readonly residual?: PlanTensor // [m, n]
+  /**
+   * b is a stack of two, gate and up [2 n, k], and y = silu(gate) up of their results [m, n]. `both` [m, 2 n] keeps the
+   * results themselves.
+   */
+  readonly gated?: { readonly both?: PlanTensor }
+  /**
+   * The result is d, the gradient of silu(gate) up; y [m, 2 n] takes those of gate and up, `both` [m, 2 n] being the two.
+   */
+  readonly ungated?: { readonly both: PlanTensor }
 }
+
+/** Outputs of b: those of gate and of up where y has one for the two. */
+export const outputsOf = ({ n, gated }: MatmulRequest): number => (gated ? 2 * n : n)
 
 /** A register tile is four columns wide: one vector. */
 export const TILE = 4
@@ -91,8 +103,37 @@ export const float = (value: number) => {
 }
 
 /** What row i of a register tile is called. */
-type AccName = (row: number) => string
+export type AccName = (row: number) => string
 const plainAcc: AccName = (row) => `acc${row}`
+const gateAcc: AccName = (row) => `gate${row}`
+const upAcc: AccName = (row) => `up${row}`
+
+/**
+ * Every sum of a register tile, and what becomes of it: `sum` adds up the results for the four outputs from `n0` under the
+ * names it is given. Of a gated product there are two, one after the other; the invocation's columns of y begin at
+ * `nOwn`.
+ *
+ * @param leave WGSL between the sums and the writing: returns where there is nothing to write
+ */
+export function sums(
+  request: MatmulRequest,
+  rows: number,
+  sum: (acc: AccName) => string,
+  leave: string,
+): string {
+  const named = (acc: AccName) => times(rows, (i) => `  var ${acc(i)} = vec4<f32>();`).join('\n')
+  if (!request.gated)
+    return `${named(plainAcc)}\n  let n0 = nOwn;\n${sum(plainAcc)}\n${leave}\n${store(request, rows)}`
+  return `${named(gateAcc)}
+${named(upAcc)}
+  { let n0 = nOwn;
+${sum(gateAcc)} }
+  { let n0 = nOwn + ${request.n}u;
+${sum(upAcc)} }
+  let n0 = nOwn;
+${leave}
+${store(request, rows)}`
+}
 
 /**
  * The low-rank terms, added to acc_i: one loop for the whole tile, because drivers that compile on the CPU take
@@ -103,7 +144,8 @@ export function lowRank(
   rows: number,
   acc: AccName = plainAcc,
 ): { code: string; hVector: 1 | 4; lVector: 1 | 4 } {
-  const { m, n, low } = request
+  const { m, low } = request
+  const n = outputsOf(request)
   if (!low) return { code: '', hVector: 1, lVector: 1 }
   const { rank } = low
   const lines: string[] = []
@@ -139,34 +181,58 @@ export function lowRank(
   return { code: lines.join('\n'), hVector: 1, lVector: vector ? 4 : 1 }
 }
 
-/** acc_i (a vec4 over four columns from n0), the low-rank terms, bias and residual -> y. */
-export function epilogue(request: MatmulRequest, rows: number, acc: AccName = plainAcc): string {
-  const { m, n, scale } = request
+/** Scale and low-rank terms, applied to acc_i, a vec4 over four outputs from n0. */
+export function completed(request: MatmulRequest, rows: number, acc: AccName = plainAcc): string {
+  return `${scaled(request, rows, acc)}\n${lowRank(request, rows, acc).code}`
+}
+
+export function scaled({ scale }: MatmulRequest, rows: number, acc: AccName = plainAcc): string {
+  if (scale === undefined || scale === 1) return ''
+  return times(rows, (i) => `  ${acc(i)} *= ${float(scale)};`).join('\n')
+}
+
+/** The sums, bias and residual -> y; of a gated product silu(gate) up, of its gradient those of gate and up. */
+export function store(
+  request: MatmulRequest,
+  rows: number,
+  acc: AccName = request.gated ? gateAcc : plainAcc,
+  up: AccName = upAcc,
+): string {
+  const { m, n, gated, ungated } = request
   const lines: string[] = []
-  if (scale !== undefined && scale !== 1)
-    for (let i = 0; i < rows; i++) lines.push(`  ${acc(i)} *= ${float(scale)};`)
-  lines.push(lowRank(request, rows, acc).code)
   const whole = n % TILE === 0
-  for (let i = 0; i < rows; i++) {
-    lines.push(`  if (m0 + ${i}u < ${m}u) {`)
-    if (whole) {
-      lines.push(`    let at = ((m0 + ${i}u) * ${n}u + n0) / 4u;`)
-      const added = [acc(i), request.bias && 'bias[n0 / 4u]', request.residual && 'residual[at]'].filter(
-        Boolean,
-      )
-      lines.push(`    y[at] = ${added.join(' + ')};`)
-    } else {
-      lines.push(`    for (var j = 0u; j < min(4u, ${n}u - n0); j++) {`)
-      lines.push(`      let at = (m0 + ${i}u) * ${n}u + n0 + j;`)
-      const added = [
-        `${acc(i)}[j]`,
-        request.bias && 'bias[n0 + j]',
-        request.residual && 'residual[at]',
-      ].filter(Boolean)
-      lines.push(`      y[at] = ${added.join(' + ')};`)
-      lines.push('    }')
+  const written = (i: number): string[] => {
+    if (gated || ungated) {
+      if (!whole || request.bias || request.residual)
+        throw new TypeError(`${request.name}: gates come in whole vectors, without bias and residual`)
+      const places = [`let gateAt = ((m0 + ${i}u) * ${2 * n}u + n0) / 4u;`, `let upAt = gateAt + ${n / 4}u;`]
+      if (gated)
+        return [
+          ...(gated.both ? [...places, `both[gateAt] = ${acc(i)};`, `both[upAt] = ${up(i)};`] : []),
+          `y[((m0 + ${i}u) * ${n}u + n0) / 4u] = ${acc(i)} / (1.0f + exp(-${acc(i)})) * ${up(i)};`,
+        ]
+      return [
+        ...places,
+        'let g = both[gateAt];',
+        'let sigmoid = 1.0f / (1.0f + exp(-g));',
+        'let silu = g * sigmoid;',
+        `y[upAt] = ${acc(i)} * silu;`,
+        `y[gateAt] = ${acc(i)} * both[upAt] * (sigmoid + silu * (1.0f - sigmoid));`,
+      ]
     }
-    lines.push('  }')
+    const added = (own: string, bias: string) =>
+      [own, request.bias && bias, request.residual && 'residual[at]'].filter(Boolean).join(' + ')
+    if (whole)
+      return [`let at = ((m0 + ${i}u) * ${n}u + n0) / 4u;`, `y[at] = ${added(acc(i), 'bias[n0 / 4u]')};`]
+    return [
+      `for (var j = 0u; j < min(4u, ${n}u - n0); j++) {`,
+      `  let at = (m0 + ${i}u) * ${n}u + n0 + j;`,
+      `  y[at] = ${added(`${acc(i)}[j]`, 'bias[n0 + j]')};`,
+      '}',
+    ]
+  }
+  for (let i = 0; i < rows; i++) {
+    lines.push(`  if (m0 + ${i}u < ${m}u) {`, ...written(i).map((line) => `    ${line}`), '  }')
   }
   return lines.join('\n')
 }

@@ -11,14 +11,17 @@
  */
 import { PackedTensor } from '../../../plan/packed-tensor.ts'
 import {
-  epilogue,
+  type AccName,
+  completed,
   float,
   lowRank,
   type MatmulRequest,
+  outputsOf,
   quadOfB,
   type Source,
-  type StackPart,
+  scaled,
   stackPlaces,
+  sums,
   TILE,
   times,
 } from './request.ts'
@@ -34,9 +37,9 @@ const ENTRY = `@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invoc
 
 /** How a request can be met by subgroups, or null where it cannot. */
 export function subgroupForm(request: MatmulRequest): Form | null {
-  const { m, n, k, a, aLayout, b, bLayout, low, bias, residual } = request
+  const { m, n, k, a, aLayout, b, bLayout, low, bias, residual, gated, ungated } = request
   const packed = b instanceof PackedTensor
-  const plain = !packed && !low && !bias && !residual
+  const plain = !packed && !low && !bias && !residual && !gated && !ungated
   if (aLayout === 'km') {
     const fits = bLayout === 'kn' && m % 4 === 0 && n % 4 === 0 && Math.min(m, n) <= MAX_NARROW
     return plain && fits ? 'gradient' : null
@@ -75,27 +78,57 @@ function workgroupSize(invocations: number): number {
 }
 
 function wide(request: MatmulRequest, lanes: number): Source {
-  const { m, n, k, b, bLayout, scale } = request
-  const parts = times(ROWS / lanes, (part) => part)
+  const { m, n } = request
   const size = workgroupSize(Math.ceil(n / TILE))
+  const vectors = sharedLowRank(request, lanes, String, [])
+  return {
+    aVector: 4,
+    bVector: 4,
+    ...vectors,
+    subgroups: true,
+    workgroups: [Math.ceil(n / TILE / size), Math.ceil(m / ROWS), 1],
+    body: `@compute @workgroup_size(${size})
+fn main(${ENTRY}) {
+  let lane = invocation % ${lanes}u;
+  let nOwn = (workgroup.x * ${size}u + local) * ${TILE}u;
+  let m0 = workgroup.y * ${ROWS}u;
+${sums(request, ROWS, (acc) => wideSum(request, lanes, acc), `  if (n0 >= ${n}u) { return; }`)}
+}`,
+  }
+}
+
+/** Rows of the tile that one load of all lanes covers: 8 / lanes of them. */
+const partsOf = (lanes: number) => times(ROWS / lanes, (part) => part)
+
+/** acc_i += what `add` makes of row i's four numbers `v`, which one lane has loaded for all. */
+function everyRow(
+  lanes: number,
+  acc: AccName,
+  lines: string[],
+  load: (part: number) => string,
+  add: string,
+): void {
+  for (const part of partsOf(lanes)) {
+    lines.push(`    { let own = ${load(part)};`)
+    for (let i = 0; i < lanes; i++)
+      lines.push(`      { let v = ${shared('own', i)}; ${acc(part * lanes + i)} += ${add}; }`)
+    lines.push('    }')
+  }
+}
+
+function wideSum(request: MatmulRequest, lanes: number, acc: AccName): string {
+  const { m, k, b, bLayout } = request
+  const n = outputsOf(request)
   const k4 = k / 4
   const lines: string[] = []
-  for (const part of parts)
+  const each = (load: (part: number) => string, add: string) => everyRow(lanes, acc, lines, load, add)
+  for (const part of partsOf(lanes))
     lines.push(`  let aRow${part} = min(m0 + ${part * lanes}u + lane, ${m - 1}u) * ${k4}u;`)
-  /** acc_i += what `add` makes of row i's four numbers `v`. */
-  const everyRow = (load: (part: number) => string, add: string) => {
-    for (const part of parts) {
-      lines.push(`    { let own = ${load(part)};`)
-      for (let i = 0; i < lanes; i++)
-        lines.push(`      { let v = ${shared('own', i)}; acc${part * lanes + i} += ${add}; }`)
-      lines.push('    }')
-    }
-  }
   if (bLayout === 'kn') {
     lines.push(`  let column = min(n0, ${n - 4}u) / 4u;`, `  for (var k = 0u; k < ${k4}u; k++) {`)
     for (let q = 0; q < 4; q++)
       lines.push(`    let b${q} = ${quadOfB(request, `(k * 4u + ${q}u) * ${n / 4}u + column`)};`)
-    everyRow((part) => `a[aRow${part} + k]`, 'v.x * b0 + v.y * b1 + v.z * b2 + v.w * b3')
+    each((part) => `a[aRow${part} + k]`, 'v.x * b0 + v.y * b1 + v.z * b2 + v.w * b3')
     lines.push('  }')
   } else {
     for (let j = 0; j < TILE; j++) lines.push(`  let bRow${j} = min(n0 + ${j}u, ${n - 1}u) * ${k4}u;`)
@@ -111,109 +144,89 @@ function wide(request: MatmulRequest, lanes: number): Source {
         lines.push('    {')
         for (let j = 0; j < TILE; j++)
           lines.push(`    let b${j} = scale${j}.x * two${j}.${half} + scale${j}.y;`)
-        everyRow((part) => `a[aRow${part} + block * 8u + q + ${offset}u]`, dots('v', 'b'))
+        each((part) => `a[aRow${part} + block * 8u + q + ${offset}u]`, dots('v', 'b'))
         lines.push('    }')
       }
       lines.push('  } }')
     } else {
       lines.push(`  for (var k = 0u; k < ${k4}u; k++) {`)
       for (let j = 0; j < TILE; j++) lines.push(`    let b${j} = ${quadOfB(request, `bRow${j} + k`)};`)
-      everyRow((part) => `a[aRow${part} + k]`, dots('v', 'b'))
+      each((part) => `a[aRow${part} + k]`, dots('v', 'b'))
       lines.push('  }')
     }
   }
-  if (scale !== undefined && scale !== 1)
-    for (let i = 0; i < ROWS; i++) lines.push(`  acc${i} *= ${float(scale)};`)
-  const low = sharedLowRank(request, parts, everyRow, lines)
-  const { low: _, scale: __, ...rest } = request
-  return {
-    aVector: 4,
-    bVector: 4,
-    ...low,
-    subgroups: true,
-    workgroups: [Math.ceil(n / TILE / size), Math.ceil(m / ROWS), 1],
-    body: `@compute @workgroup_size(${size})
-fn main(${ENTRY}) {
-  let lane = invocation % ${lanes}u;
-  let n0 = (workgroup.x * ${size}u + local) * ${TILE}u;
-  let m0 = workgroup.y * ${ROWS}u;
-${times(ROWS, (i) => `  var acc${i} = vec4<f32>();`).join('\n')}
-${lines.join('\n')}
-  if (n0 >= ${n}u) { return; }
-${epilogue(rest, ROWS)}
-}`,
-  }
+  lines.push(scaled(request, ROWS, acc))
+  sharedLowRank(request, lanes, acc, lines)
+  return lines.join('\n')
 }
 
 /** The low-rank terms, h's rows shared like a's; ranks and widths that are no whole vectors take the plain way. */
 function sharedLowRank(
   request: MatmulRequest,
-  parts: readonly number[],
-  everyRow: (load: (part: number) => string, add: string) => void,
+  lanes: number,
+  acc: AccName,
   lines: string[],
 ): { hVector: 1 | 4; lVector: 1 | 4 } {
-  const { m, n, low } = request
+  const { m, low } = request
+  const n = outputsOf(request)
   if (!low || low.rank % 4 !== 0 || (low.layout === 'kn' && n % 4 !== 0)) {
-    const { code, ...vectors } = lowRank(request, ROWS)
+    const { code, ...vectors } = lowRank(request, ROWS, acc)
     lines.push(code)
     return vectors
   }
-  const { rank, layout } = low
-  const lanes = ROWS / parts.length
-  if (low.parts) return sharedStack(request, low.parts, parts, everyRow, lines)
-  for (const part of parts)
-    lines.push(`  let hRow${part} = min(m0 + ${part * lanes}u + lane, ${m - 1}u) * ${rank / 4}u;`)
-  lines.push(`  for (var r = 0u; r < ${rank / 4}u; r++) {`)
-  for (let j = 0; j < TILE; j++) {
-    const at =
-      layout === 'nk'
-        ? `min(n0 + ${j}u, ${n - 1}u) * ${rank / 4}u + r`
-        : `(r * 4u + ${j}u) * ${n / 4}u + min(n0, ${n - 4}u) / 4u`
-    lines.push(`    let l${j} = l[${at}];`)
-  }
-  everyRow(
-    (part) => `h[hRow${part} + r]`,
-    layout === 'nk' ? dots('v', 'l') : 'v.x * l0 + v.y * l1 + v.z * l2 + v.w * l3',
-  )
-  lines.push('  }')
-  return { hVector: 4, lVector: 4 }
-}
-
-/**
- * The same of a stack. A subgroup's columns may lie in two parts, so all ranks of h are shared, and each invocation takes
- * its part's.
- */
-function sharedStack(
-  request: MatmulRequest,
-  stack: readonly StackPart[],
-  parts: readonly number[],
-  everyRow: (load: (part: number) => string, add: string) => void,
-  lines: string[],
-): { hVector: 4; lVector: 4 } {
-  const { m, n, low } = request
-  const { rank, h, l } = low!
-  const lanes = ROWS / parts.length
-  lines.push(stackPlaces(stack))
-  for (const part of parts)
+  const { rank, layout, h, l, parts } = low
+  // A subgroup's columns may lie in two parts: all ranks of h are shared, and each invocation takes its part's.
+  if (parts) lines.push('  {', stackPlaces(parts))
+  for (const part of partsOf(lanes))
     lines.push(`  let hRow${part} = min(m0 + ${part * lanes}u + lane, ${m - 1}u) * ${h.width / 4}u;`)
   lines.push(`  for (var c = 0u; c < ${h.width / 4}u; c++) {`)
-  lines.push(
-    `    let own = c >= hFirst && c < hFirst + ${rank / 4}u;`,
-    `    let r = select(0u, c - hFirst, own);`,
-  )
-  lines.push(`    let on = select(0.0f, lOn, own);`)
-  for (let j = 0; j < TILE; j++)
+  if (parts)
     lines.push(
-      `    let l${j} = on * l[min(min(n0 + ${j}u, ${n - 1}u) - lFirst, ${l.rows - 1}u) * ${rank / 4}u + r];`,
+      `    let own = c >= hFirst && c < hFirst + ${rank / 4}u;`,
+      '    let r = select(0u, c - hFirst, own);',
+      '    let on = select(0.0f, lOn, own);',
     )
-  everyRow((part) => `h[hRow${part} + c]`, dots('v', 'l'))
-  lines.push('  }')
+  for (let j = 0; j < TILE; j++) {
+    const column = `min(n0 + ${j}u, ${n - 1}u)`
+    const at = parts
+      ? `min(${column} - lFirst, ${l.rows - 1}u) * ${rank / 4}u + r`
+      : layout === 'nk'
+        ? `${column} * ${rank / 4}u + c`
+        : `(c * 4u + ${j}u) * ${n / 4}u + min(n0, ${n - 4}u) / 4u`
+    lines.push(`    let l${j} = ${parts ? 'on * ' : ''}l[${at}];`)
+  }
+  everyRow(
+    lanes,
+    acc,
+    lines,
+    (part) => `h[hRow${part} + c]`,
+    layout === 'nk' ? dots('v', 'l') : 'v.x * l0 + v.y * l1 + v.z * l2 + v.w * l3',
+  )
+  lines.push(parts ? '  } }' : '  }')
   return { hVector: 4, lVector: 4 }
 }
 
 function few(request: MatmulRequest, lanes: number): Source {
-  const { m, n, k, b, scale } = request
+  const { m, n } = request
   const size = workgroupSize(Math.ceil(n / TILE))
+  return {
+    aVector: 4,
+    bVector: 4,
+    subgroups: true,
+    workgroups: [Math.ceil(n / TILE / size), 1, 1],
+    body: `@compute @workgroup_size(${size})
+fn main(${ENTRY}) {
+  let lane = invocation % ${lanes}u;
+  let nOwn = (workgroup.x * ${size}u + local) * ${TILE}u;
+  let m0 = 0u;
+${sums(request, m, (acc) => fewSum(request, lanes, acc), `  if (n0 >= ${n}u) { return; }`)}
+}`,
+  }
+}
+
+function fewSum(request: MatmulRequest, lanes: number, acc: AccName): string {
+  const { m, k, b } = request
+  const n = outputsOf(request)
   const k4 = k / 4
   const byBlock = b instanceof PackedTensor && b.inBlocks
   const lines: string[] = []
@@ -227,7 +240,7 @@ function few(request: MatmulRequest, lanes: number): Source {
   const quad = (q: number) => {
     for (let i = 0; i < m; i++) {
       const part = Math.floor(q / lanes)
-      lines.push(`      { let v = ${shared(`own${i}_${part}`, q % lanes)}; acc${i} += ${dots('v', 'b')}; }`)
+      lines.push(`      { let v = ${shared(`own${i}_${part}`, q % lanes)}; ${acc(i)} += ${dots('v', 'b')}; }`)
     }
   }
   for (let q = 0; q < (byBlock ? 4 : 8); q++) {
@@ -248,25 +261,8 @@ function few(request: MatmulRequest, lanes: number): Source {
     lines.push('    }')
   }
   lines.push('  }')
-  if (scale !== undefined && scale !== 1)
-    for (let i = 0; i < m; i++) lines.push(`  acc${i} *= ${float(scale)};`)
-  const { scale: _, ...rest } = request
-  return {
-    aVector: 4,
-    bVector: 4,
-    subgroups: true,
-    workgroups: [Math.ceil(n / TILE / size), 1, 1],
-    body: `@compute @workgroup_size(${size})
-fn main(${ENTRY}) {
-  let lane = invocation % ${lanes}u;
-  let n0 = (workgroup.x * ${size}u + local) * ${TILE}u;
-  let m0 = 0u;
-${times(m, (i) => `  var acc${i} = vec4<f32>();`).join('\n')}
-${lines.join('\n')}
-  if (n0 >= ${n}u) { return; }
-${epilogue(rest, m)}
-}`,
-  }
+  lines.push(completed(request, m, acc))
+  return lines.join('\n')
 }
 
 function narrowRows({ m, n, k, bLayout, scale = 1 }: MatmulRequest, lanes: number): Source {

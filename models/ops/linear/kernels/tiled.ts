@@ -4,7 +4,7 @@
  * lie the other way in memory are turned in registers, a block of 4 x 4 at a time.
  */
 import { PackedTensor } from '../../../plan/packed-tensor.ts'
-import { epilogue, type MatmulRequest, quadOfB, type Source, times } from './request.ts'
+import { completed, type MatmulRequest, outputsOf, quadOfB, type Source, store, times } from './request.ts'
 
 export interface TileShape {
   /** Of y, a workgroup's. */
@@ -24,6 +24,8 @@ export const TILES = {
   tiled: { rows: 64, columns: 64, depth: 16, ownRows: 8, ownColumns: 4 },
   // Small results: more workgroups.
   tiled32: { rows: 32, columns: 32, depth: 32, ownRows: 4, ownColumns: 4 },
+  // Of gate and up half the columns each: an invocation has four of both.
+  gated: { rows: 32, columns: 64, depth: 16, ownRows: 4, ownColumns: 8 },
 } as const satisfies Record<string, TileShape>
 
 /** Whether every operand can be read in vectors. */
@@ -35,13 +37,20 @@ export function fitsTiles({ m, n, k, a, aLayout, b, bLayout }: MatmulRequest): b
 /** @throws TypeError where `fitsTiles` says no */
 export function tiled(request: MatmulRequest, shape: TileShape): Source {
   if (!fitsTiles(request)) throw new TypeError(`${request.name}: no whole vectors to tile`)
-  const { m, n, k, aLayout, bLayout } = request
+  const { m, n, k, aLayout, bLayout, gated } = request
+  const outputs = outputsOf(request)
   const { rows, columns, depth, ownRows, ownColumns } = shape
   const across = columns / ownColumns
   const size = across * (rows / ownRows)
+  const plainRow = (first: string, row: string) => `${first} + ${row}`
+  /** The second half of a gated tile's columns are up's. */
+  const bRow = gated
+    ? (first: string, row: string) =>
+        `${first} + (${row}) % ${columns / 2}u + (${row}) / ${columns / 2}u * ${n}u`
+    : plainRow
   const loads = [
-    load('a', aLayout === 'mk', m, k, rows, depth, size, (quad) => `a[${quad}]`),
-    load('b', bLayout === 'nk', n, k, columns, depth, size, (quad) => quadOfB(request, quad)),
+    load('a', aLayout === 'mk', m, k, rows, depth, size, (quad) => `a[${quad}]`, plainRow),
+    load('b', bLayout === 'nk', outputs, k, columns, depth, size, (quad) => quadOfB(request, quad), bRow),
   ]
   const rowVectors = times(ownRows / 4, (v) => v)
   const columnVectors = times(ownColumns / 4, (v) => v)
@@ -52,24 +61,37 @@ export function tiled(request: MatmulRequest, shape: TileShape): Source {
       times(4, (i) => `      ${acc(column)(row * 4 + i)} += a${row}[${i}] * b${column};`),
     ),
   ])
-  const stores = columnVectors.map(
-    (column) => `  {
+  const stores = gated
+    ? [
+        `  let nOwn = nTile + id.x * 4u;
+  { let n0 = min(nOwn, ${n - 4}u);
+${completed(request, ownRows, acc(0))} }
+  { let n0 = min(nOwn, ${n - 4}u) + ${n}u;
+${completed(request, ownRows, acc(1))} }
+  let n0 = nOwn;
+  if (n0 < ${n}u) {
+${store(request, ownRows, acc(0), acc(1))}
+  }`,
+      ]
+    : columnVectors.map(
+        (column) => `  {
   let n0 = nTile + (id.x + ${column * across}u) * 4u;
   if (n0 < ${n}u) {
-${epilogue(request, ownRows, acc(column))}
+${completed(request, ownRows, acc(column))}
+${store(request, ownRows, acc(column))}
   } }`,
-  )
+      )
   return {
     aVector: 4,
     bVector: 4,
-    workgroups: [Math.ceil(n / columns), Math.ceil(m / rows), 1],
+    workgroups: [Math.ceil(n / (gated ? columns / 2 : columns)), Math.ceil(m / rows), 1],
     body: `var<workgroup> aTile: array<vec4<f32>, ${(depth * rows) / 4}>;
 var<workgroup> bTile: array<vec4<f32>, ${(depth * columns) / 4}>;
 @compute @workgroup_size(${across}, ${rows / ownRows})
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) id: vec3<u32>,
         @builtin(local_invocation_index) local: u32) {
   let aFirst = workgroup.y * ${rows}u;
-  let bFirst = workgroup.x * ${columns}u;
+  let bFirst = workgroup.x * ${gated ? columns / 2 : columns}u;
   let nTile = bFirst;
   let m0 = aFirst + id.y * ${ownRows}u;
 ${columnVectors.flatMap((column) => times(ownRows, (row) => `  var ${acc(column)(row)} = vec4<f32>();`)).join('\n')}
@@ -97,6 +119,7 @@ function load(
   depth: number,
   size: number,
   quadAt: (quad: string) => string,
+  rowAt: (first: string, row: string) => string,
 ): string {
   const across = width / 4
   if (!alongK) {
@@ -111,7 +134,7 @@ function load(
       let tk = e % ${deep}u * 4u; let quad = e / ${deep}u;
       let kQuad = min((k0 + tk) / 4u, ${k / 4 - 1}u);
       let inside = k0 + tk < ${k}u;
-${times(4, (i) => `      let v${i} = select(vec4<f32>(), ${quadAt(`min(${name}First + quad * 4u + ${i}u, ${length - 1}u) * ${k / 4}u + kQuad`)}, inside);`).join('\n')}
+${times(4, (i) => `      let v${i} = select(vec4<f32>(), ${quadAt(`min(${rowAt(`${name}First`, `quad * 4u + ${i}u`)}, ${length - 1}u) * ${k / 4}u + kQuad`)}, inside);`).join('\n')}
 ${times(4, (i) => `      ${name}Tile[(tk + ${i}u) * ${across}u + quad] = vec4<f32>(v0[${i}], v1[${i}], v2[${i}], v3[${i}]);`).join('\n')}
     }`
 }
