@@ -24,6 +24,9 @@ const SIDE = 32
 /** Few and small steps: this is about the round, not about what is learnt. */
 const HOST_OPTIONS = ['--model', 'emoji-dit', '--steps', '2', '--batch', '2', '--publish-every', '2']
 const CAPTIONS = ['red apple', 'dog face']
+/** Typed by a person in the grid. */
+const TYPED = 'a lantern that grandmother painted'
+const SOON = { timeout: 60_000, interval: 100 }
 
 const read = (name: string) => new Uint8Array(fs.readFileSync(path.join(MODELS, name)))
 const sheetOf = (title: string) => pictureSheets.find((sheet) => sheet.title === title)!
@@ -155,6 +158,23 @@ describe('a round of pictures', () => {
     await look(tab.page, 'pictures-data')
   })
 
+  it('takes other words to a picture, and has them after a reload', async () => {
+    const { tab } = first
+    await tab.at('captions-edit').click()
+    const field = tab.at('caption-field').first()
+    await field.fill('given up')
+    await field.press('Escape')
+    expect(await field.inputValue()).not.toBe('given up')
+    await field.fill(`  ${TYPED}\n`)
+    await field.press('Enter')
+    const label = () => tab.page.locator('[data-testid=data-picture] canvas').first().getAttribute('aria-label')
+    await expect.poll(label, SOON).toBe(TYPED)
+    expect(await tab.at('data-examples').textContent()).not.toBe('0')
+    await look(tab.page, 'pictures-captions')
+    await tab.page.reload()
+    await expect.poll(label, SOON).toBe(TYPED)
+  })
+
   it('trains on the plan, and sends one update', async () => {
     const { tab } = first
     await tab.train()
@@ -246,6 +266,7 @@ describe('a round of pictures', () => {
       ...one,
       file: ownFiles.find(([name]) => name === one.name)![1],
     }))
+    own.push({ ...own[0], caption: TYPED })
     const sampled = smileys().map((one) => ({ ...one, file: writePng(one.pixels, SIDE, SIDE) }))
     const search = { first: new PictureLeakSearch(own), second: new PictureLeakSearch(sampled) }
     // What was sent is what is searched: the updates are in it, and a row planted in it is found.

@@ -59,8 +59,6 @@ async function demo(args: Arguments, console: Console, signal: AbortSignal): Pro
     ) ?? STORIES[0].model
   const story = STORIES.find((one) => one.model === model)!
   const steps = args.integer('steps', { least: 1, most: 100_000 })
-  if (kind === 'tabs' && !story.inTabs)
-    throw new UsageError(`--clients tabs does not go with --model ${model}.`)
   const out = path.resolve(args.text('out') ?? 'demo-out')
   const started = performance.now()
   const say = (text: string) =>
@@ -76,8 +74,13 @@ async function demo(args: Arguments, console: Console, signal: AbortSignal): Pro
     const { manifest } = opened
     const joinUrl = new URL(`/join/${manifest.room}`, relay.url).href
     say(`relay at ${joinUrl}`)
-    const meeting: Meeting = { joinUrl, signal, say: (client, text) => say(`${client}: ${text}`) }
-    clients = await chooseClients(kind ?? (story.inTabs ? undefined : 'node'), meeting, manifest, say)
+    const meeting: Meeting = {
+      joinUrl,
+      signal,
+      words: story.words,
+      say: (client, text) => say(`${client}: ${text}`),
+    }
+    clients = await chooseClients(kind, meeting, manifest, say)
     const actors = people.map(({ name, data }) => clients!.create(name, data))
     if (story.credit !== '') say(`Pictures: ${story.credit}.`)
 

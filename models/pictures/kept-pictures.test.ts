@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { FormatError } from '../errors.ts'
-import { keepPictures, readKeptPictures } from './kept-pictures.ts'
+import { DataError, FormatError } from '../errors.ts'
+import { keepPictures, readKeptPictures, withCaption } from './kept-pictures.ts'
 
 const SIDE = 2
 const picture = fc.record({
@@ -24,6 +24,26 @@ describe('pictures kept in one file', () => {
       }),
       { numRuns: 60 },
     )
+  })
+
+  it('take another caption, one line of it, and nothing else changes', () => {
+    const [a, b] = ['a', 'b'].map((caption, i) => ({
+      name: `${caption}.png`,
+      caption,
+      side: SIDE,
+      pixels: new Uint8Array(SIDE * SIDE * 3).fill(i),
+    }))
+    const skipped = [{ name: 'c', code: 'picture/broken', reason: 'it is broken' }]
+    const file = keepPictures({ pictures: [a, b], skipped }, SIDE)
+    const changed = withCaption(file, 1, ' a red\n barn ')
+    expect(readKeptPictures(changed)).toEqual({
+      pictures: [a, { ...b, caption: 'a red barn' }],
+      skipped,
+      side: SIDE,
+    })
+    for (const words of ['', ' \n', 'x'.repeat(1001)]) {
+      expect(() => withCaption(file, 0, words)).toThrow(DataError)
+    }
   })
 
   it('are refused by name when the file is damaged', () => {

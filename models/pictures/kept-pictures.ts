@@ -3,9 +3,9 @@
  * what was skipped. A browser keeps this instead of a person's photos: 3 KB a picture, and nothing in it but what training sees.
  */
 import * as v from 'valibot'
-import { FormatError } from '../errors.ts'
+import { DataError, FormatError } from '../errors.ts'
 import { parseSafetensors, writeSafetensors } from '../formats/safetensors.ts'
-import { MAX_CAPTION_CHARACTERS } from './caption-text.ts'
+import { cleanCaption, MAX_CAPTION_CHARACTERS } from './caption-text.ts'
 import { MAX_PICTURES } from './limits.ts'
 import type { Picture } from './picture.ts'
 import type { PicturesRead } from './read-pictures.ts'
@@ -40,6 +40,25 @@ export function keepPictures({ pictures, skipped }: PicturesRead, side: number):
   const image = { name: 'image', dtype: 'U8', shape: [pictures.length, side, side, 3], bytes } as const
   const named = pictures.map(({ name, caption }) => ({ name, caption }))
   return writeSafetensors([image], { [KEY]: JSON.stringify({ pictures: named, skipped }) })
+}
+
+/**
+ * The same pictures, one of them under other words.
+ *
+ * @throws FormatError as `readKeptPictures`; DataError `pictures/caption` for words that are no caption
+ */
+export function withCaption(file: Uint8Array, place: number, words: string): Uint8Array {
+  const caption = cleanCaption(words)
+  if (caption === '' || caption.length > MAX_CAPTION_CHARACTERS) {
+    throw new DataError(
+      'pictures/caption',
+      `A caption has 1 to ${MAX_CAPTION_CHARACTERS} characters; write what the picture shows.`,
+    )
+  }
+  const { pictures, skipped, side } = readKeptPictures(file)
+  if (!pictures[place]) throw new RangeError(`picture ${place} of ${pictures.length}`)
+  const changed = pictures.map((picture, index) => (index === place ? { ...picture, caption } : picture))
+  return keepPictures({ pictures: changed, skipped }, side)
 }
 
 /** `pixels` are views of the file. Throws FormatError `pictures/malformed-kept`, `safetensors/malformed`. */

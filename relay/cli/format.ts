@@ -29,8 +29,8 @@ export function rate(perSecond: number, unit: string): string {
   return `${perSecond >= 10 ? perSecond.toFixed(0) : perSecond.toPrecision(2)} ${unit}/s`
 }
 
-/** A loss in nats a token. */
-export const loss = (nats: number): string => nats.toFixed(3)
+/** A loss in its family's unit. */
+export const loss = (value: number): string => value.toFixed(3)
 
 /** Columns aligned by their widest cell; `right` names those that hold numbers. */
 export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string {

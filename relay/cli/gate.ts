@@ -1,5 +1,5 @@
 /**
- * `host --gate FILE`: measures each candidate version on text of the host's own, in a process of its own (`oneround
+ * `host --gate FILE`: measures each candidate version on data of the host's own, in a process of its own (`oneround
  * eval`), so that the relay loads no tensor library and a measurement that runs out of memory takes nothing with it.
  * The base model is measured once. A candidate that cannot be measured stays where it is: nothing is published unseen.
  */
@@ -18,12 +18,16 @@ const PROGRAM = fileURLToPath(new URL('./main.ts', import.meta.url))
 /** Of eval's one JSON object. */
 const MAX_OUTPUT_BYTES = 1024 * 1024
 
-const measurementSchema = v.looseObject({ loss: v.pipe(v.number(), v.finite(), v.minValue(0)) })
+const measurementSchema = v.looseObject({
+  loss: v.pipe(v.number(), v.finite(), v.minValue(0)),
+  unit: v.string(),
+})
+type Measurement = v.InferOutput<typeof measurementSchema>
 
 export interface GateOptions {
   /** As `--model` was given; undefined for the embedded one. */
   readonly model: string | undefined
-  /** The host's own text. */
+  /** The host's own text, or pictures. */
   readonly file: string
   readonly console: Console
   readonly signal: AbortSignal
@@ -33,7 +37,7 @@ export interface GateOptions {
 
 export class Gate {
   readonly #options: GateOptions
-  #baseLoss: Promise<number> | undefined
+  #base: Promise<Measurement> | undefined
   /** One at a time: each takes the whole machine. */
   #measuring: Promise<void> = Promise.resolve()
 
@@ -51,24 +55,25 @@ export class Gate {
     const { console, judge, file, signal } = this.#options
     try {
       console.note(`Measuring the next version, of ${contributions} contributions, on ${file} …`)
-      this.#baseLoss ??= this.#evaluate()
-      const measured = { baseLoss: await this.#baseLoss, loss: await this.#evaluate(folder) }
-      const figures = `held-out loss ${shownLoss(measured.loss)}, base ${shownLoss(measured.baseLoss)} nats a token`
-      if (await judge(room, digest, measured)) console.note(`Published: ${figures}.`)
+      this.#base ??= this.#evaluate()
+      const base = await this.#base
+      const { loss } = await this.#evaluate(folder)
+      const figures = `held-out loss ${shownLoss(loss)}, base ${shownLoss(base.loss)} ${base.unit}`
+      if (await judge(room, digest, { baseLoss: base.loss, loss })) console.note(`Published: ${figures}.`)
       else
         console.note(
           `WARNING: held back, worse than the base (${figures}). Look at the contributions in the host's console: remove what spoils it, or publish it anyway.`,
         )
     } catch (error) {
       if (signal.aborted) return
-      this.#baseLoss = undefined
+      this.#base = undefined
       console.note(
         `oneround: the next version could not be measured and waits: ${error instanceof Error ? error.message : error}`,
       )
     }
   }
 
-  async #evaluate(adapter?: string): Promise<number> {
+  async #evaluate(adapter?: string): Promise<Measurement> {
     const { model, file, signal } = this.#options
     const { stdout } = await promisify(execFile)(
       process.execPath,
@@ -87,6 +92,6 @@ export class Gate {
     ).catch((error: Error & { stdout?: string }) => {
       throw new Error(error.stdout?.trim() || error.message, { cause: error })
     })
-    return v.parse(measurementSchema, JSON.parse(stdout)).loss
+    return v.parse(measurementSchema, JSON.parse(stdout))
   }
 }

@@ -136,7 +136,7 @@ const termsSchema = v.strictObject({
   privacy: v.optional(privacySchema),
   /** Who lets an accepted update count: the relay at once (left out), or the host, one by one. */
   admission: v.optional(v.picklist(['automatic', 'approve'])),
-  /** A version is published only once the host has measured it: its loss may be so much (nats a token) above the base's. */
+  /** A version is published only once the host has measured it: its loss may be so much (in its family's unit) above the base's. */
   gate: v.optional(v.strictObject({ tolerance: finiteNumber(0, 100) })),
   /** From then on the room takes nothing new and publishes what waits; never where it is left out. */
   expiresAt: v.optional(timestamp),

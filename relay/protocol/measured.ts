@@ -1,4 +1,5 @@
-/** The host's own evaluation of a version: mean negative log-likelihood a counted token, in nats, on text it chose. */
+/** The host's own evaluation of a version: the mean loss on data it chose, in the unit of the model's family (of text
+ * nats a token, of pictures the squared error of the flow). */
 import * as v from 'valibot'
 import { finiteNumber } from './fields.ts'
 

@@ -23,7 +23,7 @@ export class Candidates {
   readonly #tolerance: number
   #current: Candidate | null = null
 
-  /** `tolerance`: nats a token by which a candidate may be worse than the base. */
+  /** `tolerance`: in the loss's own unit, by which a candidate may be worse than the base. */
   constructor(store: RoomStore, tolerance: number) {
     this.#store = store
     this.#tolerance = tolerance

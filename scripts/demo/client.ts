@@ -32,12 +32,14 @@ export interface DemoClient {
 export interface DemoClients {
   /** `three Chromium tabs` or `three Node processes`. */
   readonly description: string
+  /** `data`: a file, or a folder of files. */
   create(name: string, data: string): DemoClient
   close(): Promise<void>
 }
 
 export interface Meeting {
   readonly joinUrl: string
+  readonly words: Pick<Contribution, 'counted' | 'unit'>
   /** Tells the person watching. */
   readonly say: (client: string, text: string) => void
   readonly signal: AbortSignal

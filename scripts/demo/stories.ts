@@ -10,6 +10,7 @@ import {
 } from '../../models/catalog/picture-samples.ts'
 import type { RecipeChoices } from '../../models/families/family.ts'
 import { writePng } from '../../models/pictures/write-png.ts'
+import type { Contribution } from './client.ts'
 
 export interface Person {
   readonly name: string
@@ -24,8 +25,8 @@ export interface Story {
   readonly choices: RecipeChoices
   /** Steps between two measurements. */
   readonly evaluateEvery: number
-  /** Whether a tab can play a part. */
-  readonly inTabs: boolean
+  /** What speed is counted in, and what the loss is. */
+  readonly words: Pick<Contribution, 'counted' | 'unit'>
   /** What must be said where the data are shown; empty where nothing must. */
   readonly credit: string
   /** Captions drawn before and after; none for text. */
@@ -45,7 +46,7 @@ const authors: Story = {
   title: 'Three authors',
   choices: { steps: 24, batch: 4, tokens: 128 },
   evaluateEvery: 12,
-  inTabs: true,
+  words: { counted: 'tokens', unit: 'nats a token' },
   credit: '',
   captions: [],
   people: async () =>
@@ -60,7 +61,7 @@ const emoji: Story = {
   title: 'Three kinds of emoji',
   choices: { steps: 40, batch: 8 },
   evaluateEvery: 20,
-  inTabs: false,
+  words: { counted: 'pictures', unit: 'squared error' },
   credit: pictureCredit.attribution,
   captions: ['grinning face', 'crying face', 'red heart', 'right arrow', 'automobile', 'airplane'],
   async people(folder) {

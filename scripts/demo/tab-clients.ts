@@ -2,6 +2,8 @@
  * Clients as tabs of a Chromium, each with its own storage, clicking through the page as a person would. What a
  * tab did is read from `window.oneround`, which the page offers for this.
  */
+import { readdir, stat } from 'node:fs/promises'
+import path from 'node:path'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright'
 import type { BackendName } from '../../models/backend/engine.ts'
 import type { Contribution, DemoClient, DemoClients, Losses, Meeting } from './client.ts'
@@ -34,7 +36,7 @@ export async function tabClients(meeting: Meeting, executablePath: string): Prom
   const where = gpu === null ? 'on the processor (wasm), as it has no GPU to use' : `with ${gpu}`
   return {
     description: `three tabs of Chromium ${browser.version()} ${where}`,
-    create: (name, textFile) => new TabClient(name, textFile, { ...meeting, joinUrl: joinUrl.href }, browser),
+    create: (name, data) => new TabClient(name, data, { ...meeting, joinUrl: joinUrl.href }, browser),
     close: () => browser.close(),
   }
 }
@@ -63,23 +65,28 @@ async function hardwareGpu(browser: Browser, url: string): Promise<string | null
   }
 }
 
+async function filesOf(data: string): Promise<string[]> {
+  if (!(await stat(data)).isDirectory()) return [data]
+  return (await readdir(data)).map((name) => path.join(data, name))
+}
+
 class TabClient implements DemoClient {
   readonly name: string
-  readonly #textFile: string
+  readonly #data: string
   readonly #meeting: Meeting
   readonly #browser: Browser
   #context: BrowserContext | undefined
   #page: Page | undefined
 
-  constructor(name: string, textFile: string, meeting: Meeting, browser: Browser) {
+  constructor(name: string, data: string, meeting: Meeting, browser: Browser) {
     this.name = name
-    this.#textFile = textFile
+    this.#data = data
     this.#meeting = meeting
     this.#browser = browser
   }
 
   async contribute(): Promise<Contribution> {
-    const { joinUrl, say } = this.#meeting
+    const { joinUrl, say, words } = this.#meeting
     this.#context = await this.#browser.newContext()
     this.#context.setDefaultTimeout(STEP_TIMEOUT_MS)
     const page = await this.#context.newPage()
@@ -87,7 +94,7 @@ class TabClient implements DemoClient {
     const at = (id: string) => page.getByTestId(id)
     await page.goto(joinUrl)
     await at('join-start').click()
-    await at('data-file').setInputFiles(this.#textFile)
+    await at('data-file').setInputFiles(await filesOf(this.#data))
     await at('data-continue').click()
     await at('train-start').click()
     say(
@@ -106,7 +113,6 @@ class TabClient implements DemoClient {
     // Gone: the page, its worker and its socket; what it keeps for a return stays in this browser.
     await page.goto('about:blank')
     say(this.name, 'has sent its update and left')
-    const words = { counted: 'tokens', unit: 'nats a token' }
     return { backend: backend as BackendName, steps, tokensPerSecond, bytesSent, ...words }
   }
 
@@ -127,7 +133,7 @@ class TabClient implements DemoClient {
 
   /** Until the page shows what it would send, or says what went wrong. */
   async #watchTraining(page: Page): Promise<void> {
-    const { say, signal } = this.#meeting
+    const { say, signal, words } = this.#meeting
     const done = page.getByTestId('review-send').waitFor({ timeout: TRAIN_TIMEOUT_MS })
     const failed = page
       .getByTestId('error')
@@ -144,7 +150,7 @@ class TabClient implements DemoClient {
         .catch(() => null)
       if (!report?.speed || report.steps === shown) return
       shown = report.steps
-      say(this.name, `step ${report.steps}, ${report.speed.toFixed(0)} tokens/s`)
+      say(this.name, `step ${report.steps}, ${report.speed.toFixed(0)} ${words.counted}/s`)
     }, WATCH_EVERY_MS)
     try {
       signal.throwIfAborted()

@@ -6,7 +6,8 @@ import { drawsPictures } from '../state/medium.ts'
 import { addFiles } from '../state/reading.ts'
 import { data as text } from '../strings/data.ts'
 
-const ACCEPT = {
+/** What a file chooser offers first. */
+export const ACCEPT = {
   text: '.txt,.md,.markdown,.jsonl,.csv,text/plain,text/markdown,text/csv',
   pictures: 'image/png,image/jpeg,image/webp,.png,.jpg,.jpeg,.webp,.txt,.jsonl,.json,.safetensors',
 }

@@ -1,10 +1,12 @@
-/** What will be trained on: every picture as the model sees it, with its caption. */
+/** What will be trained on: every picture as the model sees it, with its caption, which may be written anew. */
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
+import { cleanCaption, MAX_CAPTION_CHARACTERS } from '../../models/pictures/caption-text.ts'
+import { changeCaption } from '../state/picture-files.ts'
 import { dataReport } from '../state/store.ts'
 import { inWorker } from '../state/worker-client.ts'
 import { pictures as text } from '../strings/pictures.ts'
-import type { PictureViews } from '../worker/api.ts'
+import type { PictureView, PictureViews } from '../worker/api.ts'
 import { PixelPicture } from './pixel-picture.tsx'
 
 /** Fills rows of 2, 3, 4, 6 and 8. */
@@ -12,6 +14,7 @@ const A_PAGE = 24
 
 export function PictureGrid({ total }: { readonly total: number }) {
   const asked = useSignal(0)
+  const editing = useSignal(false)
   const views = useSignal<PictureViews | null>(null)
   const report = dataReport.value
   const first = Math.min(asked.value, Math.floor((total - 1) / A_PAGE) * A_PAGE)
@@ -63,17 +66,67 @@ export function PictureGrid({ total }: { readonly total: number }) {
         )}
       </div>
       {shown && <p class="note">{text.gridLead(shown.side)}</p>}
+      <div class="actions">
+        <button
+          type="button"
+          class="button button-small"
+          aria-pressed={editing.value}
+          data-testid="captions-edit"
+          onClick={() => {
+            editing.value = !editing.value
+          }}
+        >
+          {editing.value ? text.editDone : text.edit}
+        </button>
+        {editing.value && <span class="note">{text.editNote}</span>}
+      </div>
       <ul class="picture-grid">
-        {shown?.pictures.map(({ name, caption, heldOut, pixels }, index) => (
-          <li key={`${first + index} ${name}`} class="picture-entry" title={name} data-testid="data-picture">
-            <PixelPicture pixels={pixels} side={shown.side} label={caption} />
-            <span class="picture-caption" aria-hidden="true">
-              {caption}
-            </span>
-            {heldOut && <span class="picture-mark">{text.heldOut}</span>}
+        {shown?.pictures.map((view, index) => (
+          <li
+            key={`${first + index} ${view.name}`}
+            class="picture-entry"
+            title={view.name}
+            data-testid="data-picture"
+          >
+            <PixelPicture pixels={view.pixels} side={shown.side} label={view.caption} />
+            {editing.value ? (
+              <CaptionField view={view} />
+            ) : (
+              <span class="picture-caption" aria-hidden="true">
+                {view.caption}
+              </span>
+            )}
+            {view.heldOut && <span class="picture-mark">{text.heldOut}</span>}
           </li>
         ))}
       </ul>
     </section>
+  )
+}
+
+/** Enter and leaving the field take what was written, Escape and an empty field what was there before. */
+function CaptionField({ view: { file, place, name, caption } }: { readonly view: PictureView }) {
+  return (
+    <textarea
+      class="input picture-caption-field"
+      rows={3}
+      maxLength={MAX_CAPTION_CHARACTERS}
+      spellcheck={false}
+      aria-label={text.editLabel(name)}
+      data-testid="caption-field"
+      defaultValue={caption}
+      onKeyDown={(event) => {
+        if (event.key === 'Escape') event.currentTarget.value = caption
+        if (event.key === 'Enter' || event.key === 'Escape') {
+          event.preventDefault()
+          event.currentTarget.blur()
+        }
+      }}
+      onBlur={({ currentTarget }) => {
+        const written = cleanCaption(currentTarget.value)
+        if (written === '') currentTarget.value = caption
+        else if (written !== caption) void changeCaption(file, place, written)
+      }}
+    />
   )
 }

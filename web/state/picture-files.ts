@@ -14,7 +14,7 @@ import { recordWire } from './wire.ts'
 import { callback, inWorker, isDeviceProblem } from './worker-client.ts'
 
 /** What the files are called together: their folder, or the first of them. */
-function nameOf({ files: picked }: Picked): string {
+export function nameOf({ files: picked }: Picked): string {
   const [{ name }] = picked
   const folder = name.slice(0, name.indexOf('/') + 1)
   return folder !== '' && picked.every((file) => file.name.startsWith(folder))
@@ -49,6 +49,28 @@ export async function addPictureSample(sample: PictureSample): Promise<void> {
   }
   recordWire({ direction: 'in', event: `GET ${sample.url}`, bytes: png.length, payload: png })
   await pack(sample.fileName, () => inWorker((api) => api.packSheet(png, sample.captions)))
+}
+
+/** One after another: each changes the file that the one before left. */
+let recaptioning: Promise<void> = Promise.resolve()
+
+/** Other words to one picture; they are kept and trained on like those that came with it. */
+export function changeCaption(file: number, place: number, caption: string): Promise<void> {
+  recaptioning = recaptioning.then(async () => {
+    const changed = files.peek()[file]
+    if (!changed) return
+    problem.value = null
+    try {
+      const bytes = await inWorker((api) => api.recaption(changed.bytes, place, caption))
+      setFiles(files.peek().map((one) => (one === changed ? { ...one, bytes } : one)))
+    } catch (error) {
+      const found = toProblem(error)
+      if (!isDeviceProblem(found)) problem.value = found
+      return
+    }
+    await readAll()
+  })
+  return recaptioning
 }
 
 async function pack(name: string, read: () => Promise<Pick<LocalFile, 'bytes'>>): Promise<void> {

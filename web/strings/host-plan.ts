@@ -47,6 +47,8 @@ export const plan = {
   learningRate: 'Learning rate',
   learningRateNote:
     'Higher learns faster and may diverge; 0.003 suits the embedded model, 0.001 larger ones.',
+  recipePictures: (pictures: number) =>
+    `${counted(pictures, 'picture')} pass through the model at each person’s, one picture counted each time.`,
   recipeNote: (tokens: number, seconds: number) =>
     `${count(tokens)} tokens each at most: ${duration(seconds)} where a computer does 300 tokens a second. A rehearsal measures it.`,
 
@@ -149,7 +151,7 @@ export const plan = {
   approveNote: 'You can compare it with the others first. Somebody has to sit at this console.',
   gate: 'Measure each version here before it goes out',
   gateNote:
-    'A version that is worse than the base model on a text of yours is held back. This console must stay open.',
+    'A version that is worse than the base model on data of yours is held back. This console must stay open.',
   withCode: 'Ask for a join code',
   withCodeNote: 'It stands on the projector and in the QR code; who only knows the address does not get in.',
 

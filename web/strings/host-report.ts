@@ -6,10 +6,12 @@ export const report = {
   written: (at: string) => `Written by oneround on ${at}.`,
   summary: (contributions: number, versions: number, closed: boolean) =>
     `${counted(contributions, 'contribution')}, ${counted(versions, 'version')} published. The room is ${closed ? 'closed' : 'still open'}.`,
-  quality: 'Quality on the host’s text',
+  quality: 'Quality on the host’s own data',
   notMeasured: 'The merged model was not measured in the host’s console.',
   measuredOn: (names: string, windows: number, tokens: number) =>
     `Mean loss in nats a token over ${counted(windows, 'window')} (${counted(tokens, 'token')}) of ${names}, measured in the host’s browser. Lower is better.`,
+  measuredOnPictures: (names: string, pictures: number) =>
+    `Mean squared error of the flow over ${counted(pictures, 'picture')} of ${names}, at four moments each, measured in the host’s browser. Lower is better.`,
   base: 'base model',
   version: 'Version',
   loss: 'Loss',

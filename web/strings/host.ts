@@ -1,7 +1,9 @@
 /** The host's console, the projector included; what is chosen before a room opens stands in host-plan.ts. */
 import { bytes, count, counted, duration, loss, percent, rate, significant } from '../format.ts'
+import { roomDraws } from '../state/host/host-store.ts'
+import { byMedium } from './by-medium.ts'
 
-export const console = {
+const words = {
   name: 'oneround host',
   skip: 'Skip to the console',
   rooms: 'All rooms',
@@ -138,18 +140,18 @@ export const console = {
   qualityTitle: 'Quality of the merged model',
   qualityLead:
     'Choose a text that nobody in the class trains on. This tab measures the loss of every version on it: how surprised the model is by the next token, in nats. Lower is better. The text stays here.',
-  textSample: 'A text that comes with the page',
-  textSampleChoose: 'Measure on this text',
-  textFile: 'A file of yours',
-  textChange: 'Another text',
-  textFacts: (names: string, windows: number, tokens: number) =>
+  dataSample: 'A text that comes with the page',
+  dataSampleChoose: 'Measure on this text',
+  dataFile: 'A file of yours',
+  dataChange: 'Another text',
+  dataFacts: (names: string, windows: number, tokens: number) =>
     `Measured on ${names}: ${counted(windows, 'window')}, ${counted(tokens, 'token')}.`,
   textTooLarge: (name: string, most: number) =>
     `“${name}” is larger than ${bytes(most)}; part of it is enough to measure on.`,
-  textTooShort: 'The text is too short to measure on; choose a longer one.',
+  dataTooShort: 'The text is too short to measure on; choose a longer one.',
   versionMissing: 'The version did not arrive as announced; try again.',
   measuring: {
-    text: 'Reading the text…',
+    data: 'Reading what you chose…',
     base: 'Measuring the base model',
     version: 'Measuring version',
     candidate: 'Measuring the next version',
@@ -244,3 +246,29 @@ export const console = {
   projectorJoiningClosed: 'Joining is closed.',
   projectorSent: (sent: number) => `${count(sent)} sent`,
 }
+
+/** Where the room learns from pictures. */
+const pictureWords: Partial<typeof words> = {
+  candidateWaiting: (contributions) =>
+    `The next version, of ${counted(contributions, 'contribution')}, goes out once it is measured. Choose pictures to measure on, below.`,
+  candidateHeld: (contributions, at, base) =>
+    `The version of ${counted(contributions, 'contribution')} is held back: its loss on your pictures is ${loss(at)}, the base model’s ${loss(base)}. Remove what spoils it, wait for more, or publish it all the same.`,
+  candidateQuestion: 'Publish a version that is worse than the base model on your pictures?',
+  qualityLead:
+    'Choose pictures that nobody in the class trains on. This tab measures the loss of every version on them: how far, squared, the model is from the way from noise to picture, at four moments of it. Lower is better. The pictures stay here.',
+  dataSample: 'Pictures that come with the page',
+  dataSampleChoose: 'Measure on these pictures',
+  dataFile: 'Pictures of yours',
+  dataChange: 'Other pictures',
+  dataFacts: (names, pictures) =>
+    `Measured on ${counted(pictures, 'picture')} of ${names}, at four moments each.`,
+  dataTooShort:
+    'None of these gives a picture with words to it; choose png, jpg or webp files with captions.',
+  lossChartLabel: (facts) => `Loss of each version on your pictures. ${facts}`,
+  scaleLead:
+    'The merged change can be applied a little more or less strongly than the mean. This tries scales of the newest version on your pictures; it measures them a dozen times or more.',
+  sampleMissing: (title) => `The pictures “${title}” could not be loaded; try again.`,
+  projectorLoss: 'Loss on the host’s pictures (lower is better)',
+}
+
+export const console = byMedium(words, pictureWords, roomDraws)

@@ -5,6 +5,10 @@ export const pictures = {
   gridTitle: 'What the model will see',
   gridLead: (side: number) =>
     `The middle of each picture, at the model’s size of ${side} x ${side} pixels, with its caption.`,
+  edit: 'Edit captions',
+  editDone: 'Done',
+  editNote: 'Say what each picture shows in a few words. Enter takes them, Escape leaves the old ones.',
+  editLabel: (name: string) => `Caption of ${name}`,
   heldOut: 'held out',
   page: (from: number, to: number, total: number) => `${count(from)} to ${count(to)} of ${count(total)}`,
   previous: 'Previous',

@@ -95,12 +95,12 @@ export interface DataReport {
   readonly windowTokens: number
 }
 
-/** What of the host's text is measured on. */
-export interface MeasuringText {
+/** What of the host's text or pictures is measured on. */
+export interface MeasuringData {
   readonly report: DataReport
-  /** At most MAX_MEASURED_WINDOWS, spread evenly over the text. */
-  readonly windows: number
-  /** Tokens in them whose prediction counts. */
+  /** Windows, or pictures: at most MAX_MEASURED of them, spread evenly. */
+  readonly examples: number
+  /** Tokens in them whose prediction counts; of pictures their number. */
   readonly counted: number
 }
 
@@ -122,6 +122,9 @@ export interface PictureView {
   readonly heldOut: boolean
   /** RGB [side * side * 3]. */
   readonly pixels: Uint8Array
+  /** Which of the files given to `readData` holds it, and at which place. */
+  readonly file: number
+  readonly place: number
 }
 
 export interface PictureViews {
@@ -188,7 +191,7 @@ export type ExportFormat = 'peft' | 'gguf' | 'merged'
 export type Which = 'base' | 'own' | 'merged'
 
 export interface Evaluation {
-  /** Mean negative log-likelihood a counted token, in nats. */
+  /** Mean, in the unit of the model's family. */
   readonly loss: number
   readonly counted: number
 }
@@ -253,6 +256,8 @@ export interface ModelWorker {
   ): Promise<PackedPictures>
   /** The same of a sheet of the samples. */
   packSheet(png: Uint8Array, captions: readonly string[]): Promise<PackedPictures>
+  /** A file of pictures with other words to one of them. Throws DataError `pictures/caption` for none. */
+  recaption(file: Uint8Array, place: number, caption: string): Promise<Uint8Array>
   /** Replaces the examples. */
   readData(files: readonly LocalFile[], manifest: Manifest): Promise<DataReport>
   /** Where training goes on from: the file beside a version of the room, or null for the room's own start. */
@@ -298,9 +303,9 @@ export interface ModelWorker {
   /** Pictures of one size as one file, `columns` in a row. */
   picturesPng(pictures: readonly Uint8Array[], side: number, columns: number): Promise<Uint8Array>
   exportAdapter(which: 'own' | 'merged', format: ExportFormat, base: Manifest['base']): Promise<Blob>
-  /** The host's own text to measure on; what readData has read stays beside it. */
-  readMeasuringText(files: readonly LocalFile[], manifest: Manifest): Promise<MeasuringText>
-  /** Loss on that text, of the base (null) or of the merged adapter at a scale. */
+  /** The host's own text or pictures to measure on; what readData has read stays beside it. */
+  readMeasuringData(files: readonly LocalFile[], manifest: Manifest): Promise<MeasuringData>
+  /** Loss on these, of the base (null) or of the merged adapter at a scale. */
   measureMerged(
     scale: number | null,
     manifest: Manifest,

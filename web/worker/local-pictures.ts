@@ -17,6 +17,8 @@ export interface LocalPictures {
   readonly train: readonly PictureExample[]
   readonly heldOut: readonly PictureExample[]
   readonly pictures: readonly Picture[]
+  /** Of each picture, the file that holds it and its place there. */
+  readonly places: readonly { readonly file: number; readonly place: number }[]
   readonly heldOutPictures: ReadonlySet<Picture>
   readonly report: DataReport
 }
@@ -83,6 +85,7 @@ export function readLocalPictures(files: readonly LocalFile[], model: PictureMod
     train: train.map((picture) => model.example(picture)),
     heldOut: heldOut.map((picture) => model.example(picture)),
     pictures,
+    places: read.flatMap((one, file) => one.pictures.map((_, place) => ({ file, place }))),
     heldOutPictures: new Set(heldOut),
     report: {
       files: read.map(({ report }) => report),
@@ -96,14 +99,15 @@ export function readLocalPictures(files: readonly LocalFile[], model: PictureMod
 }
 
 export function viewPictures(
-  { pictures, heldOutPictures }: LocalPictures,
+  { pictures, places, heldOutPictures }: LocalPictures,
   side: number,
   first: number,
   count: number,
 ): PictureViews {
   return {
     side,
-    pictures: pictures.slice(first, first + count).map((picture) => ({
+    pictures: pictures.slice(first, first + count).map((picture, index) => ({
+      ...places[first + index],
       name: picture.name,
       caption: picture.caption,
       heldOut: heldOutPictures.has(picture),

@@ -15,9 +15,10 @@ import { nextTask } from '../../models/backend/next-task.ts'
 import { loadModel } from '../../models/catalog/load.ts'
 import type { LoadedModel, PictureModel, TextModel } from '../../models/families/family.ts'
 import { readPeftAdapter } from '../../models/formats/peft.ts'
+import { withCaption } from '../../models/pictures/kept-pictures.ts'
 import { sha256Hex } from '../../models/sha256.ts'
-import type { TextExample } from '../../models/text/windows.ts'
 import { checkAdapterFits } from '../../models/training/engine-adapter.ts'
+import type { Example } from '../../models/training/model.ts'
 import { measureStepSeconds } from '../../models/training/step-time.ts'
 import { evaluate, TrainControl } from '../../models/training/trainer.ts'
 import type { Manifest } from '../../relay/protocol/manifest.ts'
@@ -30,6 +31,7 @@ import type {
   DrawProgress,
   Generated,
   GenerateOptions,
+  LocalFile,
   ModelWorker,
   TrainOutcome,
   Which,
@@ -50,7 +52,7 @@ import {
 } from './local-pictures.ts'
 import { fetchModelFiles } from './model-files.ts'
 import type { Pace } from './pace.ts'
-import { MAX_MEASURED_WINDOWS, spread } from './spread.ts'
+import { MAX_MEASURED, spread } from './spread.ts'
 import { runTraining } from './training.ts'
 import { changeNorm, clipChange, summarise } from './update-choices.ts'
 
@@ -70,7 +72,7 @@ let startFile: Uint8Array | null = null
 let continuation: Uint8Array | null = null
 let data: LocalData | LocalPictures | null = null
 /** The host's, to measure merged versions on. */
-let measuringText: readonly TextExample[] | null = null
+let measuringData: readonly Example[] | null = null
 let own: { adapter: Adapter; outcome: TrainOutcome } | null = null
 let merged: Adapter | null = null
 let control: TrainControl | null = null
@@ -119,6 +121,16 @@ function adapterOf(which: Which): Adapter | null {
       return never
     }
   }
+}
+
+/** Of a text every window, of pictures each: nothing is held out of what is only measured on. */
+function readExamples(files: readonly LocalFile[], ready: LoadedModel, { recipe }: Manifest) {
+  if (ready.medium === 'pictures') {
+    const { report, train, heldOut } = readLocalPictures(files, ready)
+    return { report, examples: [...train, ...heldOut] }
+  }
+  const { report, examples } = readLocalData(files, ready.tokenizer, recipe.tokens)
+  return { report, examples: examples.map(({ example }) => example) }
 }
 
 /** Where everybody in the room begins. */
@@ -216,6 +228,11 @@ const models: ModelWorker = {
   async packSheet(png, captions) {
     const packed = packSheet(png, captions, drawer().side)
     return transfer(packed, [packed.bytes.buffer])
+  },
+
+  async recaption(file, place, caption) {
+    const changed = withCaption(file, place, caption)
+    return transfer(changed, [changed.buffer])
   },
 
   async readData(files, manifest) {
@@ -386,21 +403,18 @@ const models: ModelWorker = {
     generating?.abort()
   },
 
-  async readMeasuringText(files, manifest) {
-    const { tokenizer } = text()
-    const { report, examples } = readLocalData(files, tokenizer, manifest.recipe.tokens)
-    measuringText = spread(
-      examples.map(({ example }) => example),
-      MAX_MEASURED_WINDOWS,
-    )
-    const counted = measuringText.reduce((sum, example) => sum + example.counted, 0)
-    return { report, windows: measuringText.length, counted }
+  async readMeasuringData(files, manifest) {
+    const ready = need(loaded, 'the model')
+    const { report, examples } = readExamples(files, ready, manifest)
+    measuringData = spread<Example>(examples, MAX_MEASURED[ready.medium])
+    const counted = measuringData.reduce((sum, example) => sum + example.counted, 0)
+    return { report, examples: measuringData.length, counted }
   },
 
   async measureMerged(scale, manifest, onProgress) {
     const { model } = need(loaded, 'the model')
     const adapter = scale === null ? null : scaledAdapter(need(merged, 'the merged adapter'), scale)
-    const examples = need(measuringText, 'the text to measure on')
+    const examples = need(measuringData, 'what to measure on')
     const { batch, tokens } = manifest.recipe
     return evaluate(model, adapter, examples, { batch, tokens }, onProgress)
   },

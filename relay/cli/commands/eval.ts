@@ -32,13 +32,13 @@ export const command: Command = {
   async run(args, console, signal) {
     const files = dataFiles(args, args.positionals)
     const batch = args.integer('batch', { least: 1, most: 1024 }) ?? DEFAULT_BATCH
-    const backend = backendOf(args)
+    const wantedBackend = backendOf(args)
     const folder = args.text('adapter')
     const base = await findBaseModel(args.text('model'), { console, signal })
     const { adapter, origin } = folder === undefined ? NO_ADAPTER : await readAdapter(folder, base)
     await checkBase(origin, base, args)
     const length = windowLength(args, await readSpec(base))
-    const running = await runModel(base, backend, console, { batch, tokens: length, rank: null })
+    const running = await runModel(base, wantedBackend, console, { batch, tokens: length, rank: null })
     try {
       if (adapter) await checkFits(running, adapter)
       checkVocabulary(origin, running.vocabularyDigest, base)
@@ -53,18 +53,17 @@ export const command: Command = {
         console,
         signal,
       )
+      const unit = running.model.units.loss
+      const { backend } = running.engine
+      const shown = `loss ${showLoss(loss)} ${unit}`
       if (running.medium === 'pictures') {
-        console.result({ loss, pictures: examples.length, passes: counted, backend: running.engine.backend })
-        console.print(
-          `loss ${showLoss(loss)} squared error, ${examples.length} pictures, ${counted} passes\n`,
-        )
+        console.result({ loss, unit, pictures: examples.length, passes: counted, backend })
+        console.print(`${shown}, ${examples.length} pictures, ${counted} passes\n`)
         return
       }
       const perplexity = Math.exp(loss)
-      console.result({ loss, perplexity, tokens: counted, backend: running.engine.backend })
-      console.print(
-        `loss ${showLoss(loss)} nats a token, perplexity ${perplexity.toFixed(2)}, ${counted} tokens\n`,
-      )
+      console.result({ loss, unit, perplexity, tokens: counted, backend })
+      console.print(`${shown}, perplexity ${perplexity.toFixed(2)}, ${counted} tokens\n`)
     } finally {
       await running.close()
     }

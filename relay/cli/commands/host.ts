@@ -110,7 +110,7 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
     gate: {
       type: 'string',
       value: 'FILE',
-      help: 'measure each version on this text before it is published; one worse than the base is held back',
+      help: 'measure each version on this text, or folder of pictures, before it is published; one worse than the base is held back',
     },
     ...PRIVATE_OPTIONS,
     ...MODE_OPTIONS,
@@ -244,7 +244,7 @@ interface Plan {
   readonly addresses: readonly string[]
   readonly publicUrl: string | undefined
   readonly publishEvery: number
-  /** The host's own text, that each version is measured on. */
+  /** The host's own text or pictures, that each version is measured on. */
   readonly gate: string | undefined
 }
 
@@ -267,7 +267,7 @@ function readPlan(args: Arguments): Plan {
     throw new UsageError('--gate goes with a one-shot room that is not private.')
   }
   if (gate !== undefined && !existsSync(gate)) {
-    throw new UsageError(`--gate names a text file, and there is no ${gate}.`)
+    throw new UsageError(`--gate names a text file or a folder of pictures, and there is no ${gate}.`)
   }
   const lan = args.flag('lan')
   const addresses = lan ? lanAddresses() : []

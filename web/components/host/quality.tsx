@@ -1,12 +1,15 @@
-/** How good the merged model is on the host's own text: loss by version, and the scale at which it is least. */
+/** How good the merged model is on the host's own text or pictures: loss by version, and the scale at which it is least. */
 
 import { useSignal } from '@preact/signals'
 import { useRef } from 'preact/hooks'
 import { loss } from '../../format.ts'
+import { fromInput, PICTURES } from '../../state/dropped.ts'
 import { saveScaledAdapter } from '../../state/host/exporting.ts'
-import { newestVersion } from '../../state/host/host-store.ts'
+import { newestVersion, roomDraws } from '../../state/host/host-store.ts'
 import {
   baseLoss,
+  choosePictures,
+  chooseSheet,
   chooseText,
   findScale,
   measures,
@@ -17,10 +20,14 @@ import {
   versionLosses,
 } from '../../state/host/measuring.ts'
 import { preparing } from '../../state/host/worker-queue.ts'
+import { nameOf } from '../../state/picture-files.ts'
+import { pictureSamples, sampleCredit } from '../../state/picture-samples.ts'
 import { samples } from '../../state/samples.ts'
 import { problem } from '../../state/store.ts'
 import { console as text } from '../../strings/host.ts'
 import { result } from '../../strings/result.ts'
+import { Credit } from '../credit.tsx'
+import { ACCEPT } from '../drop-zone.tsx'
 import { BigNumber } from '../facts.tsx'
 import { Meter } from '../meter.tsx'
 import { ModelMeter } from '../model-meter.tsx'
@@ -39,14 +46,14 @@ export function QualityCard() {
         <p class="note">{text.qualityLead}</p>
       </div>
       {known === null || changing.value ? (
-        <TextChoice
+        <DataChoice
           onChosen={() => {
             changing.value = false
           }}
         />
       ) : (
         <p class="note" data-testid="host-text">
-          {text.textFacts(known.files.map(({ name }) => name).join(', '), known.windows, known.counted)}{' '}
+          {text.dataFacts(known.files.map(({ name }) => name).join(', '), known.examples, known.counted)}{' '}
           <button
             type="button"
             class="link"
@@ -54,10 +61,11 @@ export function QualityCard() {
               changing.value = true
             }}
           >
-            {text.textChange}
+            {text.dataChange}
           </button>
         </p>
       )}
+      {roomDraws.value && <Credit credit={sampleCredit} />}
       <Measuring />
       {known && (
         <>
@@ -70,20 +78,44 @@ export function QualityCard() {
   )
 }
 
-function TextChoice({ onChosen }: { readonly onChosen: () => void }) {
-  const sample = useSignal(samples[0].id)
+interface Choice {
+  readonly id: string
+  /** As the list shows it. */
+  readonly name: string
+  readonly title: string
+  readonly url: string
+  take(bytes: Uint8Array): Promise<void>
+}
+
+const textChoices: readonly Choice[] = samples.map(({ id, title, author, url, fileName }) => ({
+  id,
+  title,
+  url,
+  name: `${title}, ${author}`,
+  take: (bytes) => chooseText([{ name: fileName, bytes }]),
+}))
+
+const pictureChoices: readonly Choice[] = pictureSamples.map((sample) => ({
+  ...sample,
+  name: sample.title,
+  take: (png) => chooseSheet(sample, png),
+}))
+
+function DataChoice({ onChosen }: { readonly onChosen: () => void }) {
+  const choices = roomDraws.value ? pictureChoices : textChoices
+  const chosenId = useSignal(choices[0].id)
   const input = useRef<HTMLInputElement>(null)
   const takeSample = async () => {
-    const chosen = samples.find(({ id }) => id === sample.value) ?? samples[0]
+    const chosen = choices.find(({ id }) => id === chosenId.value) ?? choices[0]
     const response = await fetch(chosen.url).catch(() => null)
     if (!response?.ok) {
       problem.value = { code: 'data/sample', message: text.sampleMissing(chosen.title) }
       return
     }
     onChosen()
-    await chooseText([{ name: chosen.fileName, bytes: new Uint8Array(await response.arrayBuffer()) }])
+    await chosen.take(new Uint8Array(await response.arrayBuffer()))
   }
-  const takeFile = async (file: File | undefined) => {
+  const takeText = async (file: File | undefined) => {
     if (!file) return
     if (file.size > MAX_TEXT_BYTES) {
       problem.value = { code: 'data/too-large', message: text.textTooLarge(file.name, MAX_TEXT_BYTES) }
@@ -92,25 +124,31 @@ function TextChoice({ onChosen }: { readonly onChosen: () => void }) {
     onChosen()
     await chooseText([{ name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) }])
   }
+  const takePictures = async (list: FileList | null) => {
+    const picked = fromInput(list, PICTURES)
+    if (picked.files.length === 0) return
+    onChosen()
+    await choosePictures(nameOf(picked), picked.files)
+  }
   const busy = measuringNow.value !== null
   return (
     <div class="host-text">
       <div class="field">
         <label class="field-label" for="host-sample">
-          {text.textSample}
+          {text.dataSample}
         </label>
         <select
           class="input"
           id="host-sample"
           data-testid="host-sample"
-          value={sample.value}
+          value={chosenId.value}
           onChange={(event) => {
-            sample.value = event.currentTarget.value
+            chosenId.value = event.currentTarget.value
           }}
         >
-          {samples.map(({ id, title, author }) => (
+          {choices.map(({ id, name }) => (
             <option key={id} value={id}>
-              {title}, {author}
+              {name}
             </option>
           ))}
         </select>
@@ -123,18 +161,20 @@ function TextChoice({ onChosen }: { readonly onChosen: () => void }) {
           disabled={busy}
           onClick={() => void takeSample()}
         >
-          {text.textSampleChoose}
+          {text.dataSampleChoose}
         </button>
         <input
           ref={input}
           class="visually-hidden"
           type="file"
-          accept=".txt,.md,.jsonl,.csv,text/plain"
+          multiple={roomDraws.value}
+          accept={roomDraws.value ? ACCEPT.pictures : ACCEPT.text}
           tabIndex={-1}
-          aria-label={text.textFile}
+          aria-label={text.dataFile}
           data-testid="host-text-file"
           onChange={(event) => {
-            void takeFile(event.currentTarget.files?.[0])
+            const { files } = event.currentTarget
+            void (roomDraws.value ? takePictures(files) : takeText(files?.[0]))
             event.currentTarget.value = ''
           }}
         />
@@ -144,7 +184,7 @@ function TextChoice({ onChosen }: { readonly onChosen: () => void }) {
           disabled={busy}
           onClick={() => input.current?.click()}
         >
-          {text.textFile}
+          {text.dataFile}
         </button>
       </div>
     </div>

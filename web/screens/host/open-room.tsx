@@ -4,6 +4,7 @@
  */
 import { type Signal, useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
+import { mediumOf } from '../../../models/families/media.ts'
 import type { Offer, OfferedModel } from '../../../relay/protocol/host.ts'
 import { isStepped } from '../../../relay/protocol/manifest.ts'
 import { Fact, Facts } from '../../components/facts.tsx'
@@ -186,6 +187,8 @@ function AdapterChoice({ plan, offer: found, model }: PartProps) {
 function RecipeFields({ plan, model }: PartProps) {
   const now = plan.value
   const { trainedTokens } = costOf(now, model)
+  // A picture is as long as its model makes it.
+  const draws = mediumOf(model.family) === 'pictures'
   const set = (change: Partial<Plan>) => {
     plan.value = { ...plan.peek(), ...change }
   }
@@ -209,14 +212,16 @@ function RecipeFields({ plan, model }: PartProps) {
           most={BOUNDS.batch[1]}
           onChange={(batch) => set({ batch })}
         />
-        <NumberField
-          name="tokens"
-          label={text.tokens}
-          value={now.tokens}
-          least={8}
-          most={Math.min(model.maxTokens, 4096)}
-          onChange={(tokens) => set({ tokens })}
-        />
+        {!draws && (
+          <NumberField
+            name="tokens"
+            label={text.tokens}
+            value={now.tokens}
+            least={8}
+            most={Math.min(model.maxTokens, 4096)}
+            onChange={(tokens) => set({ tokens })}
+          />
+        )}
         <NumberField
           name="learning-rate"
           label={text.learningRate}
@@ -229,7 +234,9 @@ function RecipeFields({ plan, model }: PartProps) {
         />
       </div>
       <p class="note" data-testid="plan-time">
-        {text.recipeNote(trainedTokens, trainedTokens / EXAMPLE_TOKENS_PER_SECOND)}
+        {draws
+          ? text.recipePictures(now.steps * now.batch)
+          : text.recipeNote(trainedTokens, trainedTokens / EXAMPLE_TOKENS_PER_SECOND)}
       </p>
     </fieldset>
   )

@@ -10,8 +10,7 @@ import { QualityCard } from '../../components/host/quality.tsx'
 import { RehearsalCard } from '../../components/host/rehearsal-card.tsx'
 import { RoomCounts } from '../../components/host/room-counts.tsx'
 import { Screen } from '../../components/screen.tsx'
-import { roomDraws } from '../../state/host/drawing.ts'
-import { overview, watching } from '../../state/host/host-store.ts'
+import { overview, roomDraws, watching } from '../../state/host/host-store.ts'
 import { watchRoom } from '../../state/host/watching.ts'
 import { isRehearsal } from '../../state/relay-http.ts'
 import { console as text } from '../../strings/host.ts'
@@ -53,7 +52,10 @@ export function RoomScreen({ room }: { readonly room: string }) {
         </div>
         <div class="console-column">
           {roomDraws.value ? (
-            <MergedPicturesCard />
+            <>
+              <MergedPicturesCard />
+              <QualityCard />
+            </>
           ) : (
             <>
               <QualityCard />

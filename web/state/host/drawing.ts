@@ -2,8 +2,7 @@
  * Where the model draws: the newest version beside the base model, the same captions from the same noise, for the console and for
  * the wall. Drawn in this window's own worker, once a version.
  */
-import { computed, effect, signal } from '@preact/signals'
-import { mediumOf } from '../../../models/families/media.ts'
+import { effect, signal } from '@preact/signals'
 import { downloadVersion } from '../../../relay/client/download.ts'
 import type { Manifest } from '../../../relay/protocol/manifest.ts'
 import type { Version } from '../../../relay/protocol/messages.ts'
@@ -12,14 +11,12 @@ import { DEFAULT_CAPTIONS } from '../../strings/pictures.ts'
 import type { Which } from '../../worker/api.ts'
 import { PageError } from '../problems.ts'
 import { callback, inWorker } from '../worker-client.ts'
-import { hostManifest, newestVersion } from './host-store.ts'
+import { hostManifest, newestVersion, roomDraws } from './host-store.ts'
 import { inTurn, prepareFor } from './worker-queue.ts'
 
 const STEPS = 20
 const GUIDANCE = 2
 const SEED = '1'
-
-export const roomDraws = computed(() => mediumOf(hostManifest.value?.base.family ?? '') === 'pictures')
 
 export interface MergedPictures {
   readonly version: number

@@ -1,5 +1,6 @@
 /** What the host's console shows, as signals: written by the actions beside this file, read by its screens. */
 import { computed, signal } from '@preact/signals'
+import { mediumOf } from '../../../models/families/media.ts'
 import type { Offer, Overview } from '../../../relay/protocol/host.ts'
 import type { Manifest } from '../../../relay/protocol/manifest.ts'
 import type { RoomInList } from './host-http.ts'
@@ -11,6 +12,8 @@ export const roomList = signal<readonly RoomInList[] | null>(null)
 export const overview = signal<Overview | null>(null)
 export const hostManifest = signal<Manifest | null>(null)
 export const hostManifestDigest = signal('')
+/** Whether its model draws, and learns from pictures. */
+export const roomDraws = computed(() => mediumOf(hostManifest.value?.base.family ?? '') === 'pictures')
 /** False while the relay does not answer; what is shown is then the last it said. */
 export const watching = signal(true)
 

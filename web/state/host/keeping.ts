@@ -1,5 +1,5 @@
 /**
- * What this browser keeps for the host, by room: the text to measure on and what was measured, so that a reload
+ * What this browser keeps for the host, by room: the data to measure on and what was measured, so that a reload
  * measures nothing twice and the projector's window shows the same. It never leaves the browser.
  */
 import { createStore, get, set, type UseStore } from 'idb-keyval'
@@ -8,7 +8,8 @@ import type { LocalFile } from '../../worker/api.ts'
 
 export interface KeptMeasures {
   readonly files: readonly LocalFile[]
-  readonly windows: number
+  /** Windows of text, or pictures. */
+  readonly examples: number
   readonly counted: number
   /** Loss by what was measured: `base`, or a version's digest. */
   readonly losses: Readonly<Record<string, number>>
@@ -26,7 +27,11 @@ const store = () => {
 const channel = typeof BroadcastChannel === 'undefined' ? null : new BroadcastChannel('oneround-host')
 
 /** By the manifest's digest: a room of the same name in another data folder is another room. */
-export const loadMeasures = (manifestDigest: string) => get<KeptMeasures>(manifestDigest, store())
+export async function loadMeasures(manifestDigest: string): Promise<KeptMeasures | undefined> {
+  const kept = await get<KeptMeasures>(manifestDigest, store())
+  // An earlier page kept other fields: the host chooses again.
+  return kept?.examples === undefined ? undefined : kept
+}
 
 export async function saveMeasures(manifestDigest: string, measures: KeptMeasures): Promise<void> {
   await set(manifestDigest, measures, store())

@@ -1,6 +1,6 @@
 /**
- * The merged model on the host's own text: its loss version by version, and at which scale it is least. One text a
- * room; everything measured on it is kept in this browser.
+ * The merged model on the host's own text or pictures: its loss version by version, and at which scale it is least. One
+ * choice of data a room; everything measured on it is kept in this browser.
  */
 import { batch, computed, effect, signal } from '@preact/signals'
 import { sha256Hex } from '../../../models/sha256.ts'
@@ -10,7 +10,8 @@ import type { CandidateView } from '../../../relay/protocol/host.ts'
 import type { Manifest } from '../../../relay/protocol/manifest.ts'
 import type { Version } from '../../../relay/protocol/messages.ts'
 import { console as text } from '../../strings/host.ts'
-import type { LocalFile } from '../../worker/api.ts'
+import type { LocalFile, PictureFile } from '../../worker/api.ts'
+import type { PictureSample } from '../picture-samples.ts'
 import { PageError, toProblem } from '../problems.ts'
 import { problem } from '../store.ts'
 import { callback, inWorker } from '../worker-client.ts'
@@ -25,7 +26,7 @@ export const measures = signal<KeptMeasures | null>(null)
 
 /** What is being measured now; null when nothing is. */
 export const measuringNow = signal<{
-  readonly what: 'text' | 'base' | 'version' | 'candidate' | 'scale'
+  readonly what: 'data' | 'base' | 'version' | 'candidate' | 'scale'
   readonly version: number | null
   /** Of the measurement at hand. */
   readonly fraction: number
@@ -65,8 +66,8 @@ export const scaleCurve = computed((): ScaleCurve | null => {
   return atOne ? { version, points, best: bestOf(found), atOne } : null
 })
 
-/** Whose text the worker holds: a manifest's digest, or nothing. */
-let textInWorker = ''
+/** Whose data the worker holds: a manifest's digest, or nothing. */
+let dataInWorker = ''
 
 /** Follows the room at hand: what is kept of it, and in the console itself every new version. */
 effect(() => {
@@ -146,22 +147,44 @@ async function decide(room: Manifest, digest: string, base: number, loss: number
 /** What could not be measured is not tried again before a reload. */
 const failed = new Set<string>()
 
-export const chooseText = (files: readonly LocalFile[]) =>
+export const chooseText = (files: readonly LocalFile[]) => choose(async () => files)
+
+/** Read into small squares with captions first, of which alone something is kept. */
+export const choosePictures = (name: string, files: readonly PictureFile[]) =>
+  choose(async () => {
+    const { bytes } = await inWorker((api) =>
+      api.packPictures(
+        files,
+        callback(() => {}),
+      ),
+    )
+    return [{ name, bytes }]
+  })
+
+export const chooseSheet = ({ title, captions }: PictureSample, png: Uint8Array) =>
+  choose(async () => {
+    const { bytes } = await inWorker((api) => api.packSheet(png, captions))
+    return [{ name: title, bytes }]
+  })
+
+/** @param read once the room's model is there */
+const choose = (read: () => Promise<readonly LocalFile[]>) =>
   inTurn(async () => {
     const room = hostManifest.peek()
     if (!room) return
     problem.value = null
     failed.clear()
-    textInWorker = ''
-    measuringNow.value = { what: 'text', version: null, fraction: 0 }
+    dataInWorker = ''
+    measuringNow.value = { what: 'data', version: null, fraction: 0 }
     try {
       await prepareFor(room)
-      const read = await inWorker((api) => api.readMeasuringText(files, room))
-      const broken = read.report.files.find((file) => file.problem)?.problem
+      const files = await read()
+      const found = await inWorker((api) => api.readMeasuringData(files, room))
+      const broken = found.report.files.find((file) => file.problem)?.problem
       if (broken) throw new PageError(broken.code, broken.message)
-      if (read.windows === 0) throw new PageError('data/too-short', text.textTooShort)
-      textInWorker = hostManifestDigest.peek()
-      await keep({ files, windows: read.windows, counted: read.counted, losses: {}, curves: {} })
+      if (found.examples === 0) throw new PageError('data/too-short', text.dataTooShort)
+      dataInWorker = hostManifestDigest.peek()
+      await keep({ files, examples: found.examples, counted: found.counted, losses: {}, curves: {} })
     } finally {
       measuringNow.value = null
     }
@@ -176,13 +199,13 @@ async function keep(kept: KeptMeasures): Promise<void> {
   }
 }
 
-/** The room's model and text in the worker, whatever ran there before. */
+/** The room's model and the data in the worker, whatever ran there before. */
 async function ready(room: Manifest): Promise<void> {
   await prepareFor(room)
   const known = measures.peek()
-  if (!known || textInWorker === hostManifestDigest.peek()) return
-  await inWorker((api) => api.readMeasuringText(known.files, room))
-  textInWorker = hostManifestDigest.peek()
+  if (!known || dataInWorker === hostManifestDigest.peek()) return
+  await inWorker((api) => api.readMeasuringData(known.files, room))
+  dataInWorker = hostManifestDigest.peek()
 }
 
 type Folder = ReadonlyMap<string, Uint8Array>

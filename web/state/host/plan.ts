@@ -2,6 +2,7 @@
  * What a host chooses before opening a room, what it costs everybody, and the manifest that it makes. Pure.
  */
 import { updateBytes } from '../../../models/adapters/update-codec.ts'
+import { mediumOf } from '../../../models/families/media.ts'
 import { DEFAULT_RECIPE } from '../../../models/training/recipe.ts'
 import { createManifest, DEFAULT_TAU } from '../../../relay/protocol/create-manifest.ts'
 import type { Offer, OfferedModel } from '../../../relay/protocol/host.ts'
@@ -60,15 +61,16 @@ export const modelBytes = ({ files }: Pick<OfferedModel, 'files'>) =>
 /** A class of 30 and ten minutes of training: short windows, a version after every fifth of them. */
 export function classPreset(model: OfferedModel, title: string): Plan {
   const isLarge = modelBytes(model) > LARGE_MODEL_BYTES
+  const draws = mediumOf(model.family) === 'pictures'
   return {
     title,
     model: model.digest,
     form: 'lora',
     rank: 8,
     steps: isLarge ? 20 : 60,
-    batch: isLarge ? 2 : 4,
+    batch: draws ? 8 : isLarge ? 2 : 4,
     tokens: Math.min(128, model.maxTokens),
-    learningRate: isLarge ? 1e-3 : DEFAULT_RECIPE.learningRate,
+    learningRate: draws || isLarge ? 1e-3 : DEFAULT_RECIPE.learningRate,
     strategy: 'florist',
     mode: { kind: 'one-shot' },
     privacy: null,

@@ -35,7 +35,7 @@ function input(title: string): ReportInput {
       candidate: null,
       audit: { lines: 4, hash: digest('e') },
     },
-    text: { files: [{ name: 'a<b>.txt', bytes: new Uint8Array() }], windows: 64, counted: 8000 },
+    text: { files: [{ name: 'a<b>.txt', bytes: new Uint8Array() }], examples: 64, counted: 8000 },
     baseLoss: 3.21,
     versionLosses: [
       { version: 1, contributions: 3, loss: 3.1 },

@@ -4,6 +4,7 @@
  * people. Pure.
  */
 import { sha256 } from '@noble/hashes/sha2.js'
+import { mediumOf } from '../../../models/families/media.ts'
 import type { Overview } from '../../../relay/protocol/host.ts'
 import { isStepped, type Manifest } from '../../../relay/protocol/manifest.ts'
 import { bytes, count, loss, significant } from '../../format.ts'
@@ -20,7 +21,7 @@ export interface ReportInput {
   readonly manifest: Manifest
   readonly manifestDigest: string
   readonly overview: Overview
-  readonly text: Pick<KeptMeasures, 'files' | 'windows' | 'counted'> | null
+  readonly text: Pick<KeptMeasures, 'files' | 'examples' | 'counted'> | null
   readonly baseLoss: number | null
   readonly versionLosses: readonly VersionLoss[]
   readonly scale: Pick<ScaleCurve, 'points' | 'best' | 'atOne'> | null
@@ -97,12 +98,17 @@ function summary({ overview }: ReportInput): string {
   return paragraph(text.summary(status.contributions, status.versions, status.closed))
 }
 
-function quality({ text: measured, baseLoss, versionLosses, scale }: ReportInput): string {
+function quality({ manifest, text: measured, baseLoss, versionLosses, scale }: ReportInput): string {
   if (!measured || (baseLoss === null && versionLosses.length === 0)) {
     return section(text.quality, paragraph(text.notMeasured))
   }
   const names = measured.files.map(({ name }) => name).join(', ')
-  const parts = [paragraph(text.measuredOn(names, measured.windows, measured.counted))]
+  const { examples, counted } = measured
+  const on =
+    mediumOf(manifest.base.family) === 'pictures'
+      ? text.measuredOnPictures(names, examples)
+      : text.measuredOn(names, examples, counted)
+  const parts = [paragraph(on)]
   const rows = versionLosses.map((one) => [count(one.version), count(one.contributions), loss(one.loss)])
   if (baseLoss !== null) rows.unshift([text.base, '', loss(baseLoss)])
   parts.push(
