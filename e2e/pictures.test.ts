@@ -167,7 +167,8 @@ describe('a round of pictures', () => {
     expect(await field.inputValue()).not.toBe('given up')
     await field.fill(`  ${TYPED}\n`)
     await field.press('Enter')
-    const label = () => tab.page.locator('[data-testid=data-picture] canvas').first().getAttribute('aria-label')
+    const label = () =>
+      tab.page.locator('[data-testid=data-picture] canvas').first().getAttribute('aria-label')
     await expect.poll(label, SOON).toBe(TYPED)
     expect(await tab.at('data-examples').textContent()).not.toBe('0')
     await look(tab.page, 'pictures-captions')
