@@ -125,7 +125,10 @@ function CaptionField({ view: { file, place, name, caption } }: { readonly view:
       onBlur={({ currentTarget }) => {
         const written = cleanCaption(currentTarget.value)
         if (written === '') currentTarget.value = caption
-        else if (written !== caption) void changeCaption(file, place, written)
+        else {
+          currentTarget.value = written
+          if (written !== caption) void changeCaption(file, place, written)
+        }
       }}
     />
   )
