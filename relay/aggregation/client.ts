@@ -34,8 +34,7 @@ export function clientsOfUpdates({ adapter, form }: RoundStart, updates: readonl
     weight: update.examples / examples,
     factors({ name }) {
       const { rank, alpha, outFeatures, a, b, r } = adapter.modules.get(name)!
-      const trained = (start: Float32Array, tensor: string) =>
-        Float64Array.from(update.change.get(tensor)!, (change, i) => start[i]! + change)
+      const trained = (start: Float32Array, tensor: string) => added(start, update.change.get(tensor)!)
       return {
         rank,
         scale: alpha / rank,
@@ -60,6 +59,13 @@ export function clientsOfAdapters(
       return { rank, scale: alpha / rank, a: Float64Array.from(a), b: Float64Array.from(b) }
     },
   }))
+}
+
+/** In doubles. A loop, since `Float64Array.from` with a function takes ten times as long. */
+function added(start: Float32Array, change: Float32Array): Float64Array {
+  const out = new Float64Array(start.length)
+  for (let i = 0; i < out.length; i++) out[i] = start[i]! + change[i]!
+  return out
 }
 
 /** B R [outFeatures, rank] */

@@ -6,8 +6,7 @@
  *   "\n", then each update's digest + "\n" in ascending order,
  *   then by module, in the manifest's order: utf8 `NAME RANK ALPHA OUT IN\n`, A and B as little-endian float32.
  */
-import { sha256 } from '@noble/hashes/sha2.js'
-import { bytesToHex } from '@noble/hashes/utils.js'
+import { createHash, type Hash } from 'node:crypto'
 import type { Adapter } from '../../models/adapters/adapter.ts'
 
 export function mergedDigest(
@@ -16,27 +15,27 @@ export function mergedDigest(
   adapter: Adapter,
   after?: string | undefined,
 ): string {
-  const hash = sha256.create()
-  const text = (line: string) => hash.update(new TextEncoder().encode(`${line}\n`))
+  const hash = createHash('sha256')
+  const text = (line: string) => hash.update(`${line}\n`)
   text('oneround-merged 1')
   text(manifestDigest)
   if (after !== undefined) text(`after ${after}`)
   for (const digest of [...new Set(updateDigests)].sort()) text(digest)
   updateAdapter(hash, adapter)
-  return bytesToHex(hash.digest())
+  return hash.digest('hex')
 }
 
 /** The name of a finished adapter: SHA-256 of "oneround-adapter 1\n" and its modules as above. */
 export function adapterDigest(adapter: Adapter): string {
-  const hash = sha256.create()
-  hash.update(new TextEncoder().encode('oneround-adapter 1\n'))
+  const hash = createHash('sha256')
+  hash.update('oneround-adapter 1\n')
   updateAdapter(hash, adapter)
-  return bytesToHex(hash.digest())
+  return hash.digest('hex')
 }
 
-function updateAdapter(hash: ReturnType<typeof sha256.create>, adapter: Adapter) {
+function updateAdapter(hash: Hash, adapter: Adapter) {
   for (const { name, rank, alpha, outFeatures, inFeatures, a, b } of adapter.modules.values()) {
-    hash.update(new TextEncoder().encode(`${name} ${rank} ${alpha} ${outFeatures} ${inFeatures}\n`))
+    hash.update(`${name} ${rank} ${alpha} ${outFeatures} ${inFeatures}\n`)
     hash.update(littleEndian(a))
     hash.update(littleEndian(b))
   }

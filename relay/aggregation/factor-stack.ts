@@ -36,8 +36,10 @@ export class FactorStack implements MergedDelta {
     const { inFeatures, outFeatures } = this.#module
     const factor = weight * scale
     for (let r = 0; r < rank; r++) {
-      this.#a.push(a.slice(r * inFeatures, (r + 1) * inFeatures))
-      this.#b.push(Float64Array.from({ length: outFeatures }, (_, o) => factor * b[o * rank + r]!))
+      this.#a.push(a.subarray(r * inFeatures, (r + 1) * inFeatures))
+      const column = new Float64Array(outFeatures)
+      for (let o = 0; o < outFeatures; o++) column[o] = factor * b[o * rank + r]!
+      this.#b.push(column)
     }
   }
 

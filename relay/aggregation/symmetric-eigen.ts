@@ -4,9 +4,10 @@
  * https://doi.org/10.1007/BF02219773). Backward stable: eigenvalues are off by some rounding units of the largest, the
  * vectors are orthogonal to rounding. Written here for the reason of qr.ts: only + - * / and sqrt, in a fixed order.
  *
- * Time 6 n³ or so (a third of a second at n 576), memory four matrices [n, n].
+ * Time 6 n³ or so, memory three matrices [n, n], two of them the kernels'.
  */
 import { MergeError } from './errors.ts'
+import { type Kernels, kernels } from './kernels/kernels.ts'
 import { type Matrix, zeros } from './products.ts'
 
 export interface Eigen {
@@ -19,55 +20,91 @@ export interface Eigen {
 /** Two or fewer iterations an eigenvalue are usual. */
 const MAX_ITERATIONS = 60
 
-/** `matrix` is overwritten; only its lower triangle is read. */
+/** `matrix` is left as it was; only its lower triangle is read. */
 export function symmetricEigen(matrix: Matrix): Eigen {
   const n = matrix.rows
-  const { diagonal, beside, vectors } = tridiagonalise(matrix)
-  for (const sweep of implicitQl(diagonal, beside)) rotateRows(vectors, sweep)
+  const bench = workbench(matrix)
+  const { diagonal, beside } = tridiagonalise(bench)
+  accumulate(bench)
+  const sweeps = implicitQl(diagonal, beside)
+  // Rotations of rows leave columns to themselves: so many at a time stay near the processor through all of them.
+  for (let first = 0; first < bench.width; first += PANEL) {
+    const columns = Math.min(PANEL, bench.width - first)
+    for (const sweep of sweeps) rotateRows(bench, first, columns, sweep)
+  }
   const order = Array.from(diagonal, (_, i) => i).sort((i, j) => diagonal[j]! - diagonal[i]! || i - j)
   const sorted = zeros(n, n)
   order.forEach((from, to) => {
-    sorted.values.set(vectors.values.subarray(from * n, (from + 1) * n), to * n)
+    sorted.values.set(row(bench.vectors, bench.width, from).subarray(0, n), to * n)
   })
   return { values: Float64Array.from(order, (i) => diagonal[i]!), vectors: sorted }
 }
+
+/** Columns rotated at a time; even. */
+const PANEL = 64
+
+/** Everything lies in the kernels' memory, in rows of `width`, which is even. */
+interface Workbench {
+  readonly n: number
+  readonly width: number
+  readonly kernels: Kernels
+  /** [n, width] the matrix, later the reflectors */
+  readonly a: Float64Array
+  /** [n, width] Qᵀ, later the eigenvectors: matrix = Q T Qᵀ */
+  readonly vectors: Float64Array
+  /** [width] each, and four sums */
+  readonly vector: (index: 0 | 1 | 2 | 3) => Float64Array
+  readonly sums: Float64Array
+}
+
+function workbench({ rows: n, values }: Matrix): Workbench {
+  const width = n + (n % 2)
+  const shared = kernels(8 * (2 * n * width + 4 * width + 4))
+  const { buffer } = shared.memory
+  const place = (from: number, length: number) => new Float64Array(buffer, 8 * from, length).fill(0)
+  const a = place(0, n * width)
+  for (let i = 0; i < n; i++) a.set(values.subarray(i * n, i * n + i + 1), i * width)
+  const vectors = place(n * width, n * width)
+  const four = [0, 1, 2, 3].map((i) => place(2 * n * width + i * width, width))
+  const sums = place(2 * n * width + 4 * width, 4)
+  return { n, width, kernels: shared, a, vectors, vector: (index) => four[index]!, sums }
+}
+
+const row = (matrix: Float64Array, width: number, i: number) => matrix.subarray(i * width, (i + 1) * width)
 
 interface Tridiagonal {
   readonly diagonal: Float64Array
   /** beside[i] couples i and i + 1; the last is zero. */
   readonly beside: Float64Array
-  /** Qᵀ [n, n]: matrix = Q T Qᵀ. */
-  readonly vectors: Matrix
 }
 
 /**
  * From the last row up, each row's entries left of the one beside the diagonal are reflected away:
  * A <- (I - v vᵀ) A (I - v vᵀ) = A - v wᵀ - w vᵀ,  w = p - (vᵀ p / 2) v,  p = A v. The update of one reflection and the
- * product A v of the next share one pass over the lower triangle.
+ * product A v of the next share one pass over the lower triangle. Reflector k, with |v|² = 2 or zero, stays in row k,
+ * columns 0 to k - 1, with zeros behind it.
  */
-function tridiagonalise({ rows: n, values: a }: Matrix): Tridiagonal {
+function tridiagonalise(bench: Workbench): Tridiagonal {
+  const { n, width, a, vector } = bench
   const diagonal = new Float64Array(n)
   const beside = new Float64Array(n)
-  /** Reflector k, with |v|² = 2 or zero, is kept in row k, columns 0 to k - 1. */
-  let v: Float64Array = new Float64Array(n)
-  let w: Float64Array = new Float64Array(n)
+  let [v, w, x, p] = [vector(0), vector(1), vector(2), vector(3)]
   for (let k = n - 1; k >= 0; k--) {
-    const row = a.subarray(k * n, k * n + k + 1)
-    for (let j = 0; j <= k; j++) row[j]! -= v[k]! * w[j]! + w[k]! * v[j]!
-    diagonal[k] = row[k]!
+    const last = row(a, width, k)
+    for (let j = 0; j <= k; j++) last[j]! -= v[k]! * w[j]! + w[k]! * v[j]!
+    diagonal[k] = last[k]!
+    last[k] = 0
     if (k === 0) break
-    const next = new Float64Array(n)
-    beside[k - 1] = intoReflector(row.subarray(0, k))
-    next.set(row.subarray(0, k))
-    const p = updateAndMultiply(a, n, k, v, w, next)
+    beside[k - 1] = intoReflector(last.subarray(0, k))
+    x.set(last)
+    updateAndMultiply(bench, k, v, w, x, p)
     let along = 0
-    for (let j = 0; j < k; j++) along += next[j]! * p[j]!
+    for (let j = 0; j < k; j++) along += x[j]! * p[j]!
     along /= 2
-    for (let j = 0; j < k; j++) p[j]! -= along * next[j]!
-    v = next
-    w = p
+    for (let j = 0; j < k; j++) p[j]! -= along * x[j]!
+    ;[v, w, x, p] = [x, p, v, w]
   }
-  return { diagonal, beside, vectors: accumulate(a, n) }
+  return { diagonal, beside }
 }
 
 /** `x` becomes the v of I - v vᵀ that turns it into zeros but for its last entry, which is returned; |v|² = 2, or 0. */
@@ -89,133 +126,75 @@ function intoReflector(x: Float64Array): number {
   return image
 }
 
-/** Rows 0 to k - 1 of the lower triangle become A - v wᵀ - w vᵀ; gives their product with `x`, zero from k on. */
+/** Rows 0 to k - 1 of the lower triangle become A - v wᵀ - w vᵀ; `p` their product with `x`, zero from k on. */
 function updateAndMultiply(
-  a: Float64Array,
-  n: number,
+  { kernels, width, a, sums }: Workbench,
   k: number,
   v: Float64Array,
   w: Float64Array,
   x: Float64Array,
-): Float64Array {
-  const p = new Float64Array(n)
+  p: Float64Array,
+): void {
+  p.fill(0)
   let i = 0
   for (; i + 4 <= k; i += 4) {
-    const r0 = i * n
-    const r1 = r0 + n
-    const r2 = r1 + n
-    const r3 = r2 + n
-    const v0 = v[i]!
-    const v1 = v[i + 1]!
-    const v2 = v[i + 2]!
-    const v3 = v[i + 3]!
-    const w0 = w[i]!
-    const w1 = w[i + 1]!
-    const w2 = w[i + 2]!
-    const w3 = w[i + 3]!
-    const x0 = x[i]!
-    const x1 = x[i + 1]!
-    const x2 = x[i + 2]!
-    const x3 = x[i + 3]!
-    let s0 = 0
-    let s1 = 0
-    let s2 = 0
-    let s3 = 0
-    for (let j = 0; j < i; j++) {
-      const vj = v[j]!
-      const wj = w[j]!
-      const xj = x[j]!
-      const a0 = a[r0 + j]! - (v0 * wj + w0 * vj)
-      const a1 = a[r1 + j]! - (v1 * wj + w1 * vj)
-      const a2 = a[r2 + j]! - (v2 * wj + w2 * vj)
-      const a3 = a[r3 + j]! - (v3 * wj + w3 * vj)
-      a[r0 + j] = a0
-      a[r1 + j] = a1
-      a[r2 + j] = a2
-      a[r3 + j] = a3
-      s0 += a0 * xj
-      s1 += a1 * xj
-      s2 += a2 * xj
-      s3 += a3 * xj
-      p[j]! += a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
-    }
-    p[i] = s0
-    p[i + 1] = s1
-    p[i + 2] = s2
-    p[i + 3] = s3
-    for (let row = i; row < i + 4; row++) updateRow(a, n, row, i, v, w, x, p)
+    kernels.updateFourRows(
+      a.byteOffset + 8 * i * width,
+      8 * width,
+      i / 2,
+      v.byteOffset,
+      w.byteOffset,
+      x.byteOffset,
+      p.byteOffset,
+      8 * i,
+      sums.byteOffset,
+    )
+    p.set(sums, i)
+    for (let one = i; one < i + 4; one++) updateRow(row(a, width, one), one, i, v, w, x, p)
   }
-  for (; i < k; i++) updateRow(a, n, i, 0, v, w, x, p)
-  return p
+  for (; i < k; i++) updateRow(row(a, width, i), i, 0, v, w, x, p)
 }
 
-/** One row from column `from` to its diagonal. */
+/** Row i from column `from` to its diagonal. */
 function updateRow(
-  a: Float64Array,
-  n: number,
-  row: number,
+  values: Float64Array,
+  i: number,
   from: number,
   v: Float64Array,
   w: Float64Array,
   x: Float64Array,
   p: Float64Array,
 ): void {
-  const at = row * n
-  for (let j = from; j <= row; j++) {
-    const value = a[at + j]! - (v[row]! * w[j]! + w[row]! * v[j]!)
-    a[at + j] = value
-    p[row]! += value * x[j]!
-    if (j < row) p[j]! += value * x[row]!
+  for (let j = from; j <= i; j++) {
+    const value = values[j]! - (v[i]! * w[j]! + w[i]! * v[j]!)
+    values[j] = value
+    p[i]! += value * x[j]!
+    if (j < i) p[j]! += value * x[i]!
   }
 }
 
 /** Qᵀ as rows, from the reflectors in the rows of `a`: row i is the unit vector until reflector i + 1 turns it. */
-function accumulate(a: Float64Array, n: number): Matrix {
-  const out = zeros(n, n)
-  for (let i = 0; i < n; i++) out.values[i * n + i] = 1
-  let row = 0
-  for (; row + 4 <= n; row += 4) {
-    for (let one = row; one < row + 3; one++) {
-      for (let k = one + 1; k < row + 4; k++) reflectRow(out.values, n, one, a, k)
+function accumulate({ kernels, n, width, a, vectors }: Workbench): void {
+  for (let i = 0; i < n; i++) vectors[i * width + i] = 1
+  let first = 0
+  for (; first + 4 <= n; first += 4) {
+    for (let one = first; one < first + 3; one++) {
+      for (let k = one + 1; k < first + 4; k++) reflect(row(vectors, width, one), row(a, width, k), k)
     }
-    for (let k = row + 4; k < n; k++) reflectFourRows(out.values, n, row, a, k)
+    const from = vectors.byteOffset + 8 * first * width
+    for (let k = first + 4; k < n; k++) {
+      kernels.reflectFourRows(from, 8 * width, Math.ceil(k / 2), a.byteOffset + 8 * k * width)
+    }
   }
-  for (; row < n; row++) for (let k = row + 1; k < n; k++) reflectRow(out.values, n, row, a, k)
-  return out
+  for (; first < n; first++) {
+    for (let k = first + 1; k < n; k++) reflect(row(vectors, width, first), row(a, width, k), k)
+  }
 }
 
-function reflectRow(q: Float64Array, n: number, row: number, a: Float64Array, k: number): void {
-  const at = row * n
-  const from = k * n
+function reflect(q: Float64Array, v: Float64Array, length: number): void {
   let sum = 0
-  for (let j = 0; j < k; j++) sum += q[at + j]! * a[from + j]!
-  for (let j = 0; j < k; j++) q[at + j]! -= sum * a[from + j]!
-}
-
-function reflectFourRows(q: Float64Array, n: number, row: number, a: Float64Array, k: number): void {
-  const r0 = row * n
-  const r1 = r0 + n
-  const r2 = r1 + n
-  const r3 = r2 + n
-  const from = k * n
-  let s0 = 0
-  let s1 = 0
-  let s2 = 0
-  let s3 = 0
-  for (let j = 0; j < k; j++) {
-    const x = a[from + j]!
-    s0 += q[r0 + j]! * x
-    s1 += q[r1 + j]! * x
-    s2 += q[r2 + j]! * x
-    s3 += q[r3 + j]! * x
-  }
-  for (let j = 0; j < k; j++) {
-    const x = a[from + j]!
-    q[r0 + j]! -= s0 * x
-    q[r1 + j]! -= s1 * x
-    q[r2 + j]! -= s2 * x
-    q[r3 + j]! -= s3 * x
-  }
+  for (let j = 0; j < length; j++) sum += q[j]! * v[j]!
+  for (let j = 0; j < length; j++) q[j]! -= sum * v[j]!
 }
 
 /** Rotations of rows (i, i + 1) for i from `high` - 1 down to `low`, in the order in which they are to be done. */
@@ -287,38 +266,37 @@ function implicitQl(d: Float64Array, e: Float64Array): Sweep[] {
 }
 
 /** Three rotations in one pass over their four rows. */
-function rotateRows({ columns: width, values: z }: Matrix, { low, high, cosines, sines }: Sweep): void {
+function rotateRows(
+  { kernels, width, vectors }: Workbench,
+  first: number,
+  columns: number,
+  { low, high, cosines, sines }: Sweep,
+): void {
+  const from = vectors.byteOffset + 8 * first
   let i = high - 1 - low
   for (; i >= 2; i -= 3) {
-    const c0 = cosines[i]!
-    const s0 = sines[i]!
-    const c1 = cosines[i - 1]!
-    const s1 = sines[i - 1]!
-    const c2 = cosines[i - 2]!
-    const s2 = sines[i - 2]!
-    const at = (low + i - 2) * width
-    for (let k = at; k < at + width; k++) {
-      const w = z[k]!
-      const x = z[k + width]!
-      const y = z[k + 2 * width]!
-      const last = z[k + 3 * width]!
-      z[k + 3 * width] = s0 * y + c0 * last
-      const y1 = c0 * y - s0 * last
-      z[k + 2 * width] = s1 * x + c1 * y1
-      const x1 = c1 * x - s1 * y1
-      z[k + width] = s2 * w + c2 * x1
-      z[k] = c2 * w - s2 * x1
-    }
+    kernels.rotateThree(
+      from + 8 * (low + i - 2) * width,
+      8 * width,
+      columns / 2,
+      cosines[i]!,
+      sines[i]!,
+      cosines[i - 1]!,
+      sines[i - 1]!,
+      cosines[i - 2]!,
+      sines[i - 2]!,
+    )
   }
   for (; i >= 0; i--) {
     const c = cosines[i]!
     const s = sines[i]!
-    const at = (low + i) * width
-    for (let k = at; k < at + width; k++) {
-      const x = z[k]!
-      const y = z[k + width]!
-      z[k + width] = s * x + c * y
-      z[k] = c * x - s * y
+    const upper = row(vectors, width, low + i)
+    const lower = row(vectors, width, low + i + 1)
+    for (let k = first; k < first + columns; k++) {
+      const x = upper[k]!
+      const y = lower[k]!
+      lower[k] = s * x + c * y
+      upper[k] = c * x - s * y
     }
   }
 }
