@@ -2,7 +2,9 @@
  * `npm run -s bench:merge -- --json`: what a merge takes at the size of SmolLM2-135M with LoRA r 8 on all seven
  * projections (2,442,240 numbers, 2.7 MB in I8). Two questions: how long one more arrival takes by a linear strategy
  * when so many were merged before, and how long so many updates take by FLoRIST. Updates are read from files as the
- * relay has them; their numbers are random, so nothing in them helps a decomposition.
+ * relay has them and merged in a thread, as it does; their numbers are random, so nothing in them helps a decomposition.
+ * Meanwhile this thread does what a relay's does, waiting to answer: how late its timers come says how late an answer
+ * would.
  *
  * --updates N   default 64        --before LIST   default 1,16,64        --layers N   of the 30, default all
  */
@@ -10,16 +12,16 @@ import { randomFillSync } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
 import { encodeUpdate, updateBytes } from '../models/adapters/update-codec.ts'
 import { parseSafetensors } from '../models/formats/safetensors.ts'
 import { digestOf, digestOfText } from '../relay/protocol/canonical.ts'
-import { createManifest } from '../relay/protocol/create-manifest.ts'
 import { type Manifest, manifestDigest } from '../relay/protocol/manifest.ts'
 import type { Strategy } from '../relay/protocol/strategy.ts'
 import { JobThread } from '../relay/server/job-thread.ts'
 import type { StoredUpdate } from '../relay/server/update-file.ts'
-import { VersionMerger } from '../relay/server/version-merger.ts'
+import { benchManifest } from './room.ts'
 
 const { values: options } = parseArgs({
   options: {
@@ -58,31 +60,13 @@ const shape = {
 }
 
 const manifestFor = (strategy: Strategy): Manifest =>
-  createManifest({
-    room: 'bench',
-    title: 'Bench',
+  benchManifest({
     base: {
       id: 'smollm2',
-      family: 'llama',
-      license: 'Apache-2.0',
       digest: digestOfText('bench'),
       files: [{ name: 'model.gguf', bytes: 1, sha256: digestOfText('bench') }],
     },
-    adapter: { ...shape, seed: 'bench' },
-    recipe: {
-      steps: 60,
-      batch: 8,
-      tokens: 128,
-      learningRate: 0.003,
-      warmupSteps: 5,
-      weightDecay: 0,
-      maxNorm: 1,
-      beta1: 0.9,
-      beta2: 0.999,
-      epsilon: 1e-8,
-      evaluateEvery: 10,
-    },
-    updateBytes: updateBytes(shape, 'i8'),
+    adapter: shape,
     strategy,
   })
 
@@ -128,6 +112,7 @@ const timed = async (work: () => Promise<unknown>) => {
   return { ms: Math.round(performance.now() - fromMs), cpuMs: Math.round((user + system) / 1000) }
 }
 
+const thread = new JobThread()
 const folder = await mkdtemp(join(tmpdir(), 'oneround-merge-'))
 const peakMB = () => Math.round((process.resourceUsage().maxRSS * 1024) / 1e6)
 try {
@@ -135,12 +120,11 @@ try {
   const fedit = manifestFor({ id: 'fedit' })
   log(`${Math.max(...before) + before.length} updates for fedit …`)
   const some = await writeUpdates(folder, fedit, Math.max(...before) + 1)
-  const merger = new VersionMerger(() => new JobThread())
   for (const were of before) {
     const manifest = fedit
-    await merger.merge({ manifest, updates: some.slice(0, were), start: null })
+    await thread.merge({ manifest, updates: some.slice(0, were), startPath: null })
     const arrival = await timed(() =>
-      merger.merge({ manifest, updates: some.slice(0, were + 1), start: null }),
+      thread.merge({ manifest, updates: some.slice(0, were + 1), startPath: null }),
     )
     linear.push({ before: were, ...arrival })
     log(`one more after ${were}: ${arrival.ms} ms, ${arrival.cpuMs} ms of processor time`)
@@ -149,7 +133,10 @@ try {
   const florist = manifestFor({ id: 'florist', tau: 0.999 })
   log(`${count} updates by FLoRIST …`)
   const many = await writeUpdates(folder, florist, count)
-  const merged = await timed(() => merger.merge({ manifest: florist, updates: many, start: null }))
+  const lateness = monitorEventLoopDelay({ resolution: 10 })
+  lateness.enable()
+  const merged = await timed(() => thread.merge({ manifest: florist, updates: many, startPath: null }))
+  lateness.disable()
   const report = {
     cpu: `${cpus()[0]?.model ?? 'unknown'} x ${cpus().length}`,
     node: process.version,
@@ -158,11 +145,14 @@ try {
     updateBytes: updateBytes(shape, 'i8'),
     linear,
     florist: { updates: count, ...merged },
+    timerP99Ms: Math.round(lateness.percentile(99) / 1e6),
+    timerMaxMs: Math.round(lateness.max / 1e6),
     peakLinearMB,
     peakMB: peakMB(),
   }
   if (options.json) process.stdout.write(`${JSON.stringify(report)}\n`)
   else log(JSON.stringify(report, null, 2))
 } finally {
+  await thread.close()
   await rm(folder, { recursive: true, force: true })
 }

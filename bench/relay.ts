@@ -17,13 +17,13 @@ import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { io, type Socket } from 'socket.io-client'
-import { encodeUpdate, updateBytes } from '../models/adapters/update-codec.ts'
+import { encodeUpdate } from '../models/adapters/update-codec.ts'
 import { digestOf, digestOfText } from '../relay/protocol/canonical.ts'
-import { createManifest } from '../relay/protocol/create-manifest.ts'
 import type { Manifest } from '../relay/protocol/manifest.ts'
 import type { Receipt, Version } from '../relay/protocol/messages.ts'
 import { checkReceipt } from '../relay/protocol/receipt.ts'
 import type { RelayBenchSettings, RelayMemory } from './relay-process.ts'
+import { benchManifest } from './room.ts'
 
 const { values: options } = parseArgs({
   options: {
@@ -142,31 +142,13 @@ try {
     method: 'POST',
     headers: { Authorization: `Bearer ${hostToken}`, 'Content-Type': 'application/json' },
     body: JSON.stringify(
-      createManifest({
-        room: 'bench',
-        title: 'Bench',
+      benchManifest({
         base: {
           id: 'bench',
-          family: 'llama',
-          license: 'Apache-2.0',
           digest: baseDigest,
           files: [{ name: 'model.safetensors', bytes: MODEL_BYTES, sha256: sha256 as typeof baseDigest }],
         },
-        adapter: { ...shape, seed: 'bench' },
-        recipe: {
-          steps: 60,
-          batch: 8,
-          tokens: 128,
-          learningRate: 0.003,
-          warmupSteps: 5,
-          weightDecay: 0,
-          maxNorm: 1,
-          beta1: 0.9,
-          beta2: 0.999,
-          epsilon: 1e-8,
-          evaluateEvery: 10,
-        },
-        updateBytes: updateBytes(shape, 'i8'),
+        adapter: shape,
         strategy: { id: 'fedit' },
         publishEvery,
       }),
