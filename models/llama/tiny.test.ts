@@ -1,6 +1,7 @@
 /**
- * The embedded model on every engine against PyTorch and PEFT: logits, gradients, ten AdamW steps and greedy
- * text. Its evaluation losses, which take longer, are checked on wasm here and on the others in the full tests.
+ * The embedded model on every engine against PyTorch and PEFT: logits, gradients, ten AdamW steps, greedy text and
+ * evaluation losses. All of it on wasm; on a software adapter, which computes it for a minute, logits and gradients,
+ * and the rest in the full tests (the smallest models have every case on every engine in each run).
  */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -16,6 +17,8 @@ import { windows } from '../text/windows.ts'
 import { evaluate } from '../training/trainer.ts'
 
 const PATIENCE_MS = 240_000
+/** Forward and backward through every kernel once. */
+const QUICK_CASES = new Set(['logits', 'loss and gradients of every A and B'])
 
 onEveryExecutor('the embedded model', (engine, { backend, label }) => {
   let loaded: LoadedLlama
@@ -26,7 +29,14 @@ onEveryExecutor('the embedded model', (engine, { backend, label }) => {
 
   afterAll(() => loaded.dispose())
 
-  it.each(Object.entries(tinyCases()))(
+  const quick = backend === 'wasm' || process.env.ONEROUND_FULL === '1'
+  const cases = Object.entries(tinyCases()).filter(([title]) => quick || QUICK_CASES.has(title))
+
+  it('has its quick cases', () => {
+    expect(cases.length).toBeGreaterThanOrEqual(QUICK_CASES.size)
+  })
+
+  it.each(cases)(
     '%s',
     async (_, run) => {
       expectHeld(await run({ model: loaded.model, fixtures }))
@@ -34,7 +44,7 @@ onEveryExecutor('the embedded model', (engine, { backend, label }) => {
     PATIENCE_MS,
   )
 
-  it(
+  it.runIf(quick)(
     'greedy text',
     async () => {
       for (const { prompt_ids, ids: expected, margins } of fixtureJson('tiny/greedy.json')) {
@@ -60,7 +70,7 @@ onEveryExecutor('the embedded model', (engine, { backend, label }) => {
     PATIENCE_MS,
   )
 
-  describe.runIf(backend === 'wasm' || process.env.ONEROUND_FULL === '1')(`evaluation, ${label}`, () => {
+  describe.runIf(quick)(`evaluation, ${label}`, () => {
     const expected: Record<string, { loss: number; tokens: number }> = fixtureJson('tiny/eval.json')
     it.each(Object.keys(expected))(
       '%s',

@@ -17,6 +17,8 @@ const TOLERANCE = 1e-5
 /** Every way that numbers are unpacked and scaled has one of these; the full tests take every op with every type. */
 const REPRESENTATIVE: readonly PackedType[] = ['Q4_1', 'Q8_0', 'F16', 'Q6_K']
 const WITH_EVERY_OP = process.env.ONEROUND_FULL === '1' ? PACKED_TYPES : REPRESENTATIVE
+/** The same for kernels that a software adapter compiles slowly: codes of four bits with two numbers a block, and of the K kind. */
+const FEW: readonly PackedType[] = ['Q4_1', 'Q6_K']
 
 interface Case {
   readonly rows: number
@@ -41,7 +43,7 @@ const casesOf = (type: PackedType, compilesSlowly?: true) => {
 }
 
 onEveryEngine('packed weights', (engine, { compilesSlowly }) => {
-  const types = compilesSlowly ? REPRESENTATIVE : PACKED_TYPES
+  const types = compilesSlowly ? FEW : PACKED_TYPES
   const given = types.flatMap((type) =>
     casesOf(type, compilesSlowly).map((one) => [type, one.rows, one.inFeatures, one] as const),
   )

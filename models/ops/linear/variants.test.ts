@@ -17,7 +17,10 @@ import type { MatmulVariant } from './matmul.wgsl.ts'
 const TOLERANCE = 1e-5
 const full = process.env.ONEROUND_FULL === '1'
 const SHAPE = { rows: 70, inFeatures: 96, outFeatures: 132, rank: 8 }
-const VARIANTS: readonly MatmulVariant[] = ['tiled', 'tiled64', 'tiled32', 'subgroup']
+/** The tiles differ in one constant, and a software adapter compiles each for ten seconds: all in the full tests. */
+const VARIANTS: readonly MatmulVariant[] = full
+  ? ['tiled', 'tiled64', 'tiled32', 'subgroup']
+  : ['tiled32', 'subgroup']
 
 describe.skipIf(process.env.ONEROUND_TEST_GPU === 'none')('variants of matrix products', () => {
   let wanted = ''
