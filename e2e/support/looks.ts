@@ -6,13 +6,17 @@ const AXE_OPTIONS = {
   runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
 }
 
-/** One line each; empty where there is none. */
-export async function findings(page: Page): Promise<string[]> {
+/**
+ * One line each; empty where there is none.
+ *
+ * @param rules only these, by axe's names; default: all
+ */
+export async function findings(page: Page, rules?: readonly string[]): Promise<string[]> {
   // By the debugger's way: the page's own policy lets no foreign script in.
   await page.evaluate(axe.source)
   const { violations } = await page.evaluate(
     (options) => (window as unknown as { axe: typeof axe }).axe.run(document, options as axe.RunOptions),
-    AXE_OPTIONS,
+    rules ? { runOnly: [...rules] } : AXE_OPTIONS,
   )
   return violations.flatMap(({ id, nodes }) =>
     nodes.map(({ html, any }) => `${id}: ${html.slice(0, 120)} ${any[0]?.message ?? ''}`),

@@ -19,7 +19,10 @@ import { tunerFor } from './kernel-tuner.ts'
 /** Dawn's GPU object must outlive every device made from it, or the process crashes. */
 let dawn: GPU | null = null
 
-/** Opens a device on this machine's graphics adapter; also defines WebGPU's global constants. */
+/**
+ * Opens a device on this machine's graphics adapter; also defines WebGPU's global constants. ONEROUND_DAWN_TOGGLES
+ * names toggles of Dawn's to switch on, with commas between them, for those who measure or test kernels.
+ */
 export async function openNodeGpuDevice(): Promise<GpuDevice> {
   if (!dawn) {
     let webgpu: typeof import('webgpu')
@@ -33,7 +36,8 @@ export async function openNodeGpuDevice(): Promise<GpuDevice> {
       )
     }
     Object.assign(globalThis, webgpu.globals)
-    dawn = webgpu.create([])
+    const toggles = process.env.ONEROUND_DAWN_TOGGLES
+    dawn = webgpu.create(toggles ? [`enable-dawn-features=${toggles}`] : [])
   }
   return openGpuDevice(dawn)
 }
