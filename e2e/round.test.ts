@@ -22,6 +22,7 @@ import { RelayProcess } from './support/relay-process.ts'
 import { launchChromium, Tab } from './support/tab.ts'
 import { requestBytes, WireGate } from './support/wire.ts'
 
+const FULL = process.env.ONEROUND_FULL === '1'
 const CATALOG = path.resolve(import.meta.dirname, '../models/catalog')
 /** Few and short steps: this is about the round, not about what is learnt. */
 const STEPS = 3
@@ -200,16 +201,21 @@ describe('a round', () => {
     }
   })
 
-  it('gives the same digest for all six orders of arrival', async () => {
+  it(`gives the same digest for ${FULL ? 'all six' : 'three of the six'} orders of arrival`, async () => {
     const manifest = parseManifest(await api('manifest'))
     const [a, b, c] = participants().map(({ digest }) => digest)
+    // They came as a, b, c. The relay's own tests have every order of the smallest models' updates.
     const orders = [
-      [a, b, c],
-      [a, c, b],
-      [b, a, c],
-      [b, c, a],
-      [c, a, b],
       [c, b, a],
+      [b, c, a],
+      ...(FULL
+        ? [
+            [a, b, c],
+            [a, c, b],
+            [b, a, c],
+            [c, a, b],
+          ]
+        : []),
     ]
     for (const [i, order] of orders.entries()) {
       expect(await replay(manifest, order, path.join(folder, `order-${i}`)), order.join(' ')).toBe(
