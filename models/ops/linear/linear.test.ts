@@ -182,7 +182,8 @@ onEveryEngine('linear', (engine, { compilesSlowly }) => {
     [5, 30, [3, 8]],
     [5, 32, [8, 8, 8, 8]],
   ]
-  it.each(compilesSlowly ? sharing.slice(0, 2) : sharing)('layers that read the same x, %i x %i, ranks %j', async (rows, inFeatures, ranks) => {
+  const shared = compilesSlowly ? sharing.slice(0, 2) : sharing
+  it.each(shared)('layers that read the same x, %i x %i, ranks %j', async (rows, inFeatures, ranks) => {
     const placed = ranks.map((rank, i) => {
       const outFeatures = 20 + 8 * i
       const [weight, a, b] = [
