@@ -4,172 +4,15 @@
  * protocol. The relay needs one open room, without a join code, that trains `lora` and takes contributions of anybody;
  * two updates of zeros and near-zeros are sent to it, and one of them is withdrawn.
  */
-import { createHash, randomBytes } from 'node:crypto'
-import http from 'node:http'
-import https from 'node:https'
-import { io, type Socket } from 'socket.io-client'
-
-export interface CheckResult {
-  readonly name: string
-  readonly ok: boolean
-  readonly found?: string
-}
-
-interface Manifest {
-  readonly room: string
-  readonly base: {
-    readonly digest: string
-    readonly files: readonly { name: string; bytes: number; sha256: string }[]
-  }
-  readonly adapter: {
-    readonly form?: string
-    readonly rank: number
-    readonly modules: readonly { name: string; inFeatures: number; outFeatures: number }[]
-  }
-  readonly update: { readonly encoding: 'i8' | 'f16' | 'f32' }
-  readonly limits: { readonly updateBytes: number; readonly chunkBytes: number; readonly examples: number }
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: answers are of a stranger; each check looks at what it needs.
-type Answer = any
-
-const TIMEOUT_MS = 15_000
-const sha256 = (data: Uint8Array | string) => createHash('sha256').update(data).digest('hex')
-
-function expectThat(condition: boolean, found: unknown): void {
-  if (!condition) throw new Error(`found ${JSON.stringify(found)?.slice(0, 300)}`)
-}
-
-/** RFC 8785 for what a manifest holds. */
-function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
-  const entries = Object.entries(value)
-    .filter(([, item]) => item !== undefined)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-  return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonical(item)}`).join(',')}}`
-}
-
-interface UpdateOptions {
-  readonly manifestDigest: string
-  readonly examples?: number
-  /** The first entry of the first B; makes updates differ. */
-  readonly firstValue?: number
-}
-
-/** An update as the document has it, byte by byte; all entries zero but one. */
-export function updateFile(
-  manifest: Manifest,
-  { manifestDigest, examples = 1, firstValue = 0 }: UpdateOptions,
-): Buffer {
-  const { rank, modules, form = 'lora' } = manifest.adapter
-  const { encoding } = manifest.update
-  const tensors: { name: string; dtype: string; shape: number[]; data: Buffer }[] = []
-  const matrices = modules.flatMap(({ name, inFeatures, outFeatures }) => [
-    ...(form === 'lora' ? [{ name: `${name}.lora_A.weight`, shape: [rank, inFeatures], value: 0 }] : []),
-    { name: `${name}.lora_B.weight`, shape: [outFeatures, rank], value: 0 },
-  ])
-  const target = matrices.find(({ name }) => name.endsWith('lora_B.weight'))
-  if (target) target.value = firstValue
-  const entriesOf = (shape: number[]) => shape[0]! * shape[1]!
-  if (encoding === 'i8') {
-    for (const { name, shape, value } of matrices) {
-      const data = Buffer.alloc(4 * Math.ceil(entriesOf(shape) / 64))
-      data.writeFloatLE(Math.abs(value) / 127, 0)
-      tensors.push({ name: `${name}.scale`, dtype: 'F32', shape: [data.length / 4], data })
-    }
-  }
-  for (const { name, shape, value } of matrices) {
-    const width = { i8: 1, f16: 2, f32: 4 }[encoding]
-    const data = Buffer.alloc(entriesOf(shape) * width)
-    if (encoding === 'i8') data.writeInt8(value === 0 ? 0 : 127 * Math.sign(value), 0)
-    // 0x2000 is 2^-7 in binary16.
-    else if (encoding === 'f16')
-      data.writeUInt16LE(value === 0 ? 0 : 0x2000 + (Math.round(value * 1e6) & 0x3ff), 0)
-    else data.writeFloatLE(value, 0)
-    tensors.push({ name, dtype: encoding.toUpperCase(), shape, data })
-  }
-  let offset = 0
-  const header: Record<string, unknown> = {
-    __metadata__: {
-      format: 'oneround-update',
-      version: '1',
-      manifest: manifestDigest,
-      examples: String(examples),
-    },
-  }
-  for (const { name, dtype, shape, data } of tensors) {
-    header[name] = { dtype, shape, data_offsets: [offset, offset + data.length] }
-    offset += data.length
-  }
-  const text = JSON.stringify(header)
-  const json = Buffer.from(text.padEnd(Math.ceil(Buffer.byteLength(text) / 8) * 8))
-  const length = Buffer.alloc(8)
-  length.writeBigUInt64LE(BigInt(json.length))
-  return Buffer.concat([length, json, ...tensors.map(({ data }) => data)])
-}
-
-/** A WebSocket's opening handshake as a browser with a page of `origin` sends it; 101 if the relay takes it. */
-function handshake(address: string, origin: string): Promise<{ status: number; code?: string }> {
-  return new Promise((resolve, reject) => {
-    const { get } = address.startsWith('https:') ? https : http
-    const request = get(address, {
-      headers: {
-        Connection: 'Upgrade',
-        Upgrade: 'websocket',
-        'Sec-WebSocket-Version': '13',
-        'Sec-WebSocket-Key': randomBytes(16).toString('base64'),
-        Origin: origin,
-      },
-    })
-    request.on('error', reject)
-    request.on('upgrade', (_, socket) => {
-      socket.destroy()
-      resolve({ status: 101 })
-    })
-    request.on('response', async (response) => {
-      let text = ''
-      for await (const part of response) text += part
-      resolve({ status: response.statusCode ?? 0, code: JSON.parse(text).error?.code })
-    })
-  })
-}
+import { randomBytes } from 'node:crypto'
+import type { Socket } from 'socket.io-client'
+import { handshake } from './handshake.ts'
+import { type Answer, type CheckResult, expectThat, Outside, TIMEOUT_MS } from './outside.ts'
+import { canonical, type Manifest, sha256, updateFile } from './update-file.ts'
 
 export async function runConformance(relayUrl: string, roomName?: string): Promise<CheckResult[]> {
-  const results: CheckResult[] = []
-  const sockets: Socket[] = []
-  const url = (path: string) => new URL(path, relayUrl).href
-  const json = async (path: string): Promise<Answer> => (await fetch(url(path))).json()
-
-  const connect = async (namespace = ''): Promise<Socket> => {
-    const socket = io(new URL(namespace, relayUrl).href, {
-      transports: ['websocket'],
-      forceNew: true,
-      reconnection: false,
-    })
-    sockets.push(socket)
-    await new Promise<void>((resolve, reject) => {
-      socket.once('connect', resolve)
-      socket.once('connect_error', reject)
-    })
-    return socket
-  }
-  const ask = (socket: Socket, event: string, ...payload: unknown[]): Promise<Answer> =>
-    socket.timeout(TIMEOUT_MS).emitWithAck(event, ...payload)
-  const refused = async (code: string, answer: Promise<Answer>) => {
-    const found = await answer
-    expectThat(found.ok === false && found.code === code, found)
-    return found
-  }
-  const check = async (name: string, run: () => Promise<void>): Promise<void> => {
-    try {
-      await run()
-      results.push({ name, ok: true })
-    } catch (error) {
-      results.push({ name, ok: false, found: (error as Error).message })
-    }
-  }
-
+  const outside = new Outside(relayUrl)
+  const { ask, check, connect, json, refused, url } = outside
   let room = roomName ?? ''
   let manifest: Manifest | undefined
   let manifestDigest = ''
@@ -179,18 +22,7 @@ export async function runConformance(relayUrl: string, roomName?: string): Promi
     if (!manifest) throw new Error('found no manifest to go by')
     return manifest
   }
-  const sendWhole = async (socket: Socket, file: Buffer): Promise<Answer> => {
-    const digest = sha256(file)
-    const begun = await ask(socket, 'begin', { digest, bytes: file.length })
-    expectThat(begun.ok === true && begun.offset === 0 && begun.receipt === null, begun)
-    for (let offset = 0; offset < file.length; ) {
-      const data = file.subarray(offset, offset + known().limits.chunkBytes)
-      const answer = await ask(socket, 'chunk', { offset, data })
-      expectThat(answer.ok === true && answer.offset === offset + data.length, answer)
-      offset = answer.offset
-    }
-    return ask(socket, 'commit', { digest })
-  }
+  const sendWhole = (socket: Socket, file: Buffer) => outside.send(socket, known(), file)
 
   // HTTP
   await check('GET /healthz answers {"ok":true}', async () => {
@@ -435,6 +267,6 @@ export async function runConformance(relayUrl: string, roomName?: string): Promi
     expectThat((await json('/healthz')).ok === true, 'not healthy')
   })
 
-  for (const socket of sockets) socket.disconnect()
-  return results
+  outside.disconnect()
+  return outside.results
 }
