@@ -3,6 +3,7 @@ import { io, type Socket } from 'socket.io-client'
 import { afterEach, expect, it } from 'vitest'
 import { nodeFileSystem } from '../store/file-system.ts'
 import type { RelayOptions } from './server.ts'
+import { openWebSocket } from './testing/raw.ts'
 import { startTestRelay, temporaryFolder } from './testing/round.ts'
 
 const cleanups: (() => PromiseLike<void> | void)[] = []
@@ -119,4 +120,18 @@ it('shows metrics to its own machine and to the host, with nobody in them', asyn
     fetch(`${relay.url}/metrics`, { headers: { 'X-Forwarded-For': '192.0.2.1', ...headers } })
   expect((await proxied({})).status).toBe(401)
   expect((await proxied({ Authorization: `Bearer ${relay.hostToken}` })).status).toBe(200)
+})
+
+it('drops a socket whose other end is gone without a word, and keeps one that answers', async () => {
+  const relay = await start({ patience: { pingMs: 200 } })
+  const alive = await connect(relay.url)
+  expect(await join(alive)).toMatchObject({ ok: true })
+  const gone = await openWebSocket(relay.url)
+  const connections = async () =>
+    Number(/^oneround_sockets (\d+)$/m.exec(await (await fetch(`${relay.url}/metrics`)).text())?.[1])
+  gone.send('40') // enters the namespace, and answers no ping from here on
+  await expect.poll(connections, { timeout: 5000 }).toBe(2)
+  await expect.poll(connections, { timeout: 10_000 }).toBe(1)
+  expect(await gone.endedByRelay(5000)).toBe(true)
+  expect(alive.connected).toBe(true)
 })
