@@ -6,6 +6,7 @@
  * --model PATH    SmolLM2-135M-Instruct as a GGUF file (default: what ONEROUND_SMOLLM2 names; without it the embedded model alone)
  * --shapes A,B    of the step: tiny, 2layers, 1x64, 1x256 (default: all but 2layers); without tiny it is left out of texts too
  * --backend B     webgpu or wasm alone (default: both)
+ * --pictures N    pictures a step of the text-to-image model takes (default 16; a software adapter is slow)
  * --seconds N     how long a contestant of a step is timed at most, beyond two steps (default 20)
  * --software      WebGPU on a software adapter, where there is no GPU (Linux)
  */
@@ -43,6 +44,7 @@ const { values: options } = parseArgs({
     model: { type: 'string' },
     shapes: { type: 'string' },
     backend: { type: 'string' },
+    pictures: { type: 'string', default: '16' },
     seconds: { type: 'string', default: '20' },
     software: { type: 'boolean', default: false },
   },
@@ -69,6 +71,9 @@ async function bench() {
     throw new RangeError('--backend takes webgpu or wasm')
   const seconds = Number(options.seconds)
   if (!(seconds > 0 && seconds <= 3600)) throw new RangeError('--seconds takes a number from above 0 to 3600')
+  const pictures = Number(options.pictures)
+  if (!(Number.isInteger(pictures) && pictures >= 1 && pictures <= 256))
+    throw new RangeError('--pictures takes a whole number from 1 to 256')
   const webgpu = backend === 'wasm' ? null : await openWebgpu(options.software, log)
   const path = options.model ?? process.env.ONEROUND_SMOLLM2
   const smolLm2 = path ? await openSmolLm2(path) : null
@@ -79,6 +84,7 @@ async function bench() {
     smolLm2,
     seconds,
     shapes,
+    pictures,
     wasm: backend !== 'webgpu',
     found: {},
   }

@@ -14,6 +14,8 @@ export interface BenchContext {
   readonly seconds: number
   /** Null for the usual ones. */
   readonly shapes: readonly string[] | null
+  /** Pictures a step of the text-to-image model. */
+  readonly pictures: number
   /** Whether wasm takes part. */
   readonly wasm: boolean
   /** Found by one section, used by another. */

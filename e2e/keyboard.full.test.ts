@@ -1,44 +1,9 @@
 import { expect, it } from 'vitest'
+import { atHeading, focused, press, tabTo } from './support/keyboard.ts'
 import { RelayAndBrowser } from './support/relay-and-browser.ts'
-import type { Tab } from './support/tab.ts'
 
 const HOST_OPTIONS = ['--steps', '10', '--batch', '1', '--length', '48', '--publish-every', '1']
-/** A person gives up before that. */
-const MOST_TABS = 60
-
 const both = RelayAndBrowser.forThisFile(HOST_OPTIONS)
-
-const focused = (tab: Tab) =>
-  tab.page.evaluate(() => {
-    const element = document.activeElement
-    return {
-      testId: element?.getAttribute('data-testid') ?? '',
-      tag: element?.tagName ?? '',
-      outlined: element ? getComputedStyle(element).outlineStyle !== 'none' : false,
-    }
-  })
-
-/** Presses Tab until the control has the focus, and sees that the focus can be seen. */
-async function tabTo(tab: Tab, testId: string): Promise<void> {
-  await tab.at(testId).first().waitFor({ timeout: 240_000 })
-  for (let press = 0; press < MOST_TABS; press++) {
-    const now = await focused(tab)
-    if (now.testId === testId) {
-      expect(now.outlined, `${testId} shows its focus`).toBe(true)
-      return
-    }
-    await tab.page.keyboard.press('Tab')
-  }
-  throw new Error(`Tab does not reach ${testId}`)
-}
-
-const press = async (tab: Tab, testId: string, key = 'Enter') => {
-  await tabTo(tab, testId)
-  await tab.page.keyboard.press(key)
-}
-
-const atHeading = (tab: Tab) =>
-  expect.poll(async () => (await focused(tab)).tag, { timeout: 240_000 }).toBe('H1')
 
 it('is walked from the invitation to the erased computer', async () => {
   const tab = await both.openTab('about:blank')

@@ -10,6 +10,7 @@ import { decode } from 'fast-png'
 import type { Browser, Page } from 'playwright'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { pictureSheets, samplePictures } from '../models/catalog/picture-samples.ts'
+import { crc32 } from '../models/pictures/crc32.ts'
 import { readPictures } from '../models/pictures/read-pictures.ts'
 import { nodeWebpModule } from '../models/pictures/webp-node.ts'
 import { writePng } from '../models/pictures/write-png.ts'
@@ -35,7 +36,21 @@ const samples = (title: string) =>
 
 const smileys = () => samples('Smileys').slice(0, 6)
 
-/** A person's own files: every kind that is read, one that is turned, one that is broken and one without words. */
+/** A png whose header says 30,000 x 30,000 pixels, 2.7 GB if it were believed. */
+function hugePng(): Uint8Array {
+  const png = writePng(new Uint8Array(3), 1, 1)
+  const view = new DataView(png.buffer, png.byteOffset)
+  // After the signature: the header's length, its type, width, height, five bytes more, and their checksum.
+  view.setUint32(16, 30_000)
+  view.setUint32(20, 30_000)
+  view.setUint32(29, crc32(png.subarray(12, 29)))
+  return png
+}
+
+/**
+ * A person's own files: every kind that is read, one that is turned, one that is broken, one of impossible size and one without
+ * words.
+ */
 const ownFiles: readonly (readonly [name: string, content: Uint8Array])[] = [
   ...samples('Food')
     .slice(0, 6)
@@ -45,6 +60,7 @@ const ownFiles: readonly (readonly [name: string, content: Uint8Array])[] = [
   ['IMG_0815.txt', new TextEncoder().encode('a circle beside a blue box\n')],
   ['half a flower.png', read('pictures/fixtures/rgb.png').subarray(0, 400)],
   ['DSC0001.png', read('pictures/fixtures/grey.png')],
+  ['a huge wall.png', hugePng()],
 ]
 
 class Participant {
@@ -142,7 +158,7 @@ describe('a round of pictures', () => {
     )
     await tab.at('data-picture').first().waitFor()
     const { pictures, skipped } = await readHere()
-    expect(skipped.map(({ name }) => name)).toEqual(['DSC0001.png', 'half a flower.png'])
+    expect(skipped.map(({ name }) => name)).toEqual(['DSC0001.png', 'a huge wall.png', 'half a flower.png'])
     expect(await tab.at('data-picture').count()).toBe(pictures.length)
     const shown = await drawn(tab.page, '[data-testid=data-picture] canvas')
     expect(shown).toEqual(pictures.map(({ pixels }) => Array.from(pixels)))
@@ -155,6 +171,7 @@ describe('a round of pictures', () => {
     const reasons = await tab.at('data-skipped').textContent()
     expect(reasons).toMatch(/half a flower\.png: it is broken/)
     expect(reasons).toMatch(/DSC0001\.png: nothing says what it shows/)
+    expect(reasons).toMatch(/a huge wall\.png: .*30,000 x 30,000/)
     await look(tab.page, 'pictures-data')
   })
 

@@ -1,7 +1,8 @@
 /**
- * The text-to-image model: a LoRA training step of 16 pictures (r 8, all seven projections) and a pass of its sampler, on
+ * The text-to-image model: a LoRA training step (r 8, all seven projections) and a pass of its sampler, on
  * each engine and, on the same adapter, as plain tfjs ops with tf.grads. Contestants take turns, and their first losses
- * are compared: it must be the same work.
+ * are compared: it must be the same work. On WebGPU a step's kernels are also timed one by one, for what share of the fastest
+ * product's speed the whole step has.
  */
 import { readFile } from 'node:fs/promises'
 import { initialAdapter } from '../../models/adapters/initial.ts'
@@ -13,8 +14,10 @@ import { projections } from '../../models/diffusion/modules.ts'
 import type { TensorSource } from '../../models/families/placing.ts'
 import { parseSafetensors, toFloat32 } from '../../models/formats/safetensors.ts'
 import { PlanEngine } from '../../models/plan/plan-engine.ts'
+import { PlanProgram } from '../../models/plan/plan-program.ts'
+import type { Profile } from '../../models/plan/profile.ts'
 import { placeAdapter } from '../../models/training/engine-adapter.ts'
-import type { Batch } from '../../models/training/model.ts'
+import type { Batch, BatchShape } from '../../models/training/model.ts'
 import { hyperParameters } from '../../models/training/schedule.ts'
 import { TrainingStep } from '../../models/training/step.ts'
 import { linearBackwardFlops, linearForwardFlops, productFlops } from '../counts.ts'
@@ -22,7 +25,6 @@ import { plainPictures } from '../plain/pictures.ts'
 import type { BenchContext } from '../section.ts'
 import { type Lap, median, startClocks } from '../timing.ts'
 
-const PICTURES = 16
 const RANK = 8
 const ALPHA = 16
 const SEED = 'bench'
@@ -41,21 +43,37 @@ interface PictureResult {
   readonly neededGflop: number
   /** By processor time on a software adapter and on wasm. */
   readonly neededGflops: number
+  /** GFLOP/s of the step's kernels, run one by one, over that of the fastest product among them. */
   readonly shareOfBestMatmul: number | null
+  /** Of the step's kernels, run one by one: the slowest first. */
+  readonly kernels: readonly KernelShare[] | null
   readonly firstLoss: number | null
 }
+
+interface KernelShare {
+  readonly name: string
+  readonly dispatches: number
+  /** Of the sum over all kernels. */
+  readonly share: number
+  readonly gflops: number
+}
+
+/** More would say little: the rest together is a few in a hundred. */
+const SHOWN_KERNELS = 12
 
 interface Contestant {
   readonly name: string
   readonly engine: Engine
   step(index: number): Promise<number>
   forward(): Promise<void>
+  /** Where a program can be taken apart. */
+  profile?(): Promise<Profile>
   dispose(): void
 }
 
 const recipe = {
   steps: 1000,
-  batch: PICTURES,
+  batch: 1,
   tokens: 1,
   learningRate: 1e-3,
   warmupSteps: 0,
@@ -66,13 +84,11 @@ const recipe = {
   epsilon: 1e-8,
   evaluateEvery: 1000,
 }
-const shape = { batch: PICTURES, tokens: 1 }
-
 /** Of all pictures: products alone, which are all but a few in a hundred. */
-export function pictureFlops(config: DiffusionConfig) {
+export function pictureFlops(config: DiffusionConfig, pictures: number) {
   const { hiddenSize: hidden, intermediateSize: inner, heads, headDim, layers } = config
   const each = sequenceLength(config)
-  const rows = PICTURES * each
+  const rows = pictures * each
   const sizes = [
     ...Array.from({ length: 3 }, () => [hidden, heads * headDim]),
     [heads * headDim, hidden],
@@ -81,14 +97,14 @@ export function pictureFlops(config: DiffusionConfig) {
     [inner, hidden],
   ] as const
   const linears = sizes.map(([width, out]) => ({ rows, width, out, rank: RANK }))
-  const attention = productFlops(PICTURES * heads * each, headDim, each)
+  const attention = productFlops(pictures * heads * each, headDim, each)
   const forward = linears.reduce((sum, one) => sum + linearForwardFlops(one), 0) + 2 * attention
   const backward = linears.reduce((sum, one) => sum + linearBackwardFlops(one), 0) + 5 * attention
   return { forward: layers * forward, step: layers * (forward + backward) }
 }
 
 export async function benchPictures(context: BenchContext) {
-  const { webgpu, wasm, log } = context
+  const { webgpu, wasm, log, pictures } = context
   const folder = new URL('../../models/catalog/emoji-dit/', import.meta.url)
   const config = parseDiffusionConfig(JSON.parse(await readFile(new URL('config.json', folder), 'utf8')))
   const { tensors } = parseSafetensors(await readFile(new URL('model.safetensors', folder)))
@@ -100,7 +116,10 @@ export async function benchPictures(context: BenchContext) {
   if (webgpu) {
     results.push(
       ...(await race(
-        [await own(webgpu.plan, config, source), await plain(webgpu.plain, config, source)],
+        [
+          await own(webgpu.plan, config, source, pictures),
+          await plain(webgpu.plain, config, source, pictures),
+        ],
         config,
         context,
       )),
@@ -110,7 +129,7 @@ export async function benchPictures(context: BenchContext) {
     const engine = await createNodeEngine({ backend: 'wasm' })
     results.push(
       ...(await race(
-        [await own(engine, config, source), await plain(engine, config, source)],
+        [await own(engine, config, source, pictures), await plain(engine, config, source, pictures)],
         config,
         context,
       )),
@@ -136,32 +155,39 @@ export async function benchPictures(context: BenchContext) {
 }
 
 /** Noise in place of pictures: what is measured is speed, and a loss that falls shows that it trains. */
-function batchOf(model: DiffusionModel): Batch {
+function batchOf(model: DiffusionModel, pictures: number): Batch {
   const { length } = model.patches
-  const examples = Array.from({ length: PICTURES }, (_, i) => ({
+  const examples = Array.from({ length: pictures }, (_, i) => ({
     counted: 1,
     pixels: Uint8Array.from({ length }, (_, c) => (c * 31 + i * 97) % 256),
     ids: Int32Array.from({ length: model.config.captionTokens }, (_, t) => (t === 0 ? 1 : (i * 7 + t) % 900)),
   }))
-  return model.collate(model.asTrained(examples, SEED, 1), shape)
+  return model.collate(model.asTrained(examples, SEED, 1), { batch: pictures, tokens: 1 })
 }
 
 const initial = (config: DiffusionConfig) =>
   initialAdapter({ rank: RANK, alpha: ALPHA, modules: projections(config) }, SEED)
 
-async function own(engine: Engine, config: DiffusionConfig, source: TensorSource): Promise<Contestant> {
+async function own(
+  engine: Engine,
+  config: DiffusionConfig,
+  source: TensorSource,
+  pictures: number,
+): Promise<Contestant> {
+  const shape = { batch: pictures, tokens: 1 }
   const model = new DiffusionModel(engine, config, source)
   const placed = placeAdapter(engine, initial(config))
   const step = await TrainingStep.create(model, placed, shape)
-  const pass = await engine.program('velocity', model.velocityInputs(PICTURES), (ops, inputs) => ({
-    velocity: model.velocity(ops, inputs, PICTURES, placed),
+  const pass = await engine.program('velocity', model.velocityInputs(pictures), (ops, inputs) => ({
+    velocity: model.velocity(ops, inputs, pictures, placed),
   }))
-  const batch = batchOf(model)
+  const batch = batchOf(model, pictures)
   return {
     name: `oneround (${engine.executor})`,
     engine,
     step: (index) => step.runAndRead(batch, hyperParameters(recipe, index)).then(({ loss }) => loss),
     forward: () => pass.run(batch.inputs, ['velocity']).then(() => {}),
+    ...(engine instanceof PlanEngine && { profile: () => profileStep(engine, model, shape, batch) }),
     dispose() {
       step.dispose()
       pass.dispose()
@@ -171,15 +197,35 @@ async function own(engine: Engine, config: DiffusionConfig, source: TensorSource
   }
 }
 
-async function plain(engine: Engine, config: DiffusionConfig, source: TensorSource): Promise<Contestant> {
+/** What it trains is thrown away: kernels run out of order. */
+async function profileStep(engine: PlanEngine, model: DiffusionModel, shape: BatchShape, { inputs }: Batch) {
+  const placed = placeAdapter(engine, initial(model.config))
+  const specs = [...model.inputs(shape), { name: 'hyper', shape: [8], dtype: 'float32' } as const]
+  const program = await engine.program('profiled step', specs, (ops, given) => {
+    const nll = model.lossAndGradients(ops, given, shape, placed)
+    return { nll, norm: ops.adamw(placed.parameters, given.hyper) }
+  })
+  if (!(program instanceof PlanProgram)) throw new TypeError('the plan engine makes plan programs')
+  const profile = await program.profile({ inputs: { ...inputs, hyper: hyperParameters(recipe, 1) } })
+  program.dispose()
+  placed.dispose()
+  return profile
+}
+
+async function plain(
+  engine: Engine,
+  config: DiffusionConfig,
+  source: TensorSource,
+  pictures: number,
+): Promise<Contestant> {
   // Makes the engine's backend tfjs's current one.
   await engine.finish()
   const { modules } = initial(config)
   const { learningRate, beta1, beta2 } = recipe
-  const options = { batch: PICTURES, rank: RANK, alpha: ALPHA, learningRate, beta1, beta2 }
+  const options = { batch: pictures, rank: RANK, alpha: ALPHA, learningRate, beta1, beta2 }
   const made = plainPictures(config, source, (module) => modules.get(module)!.a, options)
   const probe = new DiffusionModel(engine, config, source)
-  const batch = batchOf(probe)
+  const batch = batchOf(probe, pictures)
   probe.dispose()
   return {
     name: PLAIN,
@@ -199,7 +245,7 @@ async function plain(engine: Engine, config: DiffusionConfig, source: TensorSour
 async function race(
   contestants: readonly Contestant[],
   config: DiffusionConfig,
-  { seconds, log, found }: BenchContext,
+  { seconds, log, pictures }: BenchContext,
 ): Promise<PictureResult[]> {
   const laps = contestants.map(() => ({ step: [] as Lap[], forward: [] as Lap[], losses: [] as number[] }))
   const begun = performance.now()
@@ -217,27 +263,34 @@ async function race(
   }
   const [first, other] = laps.map(({ losses }) => losses[0])
   if (!(Math.abs(first - other) <= 1e-4)) throw new Error(`losses ${first} and ${other}: not the same work`)
-  const flops = pictureFlops(config)
-  const results = contestants.flatMap(({ name, engine }, i) =>
+  const flops = pictureFlops(config, pictures)
+  const profiles = new Map<Contestant, Profile>()
+  for (const contestant of contestants) {
+    const profile = await contestant.profile?.()
+    if (profile) profiles.set(contestant, profile)
+  }
+  const results = contestants.flatMap((contestant, i) =>
     (['step', 'forward'] as const).map((kind): PictureResult => {
+      const { name, engine } = contestant
+      const profile = kind === 'step' ? profiles.get(contestant) : undefined
       // The first one compiles.
       const all = laps[i][kind].slice(1)
       const [ms, cpuMs] = [median(all.map(({ wallMs }) => wallMs)), median(all.map(({ cpuMs }) => cpuMs))]
       const gflops = flops[kind] / (engine.software || engine.backend === 'wasm' ? cpuMs : ms) / 1e6
-      const best = engine instanceof PlanEngine ? found.bestMatmulGflops : undefined
       return {
         contestant: name,
         device: engine.device,
         work: kind === 'step' ? 'training step' : 'forward pass',
-        pictures: PICTURES,
+        pictures,
         runs: all.length,
         ms,
         cpuMs,
-        picturesPerSecond: (PICTURES * 1000) / ms,
-        picturesPerCpuSecond: (PICTURES * 1000) / cpuMs,
+        picturesPerSecond: (pictures * 1000) / ms,
+        picturesPerCpuSecond: (pictures * 1000) / cpuMs,
         neededGflop: flops[kind] / 1e9,
         neededGflops: gflops,
-        shareOfBestMatmul: best === undefined ? null : gflops / best,
+        shareOfBestMatmul: profile ? flops.step / profile.totalMs / bestProduct(profile) : null,
+        kernels: profile ? shares(profile) : null,
         firstLoss: kind === 'step' ? laps[i].losses[0] : null,
       }
     }),
@@ -245,3 +298,15 @@ async function race(
   for (const contestant of contestants) contestant.dispose()
   return results
 }
+
+/** FLOP a millisecond of the fastest product of a frozen weight. */
+const bestProduct = ({ kernels }: Profile) =>
+  Math.max(...kernels.filter(({ name }) => name.startsWith('linear')).map(({ flops, ms }) => flops / ms))
+
+const shares = ({ kernels, totalMs }: Profile): KernelShare[] =>
+  kernels.slice(0, SHOWN_KERNELS).map(({ name, dispatches, ms, flops }) => ({
+    name,
+    dispatches,
+    share: ms / totalMs,
+    gflops: flops / ms / 1e6,
+  }))

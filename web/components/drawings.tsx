@@ -54,31 +54,9 @@ export function Drawings() {
           {text.captionsNote(MOST_CAPTIONS)}
         </p>
         <div class="draw-choices">
-          <NumberField
-            name="seed"
-            label={text.seed}
-            note={text.seedNote}
-            value={seed}
-            min={0}
-            max={999_999}
-          />
-          <NumberField
-            name="guidance"
-            label={text.guidance}
-            note={text.guidanceNote}
-            value={guidance}
-            min={1}
-            max={8}
-            step={0.5}
-          />
-          <NumberField
-            name="draw-steps"
-            label={text.steps}
-            note={text.stepsNote}
-            value={drawSteps}
-            min={1}
-            max={100}
-          />
+          {NUMBERS.map((number) => (
+            <NumberField key={number.name} {...number} />
+          ))}
         </div>
         <div class="actions">
           {drawingNow.value ? (
@@ -115,6 +93,20 @@ interface NumberFieldProps {
   readonly max: number
   readonly step?: number
 }
+
+const NUMBERS: readonly NumberFieldProps[] = [
+  { name: 'seed', label: text.seed, note: text.seedNote, value: seed, min: 0, max: 999_999 },
+  {
+    name: 'guidance',
+    label: text.guidance,
+    note: text.guidanceNote,
+    value: guidance,
+    min: 1,
+    max: 8,
+    step: 0.5,
+  },
+  { name: 'draw-steps', label: text.steps, note: text.stepsNote, value: drawSteps, min: 1, max: 100 },
+]
 
 function NumberField({ name, label, note, value, min, max, step = 1 }: NumberFieldProps) {
   return (

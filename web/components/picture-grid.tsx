@@ -3,10 +3,12 @@ import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import { cleanCaption, MAX_CAPTION_CHARACTERS } from '../../models/pictures/caption-text.ts'
 import { changeCaption } from '../state/picture-files.ts'
+import { hasSamples, sampleCredit } from '../state/picture-samples.ts'
 import { dataReport } from '../state/store.ts'
 import { inWorker } from '../state/worker-client.ts'
 import { pictures as text } from '../strings/pictures.ts'
 import type { PictureView, PictureViews } from '../worker/api.ts'
+import { Credit } from './credit.tsx'
 import { PixelPicture } from './pixel-picture.tsx'
 
 /** Fills rows of 2, 3, 4, 6 and 8. */
@@ -80,6 +82,7 @@ export function PictureGrid({ total }: { readonly total: number }) {
         </button>
         {editing.value && <span class="note">{text.editNote}</span>}
       </div>
+      {hasSamples.value && <Credit credit={sampleCredit} />}
       <ul class="picture-grid">
         {shown?.pictures.map((view, index) => (
           <li

@@ -7,7 +7,9 @@ import {
   previews,
   typedPreviewCaption,
 } from '../state/drawing.ts'
+import { hasSamples, sampleCredit } from '../state/picture-samples.ts'
 import { pictures as text } from '../strings/pictures.ts'
+import { Credit } from './credit.tsx'
 import { PixelPicture } from './pixel-picture.tsx'
 
 export function PreviewCard() {
@@ -63,6 +65,8 @@ export function PreviewCard() {
         })}
         {shown.length === 0 && <li class="note">{text.drawNone}</li>}
       </ol>
+      <p class="note">{text.modelCredit}</p>
+      {hasSamples.value && <Credit credit={sampleCredit} />}
     </section>
   )
 }

@@ -2,6 +2,7 @@
 import { asPlanTensor } from '../../plan/plan-tensor.ts'
 import { lineKernel, type Recorder } from '../../plan/recorder.ts'
 import { rowKernel } from '../../plan/rows.ts'
+import { normBackward, normForward, reciprocalOfRow } from '../norm-rows.wgsl.ts'
 import type { ModulatedNormOp } from '../ops.ts'
 import { perPictureAt, tokensOf } from '../per-picture.ts'
 
@@ -20,13 +21,10 @@ export function planModulatedNorm(recorder: Recorder): ModulatedNormOp {
         ...rowKernel(
           recorder,
           rows,
-          `  let start = row * ${width}u;
-  var squares = 0.0f;
-  for (var c = lane; c < ${width}u; c += LANES) { let v = x[start + c]; squares += v * v; }
-  let r = inverseSqrt(reduceSum(squares) / ${width}.0f + ${eps}f);
-  for (var c = lane; c < ${width}u; c += LANES) {
-    y[start + c] = x[start + c] * r * (1.0f + ${perPictureAt('scale', scale, at)}) + ${perPictureAt('shift', shift, at)};
-  }`,
+          normForward(
+            { width, eps },
+            `x[xAt + c] * r * (1.0f + ${perPictureAt('scale', scale, at)}) + ${perPictureAt('shift', shift, at)}`,
+          ),
         ),
         flops: 6 * rows * width,
       })
@@ -47,19 +45,7 @@ export function planModulatedNorm(recorder: Recorder): ModulatedNormOp {
         ...rowKernel(
           recorder,
           rows,
-          `  let start = row * ${width}u;
-  var squares = 0.0f;
-  var products = 0.0f;
-  for (var c = lane; c < ${width}u; c += LANES) {
-    let v = x[start + c];
-    squares += v * v;
-    products += dy[start + c] * ${factor} * v;
-  }
-  let r = inverseSqrt(reduceSum(squares) / ${width}.0f + ${eps}f);
-  let pull = reduceSum(products) / ${width}.0f * r * r * r;
-  for (var c = lane; c < ${width}u; c += LANES) {
-    dx[start + c] = dy[start + c] * ${factor} * r - x[start + c] * pull${addTo ? ' + addTo[start + c]' : ''};
-  }`,
+          normBackward({ width, eps }, { g: `dy[start + c] * ${factor}`, addTo: addTo !== undefined }),
         ),
         flops: 12 * rows * width,
       })
@@ -78,10 +64,7 @@ export function planModulatedNorm(recorder: Recorder): ModulatedNormOp {
         ...rowKernel(
           recorder,
           rows,
-          `  let start = row * ${width}u;
-  var squares = 0.0f;
-  for (var c = lane; c < ${width}u; c += LANES) { let v = x[start + c]; squares += v * v; }
-  let r = inverseSqrt(reduceSum(squares) / ${width}.0f + ${eps}f);
+          `${reciprocalOfRow({ width, eps })}
   if (lane == 0u) { reciprocal[row] = r; }`,
         ),
         flops: 2 * rows * width,

@@ -2,6 +2,7 @@
 import { asColumns, asPlanTensor, type PlanTensor } from '../../plan/plan-tensor.ts'
 import type { Recorder } from '../../plan/recorder.ts'
 import { rowKernel } from '../../plan/rows.ts'
+import { normBackward, normForward } from '../norm-rows.wgsl.ts'
 import type { RmsNormOp } from '../ops.ts'
 
 export function planRmsNorm(recorder: Recorder): RmsNormOp {
@@ -14,12 +15,7 @@ export function planRmsNorm(recorder: Recorder): RmsNormOp {
       const kernel = rowKernel(
         recorder,
         rows,
-        `  let start = row * ${width}u;
-  let xAt = ${groupAt(x, width)};
-  var squares = 0.0f;
-  for (var c = lane; c < ${width}u; c += LANES) { let v = x[xAt + c]; squares += v * v; }
-  let scale = inverseSqrt(reduceSum(squares) / ${width}.0f + ${eps}f);
-  for (var c = lane; c < ${width}u; c += LANES) { y[start + c] = x[xAt + c] * scale * weight[c]; }`,
+        normForward({ width, eps, xAt: groupAt(x, width) }, 'x[xAt + c] * r * weight[c]'),
       )
       recorder.dispatch({
         name: 'rmsNorm.forward',
@@ -31,7 +27,6 @@ export function planRmsNorm(recorder: Recorder): RmsNormOp {
       return y
     },
 
-    /** With s = 1 / sqrt(mean(x²) + eps): dx = s (dy w) - x s³ mean(dy w x) (+ addTo). */
     backward(dyTensor, xTensor, weightTensor, eps, options) {
       const x = asColumns(xTensor)
       const dy = asColumns(dyTensor)
@@ -42,21 +37,14 @@ export function planRmsNorm(recorder: Recorder): RmsNormOp {
       const kernel = rowKernel(
         recorder,
         rows,
-        `  let start = row * ${width}u;
-  let xAt = ${groupAt(x, width)};
-  let dyAt = ${groupAt(dy, width)};
-  var squares = 0.0f;
-  var products = 0.0f;
-  for (var c = lane; c < ${width}u; c += LANES) {
-    let v = x[xAt + c];
-    squares += v * v;
-    products += dy[dyAt + c] * weight[c] * v;
-  }
-  let scale = inverseSqrt(reduceSum(squares) / ${width}.0f + ${eps}f);
-  let pull = reduceSum(products) / ${width}.0f * scale * scale * scale;
-  for (var c = lane; c < ${width}u; c += LANES) {
-    dx[start + c] = dy[dyAt + c] * weight[c] * scale - x[xAt + c] * pull${addTo ? ' + addTo[start + c]' : ''};
-  }`,
+        normBackward(
+          { width, eps, xAt: groupAt(x, width) },
+          {
+            setUp: `  let dyAt = ${groupAt(dy, width)};`,
+            g: 'dy[dyAt + c] * weight[c]',
+            addTo: addTo !== undefined,
+          },
+        ),
       )
       recorder.dispatch({
         name: 'rmsNorm.backward',
