@@ -23,7 +23,7 @@ import { TrainingStep } from '../../models/training/step.ts'
 import { linearBackwardFlops, linearForwardFlops, productFlops } from '../counts.ts'
 import { plainPictures } from '../plain/pictures.ts'
 import type { BenchContext } from '../section.ts'
-import { type Lap, median, startClocks } from '../timing.ts'
+import { type Lap, median, processorMs, startClocks } from '../timing.ts'
 
 const RANK = 8
 const ALPHA = 16
@@ -206,7 +206,11 @@ async function profileStep(engine: PlanEngine, model: DiffusionModel, shape: Bat
     return { nll, norm: ops.adamw(placed.parameters, given.hyper) }
   })
   if (!(program instanceof PlanProgram)) throw new TypeError('the plan engine makes plan programs')
-  const profile = await program.profile({ inputs: { ...inputs, hyper: hyperParameters(recipe, 1) } })
+  const profile = await program.profile({
+    inputs: { ...inputs, hyper: hyperParameters(recipe, 1) },
+    minMs: 20,
+    ...(engine.software && { now: processorMs }),
+  })
   program.dispose()
   placed.dispose()
   return profile
