@@ -12,10 +12,13 @@
 
 export type DType = 'float32' | 'int32'
 
+/** What an executor may keep its own memory in: float16 is read as float32, and never an input or a result. */
+export type StorageType = DType | 'float16'
+
 /** A value inside one program, or a constant that outlives it. Only the executor that made it can read it. */
 export interface Tensor {
   readonly shape: readonly number[]
-  readonly dtype: DType
+  readonly dtype: StorageType
 }
 
 /** A trainable matrix. Its gradient slot and its optimiser moments belong to the executor. */

@@ -28,6 +28,8 @@ export interface PlanEngineOptions {
   readonly style?: KernelStyle
   /** False leaves subgroup operations alone on a device that has them. */
   readonly subgroups?: boolean
+  /** False keeps generation's keys and values in float32 on a device that has float16. */
+  readonly halfCache?: boolean
   /** Chooses between variants of kernels; without one, each has the first, which repeats on every device. */
   readonly tuner?: KernelChooser
 }
@@ -42,6 +44,8 @@ export class PlanEngine implements Engine {
   readonly device: string
   readonly software: boolean
   readonly style: KernelStyle
+  /** Keys and values of generation are kept in float16, where the device has it. */
+  readonly halfCache: boolean
   /** As `Recorder.subgroupLanes`. */
   readonly subgroupLanes: number
   readonly lost: Promise<string>
@@ -61,6 +65,7 @@ export class PlanEngine implements Engine {
     this.software = options.software
     this.style = options.style ?? (options.software ? 'direct' : 'workgroup')
     this.subgroupLanes = options.subgroups === false ? 0 : sharedLanes(this.gpu)
+    this.halfCache = options.halfCache !== false && this.gpu.features.has('shader-f16')
     this.deviceMemory = new DeviceMemory(this.gpu)
     this.host = {
       device: this.gpu,
@@ -160,7 +165,9 @@ export class PlanEngine implements Engine {
 
   kvCache(capacity: number, width: number): KvCache {
     const rows = () => {
-      const tensor = new PlanTensor(this.persistent(capacity * width * 4, 'kvCache'), [capacity, width])
+      const [type, bytes] = this.halfCache ? (['float16', 2] as const) : (['float32', 4] as const)
+      const storage = this.persistent(capacity * width * bytes, 'kvCache')
+      const tensor = new PlanTensor(storage, [capacity, width], type)
       this.constants.add(tensor)
       return tensor
     }

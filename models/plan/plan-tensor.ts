@@ -3,7 +3,7 @@
  * `PlanTensor` is a shape over a range of it. Persistent storage (weights, parameters, inputs) exists before the
  * recording; transient storage gets its buffer from the layout, once all lifetimes are known.
  */
-import type { DType, Tensor } from '../ops/ops.ts'
+import type { StorageType, Tensor } from '../ops/ops.ts'
 
 export type Storage =
   | { readonly kind: 'persistent'; readonly buffer: GPUBuffer }
@@ -12,7 +12,7 @@ export type Storage =
 export class PlanTensor implements Tensor {
   readonly storage: Storage
   readonly shape: readonly number[]
-  readonly dtype: DType
+  readonly dtype: StorageType
   /** A multiple of 256, WebGPU's default alignment of binding offsets. */
   readonly offsetBytes: number
   /** Where its rows lie in those of a wider tensor whose memory it shares; undefined where they are one after another. */
@@ -21,7 +21,7 @@ export class PlanTensor implements Tensor {
   constructor(
     storage: Storage,
     shape: readonly number[],
-    dtype: DType = 'float32',
+    dtype: StorageType = 'float32',
     offsetBytes = 0,
     within?: { readonly width: number; readonly first: number },
   ) {
@@ -38,7 +38,8 @@ export class PlanTensor implements Tensor {
 
   /** Of what a kernel binds: the wider tensor's, where its rows lie in one. */
   get bytes(): number {
-    return (this.within ? this.rows * this.within.width : this.elements) * 4
+    const elements = this.within ? this.rows * this.within.width : this.elements
+    return elements * BYTES[this.dtype]
   }
 
   /** Elements from one row to the next. */
@@ -62,7 +63,7 @@ export class PlanTensor implements Tensor {
   /** Rows first..first+count of a [rows, width] or [rows] tensor, without a copy. */
   rowRange(first: number, count: number): PlanTensor {
     if (this.within) throw new TypeError('rows of columns are no rows one after another')
-    const offset = this.offsetBytes + first * this.width * 4
+    const offset = this.offsetBytes + first * this.width * BYTES[this.dtype]
     if (offset % BINDING_ALIGNMENT !== 0)
       throw new RangeError(`row ${first} starts at byte ${offset}, not at a multiple of 256`)
     return new PlanTensor(this.storage, [count, ...this.shape.slice(1)], this.dtype, offset)
@@ -83,6 +84,8 @@ export class PlanTensor implements Tensor {
     })
   }
 }
+
+const BYTES: Readonly<Record<StorageType, number>> = { float32: 4, int32: 4, float16: 2 }
 
 /** minStorageBufferOffsetAlignment's default, which every device allows. */
 export const BINDING_ALIGNMENT = 256

@@ -2,7 +2,7 @@
  * Writes down what a program does: a list of dispatches over tensors, nothing run. Ops' `plan.ts` files call
  * `dispatch`; the plan turns the list into pipelines, bind groups and buffers once.
  */
-import type { DType } from '../ops/ops.ts'
+import type { DType, StorageType } from '../ops/ops.ts'
 import { PlanTensor } from './plan-tensor.ts'
 
 /** How the hot kernels are written; see `models/ops/linear/matmul.wgsl.ts`. */
@@ -125,6 +125,8 @@ export class Recorder {
   }
 }
 
+const SCALARS: Readonly<Record<StorageType, string>> = { float32: 'f32', int32: 'i32', float16: 'f16' }
+
 /** The whole shader, and what is bound to it in order. */
 function written(request: DispatchRequest, scope: string): Dispatch {
   for (const count of request.workgroups) {
@@ -135,18 +137,18 @@ function written(request: DispatchRequest, scope: string): Dispatch {
   const declarations: string[] = []
   const tensors: PlanTensor[] = []
   let access = ''
+  let halves = false
   const declare = (group: Readonly<Record<string, Binding>>, writable: boolean) => {
     for (const [name, binding] of Object.entries(group)) {
-      const {
-        tensor,
-        vector,
-        scalar = tensor.dtype === 'int32' ? 'i32' : 'f32',
-      } = binding instanceof PlanTensor ? { tensor: binding, vector: 1 as const } : binding
+      const bound = binding instanceof PlanTensor ? { tensor: binding, vector: 1 as const } : binding
+      const { tensor, vector } = bound
+      const scalar = ('scalar' in bound && bound.scalar) || SCALARS[tensor.dtype]
       const element = vector === 1 ? scalar : `vec${vector}<${scalar}>`
       declarations.push(
         `@group(0) @binding(${tensors.length}) var<storage, ${writable ? 'read_write' : 'read'}> ${name}: array<${element}>;`,
       )
       tensors.push(tensor)
+      halves ||= scalar === 'f16'
       access += writable ? 'w' : 'r'
     }
   }
@@ -156,7 +158,7 @@ function written(request: DispatchRequest, scope: string): Dispatch {
   return {
     name: request.name,
     scope,
-    code: `${request.subgroups ? 'enable subgroups;\n' : ''}${declarations.join('\n')}\n${request.body}`,
+    code: `${halves ? 'enable f16;\n' : ''}${request.subgroups ? 'enable subgroups;\n' : ''}${declarations.join('\n')}\n${request.body}`,
     access,
     tensors,
     workgroups: request.workgroups,

@@ -1,6 +1,7 @@
 /**
  * Attention over a cache of keys and values, for generation: a workgroup owns one query of one head. It takes the
- * cached rows 64 at a time: each invocation makes one row's score, then each sums one number of the head over the 64.
+ * cached rows 64 at a time: each invocation makes one row's score, then each sums one number of the head over the 64. Where
+ * the device has float16 the cache is in it, half as large; sums are float32 always.
  */
 import { asColumns, asPlanTensor, elementAt } from '../../plan/plan-tensor.ts'
 import { lineKernel, lineOfWorkgroups, type Recorder } from '../../plan/recorder.ts'
@@ -18,6 +19,10 @@ export function planCachedAttention(recorder: Recorder): AttentionOp['cached'] {
     const values = asPlanTensor(cache.values)
     const [k, v] = [asColumns(kTensor), asColumns(vTensor)]
     const { capacity } = cache
+    // A number beyond float16 would be infinite, and every score with it no number.
+    const half = keys.dtype === 'float16'
+    const stored = half ? 'f16' : 'f32'
+    const kept = (value: string) => (half ? `clamp(${value}, -65504.0f, 65504.0f)` : value)
     const vec = vectors(headDim)
     const width = keys.width
     const kvHeads = width / headDim
@@ -29,8 +34,8 @@ export function planCachedAttention(recorder: Recorder): AttentionOp['cached'] {
         q.rows * width,
         `  let at = u32(positions[i / ${width}u]);
   if (at >= ${capacity}u) { return; }
-  keys[at * ${width}u + i % ${width}u] = k[${elementAt(k)}];
-  values[at * ${width}u + i % ${width}u] = v[${elementAt(v)}];`,
+  keys[at * ${width}u + i % ${width}u] = ${stored}(${kept(`k[${elementAt(k)}]`)});
+  values[at * ${width}u + i % ${width}u] = ${stored}(${kept(`v[${elementAt(v)}]`)});`,
       ),
       flops: 0,
     })
@@ -69,7 +74,7 @@ ${own.map((part) => `  var sum${part} = 0.0f;`).join('\n')}
     if (j < end) {
       let at = j * ${kvHeads * vec.count}u + kvHead * ${vec.count}u;
       score = 0.0f;
-      for (var c = 0u; c < ${vec.count}u; c++) { score += ${vec.dot('query[c]', 'keys[at + c]')}; }
+      for (var c = 0u; c < ${vec.count}u; c++) { score += ${vec.dot('query[c]', `${vec.type}(keys[at + c])`)}; }
     }
     scores[local] = score;
     workgroupBarrier();
@@ -87,7 +92,7 @@ ${own.map((part) => `    sum${part} *= shrink;`).join('\n')}
 ${own
   .map(
     (part) =>
-      `      sum${part} += p * values[at + e * ${width}u + min(local + ${part * SIZE}u, ${headDim - 1}u)];`,
+      `      sum${part} += p * f32(values[at + e * ${width}u + min(local + ${part * SIZE}u, ${headDim - 1}u)]);`,
   )
   .join('\n')}
     }
