@@ -86,7 +86,6 @@ export async function drawToFile(
       steps,
       guidance,
       seed,
-      picturesPerSecond: pictures.length / seconds,
       backend: running.engine.backend,
     })
     console.print(`${out}: ${pictures.length} pictures, ${width} x ${height}, seed ${seed}\n`)

@@ -69,7 +69,6 @@ export const command: Command = {
         examples: split.train.length,
         heldOut: split.heldOut.length,
         [`${units.counted}s`]: trained.tokens,
-        [`${units.counted}sPerSecond`]: trained.tokensPerSecond,
         // The start changes nothing yet: its loss is the base model's.
         loss: { base: startLoss, own: best.heldOutLoss },
         bestStep: best.step,
