@@ -9,35 +9,35 @@ import { asColumns, asPlanTensor, type PlanTensor } from '../../plan/plan-tensor
 import type { Binding, Recorder } from '../../plan/recorder.ts'
 import type { AttentionOp, AttentionShape, Tensor } from '../ops.ts'
 import { planCachedAttention } from './cached.ts'
-import { attentionDispatch, attentionKernel, each, registers, walk } from './walk.wgsl.ts'
+import { attentionDispatch, each, registers, vectors, walk } from './walk.wgsl.ts'
 
 export function planAttention(recorder: Recorder): AttentionOp {
   return {
     forward(qTensor, kTensor, vTensor, shape, segments) {
       const { batch, tokens, heads, headDim, causal } = shape
-      const kernel = attentionKernel(recorder, headDim)
-      const { vec, size } = kernel
+      const vec = vectors(headDim)
       const rows = batch * tokens
       const [k, v] = [asColumns(kTensor), asColumns(vTensor)]
       const out = recorder.tensor([rows, heads * headDim])
       const logSumExp = recorder.tensor([rows, heads])
       const as = vectorsOf(vec.size)
       attentionDispatch(
-        kernel,
+        recorder,
         {
+          headDim,
           name: 'attention.forward',
           reads: { q: as(asPlanTensor(qTensor)), k: as(k), v: as(v), ...starts(segments) },
           writes: { y: as(out), logSumExp },
           flops: 4 * rows * heads * headDim * (causal ? (tokens + 1) / 2 : tokens),
         },
         shape,
-        `${queryRow(shape, vec.count)}
+        (kernel) => `${queryRow(shape, vec.count)}
 ${registers(kernel, 'query', 'sum')}
 ${each(kernel, (own, at) => `${own('query')} = q[qAt + ${at}] * ${scaleOf(shape)};`)}
   var top = -3.0e38f;
   var total = 0.0f;
 ${walk(kernel, {
-  ...keysOf(shape, vec.count, size, segments, [k, v]),
+  ...keysOf(shape, vec.count, kernel.size, segments, [k, v]),
   operands: ['k', 'v'],
   body: (entry) => `    var score = 0.0f;
 ${each(kernel, (own, _, c) => `score += ${vec.dot(own('query'), entry(0, c))};`)}
@@ -66,8 +66,7 @@ ${each(kernel, (own, at) => `y[qAt + ${at}] = ${own('sum')} / total;`)}
      */
     backward(dOutTensor, qTensor, kTensor, vTensor, outTensor, logSumExpTensor, shape, segments) {
       const { batch, tokens, heads, kvHeads, headDim, causal } = shape
-      const kernel = attentionKernel(recorder, headDim)
-      const { vec, size } = kernel
+      const vec = vectors(headDim)
       const rows = batch * tokens
       const as = vectorsOf(vec.size)
       const logSumExp = asPlanTensor(logSumExpTensor)
@@ -85,21 +84,22 @@ ${each(kernel, (own, at) => `y[qAt + ${at}] = ${own('sum')} / total;`)}
       }
       const { dq, dk, dv } = gradients(recorder, rows, heads * headDim, kvHeads * headDim, v)
       attentionDispatch(
-        kernel,
+        recorder,
         {
+          headDim,
           name: 'attention.dq',
           reads: { ...reads, out: as(asPlanTensor(outTensor)) },
           writes: { dq: as(dq.wider), delta },
           flops: 6 * pairs * headDim,
         },
         shape,
-        `${queryRow(shape, vec.count)}
+        (kernel) => `${queryRow(shape, vec.count)}
 ${registers(kernel, 'query', 'upstream', 'sum')}
   var rowDelta = 0.0f;
 ${each(kernel, (own, at) => `${own('query')} = q[qAt + ${at}] * ${scale}; ${own('upstream')} = dOut[qAt + ${at}]; rowDelta += ${vec.dot(own('upstream'), `out[qAt + ${at}]`)};`)}
   let lse = logSumExp[row * ${heads}u + head];
 ${walk(kernel, {
-  ...keysOf(shape, vec.count, size, segments, [k, v]),
+  ...keysOf(shape, vec.count, kernel.size, segments, [k, v]),
   operands: ['k', 'v'],
   body: (entry) => `    var score = 0.0f;
     var dp = 0.0f;
@@ -117,8 +117,9 @@ ${each(kernel, (own, at) => `dq[dqAt + ${at}] = ${own('sum')};`)}`,
       const [dkName, dvName] = joined ? ['dkv', 'dkv'] : ['dk', 'dv']
       const group = heads / kvHeads
       attentionDispatch(
-        kernel,
+        recorder,
         {
+          headDim,
           name: 'attention.dkv',
           reads: { ...reads, delta },
           writes: joined ? { dkv: as(dk.wider) } : { dk: as(dk), dv: as(dv) },
@@ -126,7 +127,7 @@ ${each(kernel, (own, at) => `dq[dqAt + ${at}] = ${own('sum')};`)}`,
         },
         { batch, tokens, heads: kvHeads },
         // `t` is the key's row here, and `j` walks over the queries.
-        `  let ownRow = firstRow + min(t, ${tokens - 1}u);
+        (kernel) => `  let ownRow = firstRow + min(t, ${tokens - 1}u);
   let kAt = ${rowAt(k, 'ownRow', vec.size)} + head * ${vec.count}u;
   let vAt = ${rowAt(v, 'ownRow', vec.size)} + head * ${vec.count}u;
 ${registers(kernel, 'key', 'val', 'keySum', 'valSum')}
@@ -142,7 +143,7 @@ ${walk(kernel, {
     `(firstRow + j) * ${heads * vec.count}u + queryHead * ${vec.count}u`,
   ],
   body: (entry) => `    let row = firstRow + j;
-${segments ? `    if (u32(segments[row]) >= t0 + ${size}u) { break; } // the next document` : ''}
+${segments ? `    if (u32(segments[row]) >= t0 + ${kernel.size}u) { break; } // the next document` : ''}
     var score = 0.0f;
     var dp = 0.0f;
 ${each(kernel, (own, _, c) => `score += ${vec.dot(entry(0, c), own('key'))}; dp += ${vec.dot(entry(1, c), own('val'))};`)}

@@ -1,10 +1,13 @@
 /**
  * What attention's kernels share: an invocation owns one row (of queries, or of keys) of one head and walks over the
  * rows of the other side, all invocations of a workgroup over the same ones at the same time. So each row that is
- * walked over is needed by all of them, and reaches them in one of two ways:
+ * walked over is needed by all of them, and reaches them in one of three ways:
  *
  * - `memory`: each reads it for itself, all at one address, which a GPU's first cache serves as one read;
+ * - `tile`: a few rows at a time come into workgroup memory, each invocation fetching a part;
  * - `subgroup`: each lane reads a part, and all get every part by broadcast.
+ *
+ * GPUs differ in which is quickest, and in how many rows a workgroup should have: a tuner chooses.
  *
  * Broadcasts name their lane in the source, so the `subgroup` way writes every vector of a head out, in variables of
  * their own; the other loops over arrays, which drivers compile faster and unroll by themselves.
@@ -32,7 +35,7 @@ export function vectors(headDim: number): Vectors {
   }
 }
 
-type Way = 'memory' | 'subgroup'
+type Way = 'memory' | 'tile' | 'subgroup'
 
 export interface Walk {
   /** The two operands that are walked over: their bindings' names. */
@@ -54,12 +57,24 @@ export interface AttentionKernel {
   readonly size: number
 }
 
-export function attentionKernel(recorder: Recorder, headDim: number): AttentionKernel {
+/** Every way that suits the device, the likeliest to be quick first. */
+function attentionKernels(recorder: Recorder, headDim: number): readonly AttentionKernel[] {
   const vec = vectors(headDim)
-  if (recorder.style === 'workgroup') return { recorder, vec, way: 'memory', size: 64 }
+  const of = (way: Way, size: number): AttentionKernel => ({ recorder, vec, way, size })
+  const shares = recorder.subgroupLanes > 0
   // Small workgroups of a processor walk over fewer rows that only some of their own rows see.
-  return { recorder, vec, way: recorder.subgroupLanes > 0 ? 'subgroup' : 'memory', size: 16 }
+  if (recorder.style === 'direct') return [of(shares ? 'subgroup' : 'memory', 16)]
+  const tiles = tileRows(vec) > 0 ? [of('tile', 64), of('tile', 32)] : []
+  return [of('memory', 64), of('memory', 32), ...tiles, ...(shares ? [of('subgroup', 32)] : [])]
 }
+
+/** Workgroup memory that every device has. */
+const WORKGROUP_BYTES = 16_384
+const MAX_TILE_ROWS = 32
+
+/** Rows of both operands that workgroup memory takes; 0 where a head is too wide. */
+const tileRows = ({ size, count }: Vectors): number =>
+  Math.min(MAX_TILE_ROWS, Math.floor(WORKGROUP_BYTES / (2 * 4 * size * count)))
 
 /** Which vector of a head: written out, or a loop's variable `c`. */
 export type Index = number | 'c'
@@ -88,8 +103,24 @@ export function each(
 
 /** A loop over rows. All of a workgroup's invocations must come by: none may have returned. */
 export function walk(kernel: AttentionKernel, { operands, first, end, at, body }: Walk): string {
-  const { way, vec } = kernel
+  const { way, vec, size } = kernel
   const { count } = vec
+  if (way === 'tile') {
+    const rows = tileRows(vec)
+    // `j` is also what `at` speaks of: of the row to fetch first, then of the row at hand.
+    return `  for (var block = ${first}; block < ${end}; block += ${rows}u) {
+    workgroupBarrier();
+    for (var e = local; e < ${rows * count}u; e += ${size}u) {
+      let j = min(block + e / ${count}u, ${end} - 1u);
+      tile0[e] = ${operands[0]}[${at[0]} + e % ${count}u];
+      tile1[e] = ${operands[1]}[${at[1]} + e % ${count}u];
+    }
+    workgroupBarrier();
+    for (var j = block; j < min(block + ${rows}u, ${end}); j++) {
+${body((operand) => `tile${operand}[(j - block) * ${count}u + c]`)}
+    }
+  }`
+  }
   if (way === 'memory') {
     return `  for (var j = ${first}; j < ${end}; j++) {
     let at0 = ${at[0]};
@@ -115,30 +146,57 @@ ${body((operand, c) => shared(operand, Number(c)))}
   }`
 }
 
+export interface AttentionRequest {
+  readonly name: string
+  readonly headDim: number
+  readonly reads: Readonly<Record<string, Binding>>
+  readonly writes: Readonly<Record<string, Binding>>
+  readonly flops: number
+}
+
+interface Grid {
+  readonly tokens: number
+  readonly heads: number
+  readonly batch: number
+}
+
 /**
- * A dispatch over rows, heads and windows; `body` sees `t` (row of the window; past the end in the last workgroup),
- * `t0` (the workgroup's first), `head`, and `firstRow` (of the window, over all rows).
+ * A dispatch over rows, heads and windows, in the way that suits the device, with the others for a tuner to try; `body`
+ * sees `t` (row of the window; past the end in the last workgroup), `t0` (the workgroup's first), `head`, and `firstRow`
+ * (of the window, over all rows).
  */
 export function attentionDispatch(
-  kernel: AttentionKernel,
-  request: {
-    readonly name: string
-    readonly reads: Readonly<Record<string, Binding>>
-    readonly writes: Readonly<Record<string, Binding>>
-    readonly flops: number
-  },
-  grid: { readonly tokens: number; readonly heads: number; readonly batch: number },
-  body: string,
+  recorder: Recorder,
+  request: AttentionRequest,
+  grid: Grid,
+  body: (kernel: AttentionKernel) => string,
 ): void {
-  const { way, size, recorder } = kernel
-  const { tokens, heads, batch } = grid
+  const [first, ...others] = attentionKernels(recorder, request.headDim)
+  const { name, headDim, reads } = request
+  const { batch, tokens, heads } = grid
+  recorder.dispatch(dispatchOf(first, request, grid, body(first)), {
+    key: [name, `${batch}x${tokens}`, `${heads} heads of ${headDim}`, ...Object.keys(reads)].join(' '),
+    others: others.map((kernel) => () => dispatchOf(kernel, request, grid, body(kernel))),
+  })
+}
+
+function dispatchOf(
+  { way, size, recorder, vec }: AttentionKernel,
+  { name, reads, writes, flops }: AttentionRequest,
+  { tokens, heads, batch }: Grid,
+  body: string,
+): DispatchRequest {
   // Windows come one after another in y where there are more than z takes.
   const deep = Math.min(batch, Math.floor(MAX_WORKGROUPS / heads))
-  const complete: DispatchRequest = {
-    ...request,
+  const tile = [0, 1].map(
+    (operand) => `var<workgroup> tile${operand}: array<${vec.type}, ${tileRows(vec) * vec.count}>;\n`,
+  )
+  return {
+    ...{ reads, writes, flops },
+    name: `${name}.${way}${size}`,
     subgroups: way === 'subgroup',
     workgroups: [Math.ceil(tokens / size), heads * deep, Math.ceil(batch / deep)],
-    body: `@compute @workgroup_size(${size})
+    body: `${way === 'tile' ? tile.join('') : ''}@compute @workgroup_size(${size})
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32${
       way === 'subgroup' ? ', @builtin(subgroup_invocation_id) invocation: u32' : ''
     }) {
@@ -151,5 +209,4 @@ ${way === 'subgroup' ? `  let lane = invocation % ${recorder.subgroupLanes}u;\n`
 ${body}
 }`,
   }
-  recorder.dispatch(complete)
 }
