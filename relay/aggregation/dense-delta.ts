@@ -5,7 +5,7 @@
  * K clients of rank r: time K r out in for the rows; memory K in + out in doubles and the module's factors.
  * Published exactly, the rank is the smaller side of the matrix: one factor is the merged matrix and the other
  * the identity, so no digit is lost and nothing is computed. A limit on rank or energy costs a singular value
- * decomposition, small² large + small³ a sweep for the sides of the matrix: some 10 s where the smaller is 576.
+ * decomposition (dense-terms.ts): some 0.4 s for 1536 x 576, growing with the cube of the smaller side.
  */
 import type { AdapterModule, LoraFactors } from '../../models/adapters/adapter.ts'
 import type { Client } from './client.ts'
