@@ -287,6 +287,17 @@ describe('a host', () => {
       await tab.at('host-token').fill(relay.answer.hostUrl)
       await tab.at('host-enter').click()
       await tab.at('host-new').waitFor()
+
+      // Somebody has seen it: a new one, and the old one opens nothing any more.
+      await tab.at('host-key').click()
+      await tab.at('host-key-confirm').click()
+      const link = (await tab.at('host-key-link').textContent()) ?? ''
+      const old = await Tab.open(browser, relay.answer.hostUrl)
+      await old.at('host-token').waitFor()
+      await old.page.goto('about:blank')
+      await old.page.goto(link)
+      await old.at('host-new').waitFor()
+      await old.close()
     } finally {
       await tab.close()
     }

@@ -22,6 +22,10 @@ const COMMANDS: Readonly<Record<string, { about: string; load: () => Promise<{ c
     load: () => import('./commands/export.ts'),
   },
   verify: { about: "check a room's log, updates and versions", load: () => import('./commands/verify.ts') },
+  'host-key': {
+    about: "make a new key for the host's console",
+    load: () => import('./commands/host-key.ts'),
+  },
   backup: { about: "copy a relay's data folder while it runs", load: () => import('./commands/backup.ts') },
   restore: { about: 'make a data folder from such a copy', load: () => import('./commands/restore.ts') },
   inspect: { about: 'say what a model file holds', load: () => import('./commands/inspect.ts') },

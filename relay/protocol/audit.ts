@@ -78,6 +78,8 @@ export const auditEventSchema = v.variant('event', [
     measured: measuredSchema,
   }),
   v.strictObject({ event: v.literal('retired'), version }),
+  /** The host's key was replaced; neither stands here. */
+  v.strictObject({ event: v.literal('host-key-replaced') }),
   v.strictObject({ event: v.literal('joining-closed') }),
   v.strictObject({ event: v.literal('closed') }),
 ])

@@ -122,6 +122,11 @@ export const offerSchema = v.strictObject({
   gate: v.boolean(),
 })
 
+/** The answer to a replaced host key: the new one, this once. */
+export const hostKeySchema = v.strictObject({
+  hostToken: v.pipe(v.string(), v.regex(/^[\x21-\x7e]{1,256}$/)),
+})
+
 export const joinCodeChangeSchema = v.strictObject({ code: v.nullable(joinCode) })
 
 export type { Measured }

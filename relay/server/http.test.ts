@@ -1,11 +1,12 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { type IncomingHttpHeaders, request } from 'node:http'
 import { join } from 'node:path'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import { parse } from 'valibot'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readAuditLog } from '../protocol/audit.ts'
 import { digestOfText } from '../protocol/canonical.ts'
-import { type Offer, offerSchema } from '../protocol/host.ts'
+import { hostKeySchema, type Offer, offerSchema } from '../protocol/host.ts'
 import { SECURITY_HEADERS } from './headers.ts'
 import type { Relay } from './server.ts'
 import { SUPPORTED } from './supported.ts'
@@ -380,6 +381,31 @@ describe('the relay over HTTP', () => {
     expect(token).toMatch(/^[0-9a-f]{32}$/)
     expect(await tokenOf(first.path)).toBe(token)
     expect(await tokenOf(second.path)).not.toBe(token)
+  })
+
+  it('replaces the host’s key: the old one is refused at once and after a restart, and no log holds either', async () => {
+    await using folder = await temporaryFolder()
+    const started = await startTestRelay(folder.path)
+    const [first, asked] = [started.hostToken, (token: string) => ({ Authorization: `Bearer ${token}` })]
+    await started.createRoom(testManifest({ room: 'open' }))
+    const keyOf = (token: string) =>
+      fetch(`${started.url}/api/host/key`, { method: 'POST', headers: asked(token) })
+    const overview = (token: string) =>
+      fetch(`${started.url}/api/rooms/open/overview`, { headers: asked(token) })
+    expect((await keyOf('wrong')).status).toBe(401)
+    const { hostToken } = parse(hostKeySchema, await (await keyOf(first)).json())
+    expect(hostToken).toMatch(/^[0-9a-f]{32}$/)
+    expect([(await overview(first)).status, (await overview(hostToken)).status]).toEqual([401, 200])
+    expect((await keyOf(first)).status).toBe(401)
+    const log = await (await fetch(`${started.url}/api/rooms/open/audit`)).text()
+    expect(readAuditLog(log).map(({ event }) => event.event)).toEqual(['created', 'host-key-replaced'])
+    await started.close()
+    const onDisk = await readFile(join(folder.path, 'rooms/open/audit.jsonl'), 'utf8')
+    expect(onDisk).toBe(log)
+    for (const token of [first, hostToken]) expect(onDisk).not.toContain(token)
+    const again = await startTestRelay(folder.path)
+    expect(again.hostToken).toBe(hostToken)
+    await again.close()
   })
 
   it('says that the page is missing where it has not been built', async () => {

@@ -35,7 +35,10 @@ export interface HttpOptions {
   /** The built page; null where only the API is wanted. */
   readonly pageDir: string | null
   readonly models: readonly ServedModel[]
-  readonly hostToken: string
+  /** As it is now: it may be replaced. */
+  readonly hostToken: () => string
+  /** Answers the new one. */
+  readonly replaceHostToken: () => Promise<string>
   readonly rooms: () => Iterable<Room>
   readonly findRoom: (name: string) => Room | undefined
   readonly createRoom: (manifest: Manifest) => Promise<Room>
@@ -99,7 +102,7 @@ async function route(
       requireMethod(request, response, 'GET', 'HEAD')
       return sendModelFile(request, response, rest, options)
     case 'api':
-      if (rest[0] === 'host') return sendOffer(request, response, rest.slice(1), options)
+      if (rest[0] === 'host') return routeHost(request, response, rest.slice(1), options)
       if (rest[0] !== 'rooms') throw new ProtocolError('request/not-found')
       return routeRooms(request, response, rest.slice(1), options)
     default:
@@ -167,14 +170,19 @@ async function sendModelFile(
   await sendFile(request, response, { path, cacheControl: IMMUTABLE, etag: `"${digest}-${file}"` })
 }
 
-/** `/api/host/offer`: it also tells a console whether its token is right. */
-function sendOffer(
+/** `/api/host/offer`, which also tells a console whether its token is right, and `/api/host/key`. */
+async function routeHost(
   request: IncomingMessage,
   response: ServerResponse,
   [what, ...more]: readonly string[],
   options: HttpOptions,
-): void {
-  if (what !== 'offer' || more.length > 0) throw new ProtocolError('request/not-found')
+): Promise<void> {
+  if (more.length > 0 || (what !== 'offer' && what !== 'key')) throw new ProtocolError('request/not-found')
+  if (what === 'key') {
+    requireMethod(request, response, 'POST')
+    requireHost(request, options)
+    return sendJson(response, 200, { hostToken: await options.replaceHostToken() })
+  }
   requireMethod(request, response, 'GET', 'HEAD')
   requireHost(request, options)
   const offer = options.offer()
@@ -349,7 +357,7 @@ function requireHost(
   { hostToken, wrongSecrets, trustProxy }: Pick<HttpOptions, 'hostToken' | 'wrongSecrets' | 'trustProxy'>,
 ): void {
   const [, token] = /^Bearer ([\x21-\x7e]{1,256})$/.exec(request.headers.authorization ?? '') ?? []
-  if (token !== undefined && equalInConstantTime(token, hostToken)) return
+  if (token !== undefined && equalInConstantTime(token, hostToken())) return
   // 128 bits cannot be guessed: a limit that also refused the right token would only lock the host out.
   const isCounted = wrongSecrets.take(clientAddress(request, trustProxy))
   throw new ProtocolError(isCounted ? 'host/token' : 'request/too-often')

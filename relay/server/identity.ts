@@ -32,8 +32,8 @@ export class ParticipantTokens {
 }
 
 /**
- * The same at every start on a data folder, so that a console goes on after the relay was started again. No room's
- * name holds a space, so no participant's token is made from this text.
+ * The same at every start on a data folder, so that a console goes on after the relay was started again, until the
+ * host replaces the key. No room's name holds a space, so no participant's token is made from this text.
  */
 export function hostTokenOf(key: Uint8Array): string {
   return createHmac('sha256', key).update('host token').digest('hex').slice(0, 32)

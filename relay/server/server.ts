@@ -86,7 +86,7 @@ export interface Relay {
   /** `http(s)://HOST:PORT` with the address bound (loopback's name where all interfaces are). */
   readonly url: string
   readonly port: number
-  /** Whoever sends it as `Authorization: Bearer` is the host. */
+  /** Whoever sends it as `Authorization: Bearer` is the host; another one once it was replaced. */
   readonly hostToken: string
   /** Ed25519, 64 hex digits: a room whose manifest names it as `receiptKey` gives signed receipts. */
   readonly receiptKey: string
@@ -119,7 +119,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
 }
 
 class RunningRelay implements Relay {
-  readonly hostToken: string
+  #hostToken: string
   readonly #options: RelayOptions
   readonly #store: RelayStore
   readonly #log: Logger
@@ -136,7 +136,7 @@ class RunningRelay implements Relay {
     this.#options = options
     this.#store = store
     this.#log = log
-    this.hostToken = options.hostToken ?? hostTokenOf(store.tokenKey)
+    this.#hostToken = options.hostToken ?? hostTokenOf(store.hostKey)
     this.#tokens = new ParticipantTokens(store.tokenKey)
     const findRoom = (name: string) => this.#rooms.get(name)
     const limits = { ...DEFAULT_ADDRESS_LIMITS, ...options.limits }
@@ -153,7 +153,8 @@ class RunningRelay implements Relay {
       unreadiness: () => this.#unreadiness(),
       pageDir: options.pageDir ?? null,
       models: options.modelFiles,
-      hostToken: this.hostToken,
+      hostToken: () => this.#hostToken,
+      replaceHostToken: () => this.#replaceHostToken(),
       rooms: () => this.#rooms.values(),
       findRoom,
       // Whoever sends a manifest from afar cannot know the key.
@@ -192,6 +193,18 @@ class RunningRelay implements Relay {
     // After the sockets took their place, before them in line: their answers carry the headers too.
     this.#http.prependListener('request', (_, response) => applySecurityHeaders(response))
     this.#http.on('clientError', answerClientError)
+  }
+
+  get hostToken(): string {
+    return this.#hostToken
+  }
+
+  /** Durable, and in the rooms' logs, before the answer; requests with the old one are refused from here on. */
+  async #replaceHostToken(): Promise<string> {
+    this.#hostToken = hostTokenOf(this.#store.replaceHostKey())
+    this.#log.info('the host key was replaced')
+    await Promise.all([...this.#rooms.values()].map((room) => room.store.audit.flush()))
+    return this.#hostToken
   }
 
   get receiptKey(): string {

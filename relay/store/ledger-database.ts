@@ -42,6 +42,22 @@ export class LedgerDatabase {
     return new Uint8Array(Buffer.from((row as { secret_hex: string }).secret_hex, 'hex'))
   }
 
+  /** What was kept under this name by `replaceSecret`; null where nothing was. */
+  replacedSecret(name: 'host-key'): Uint8Array | null {
+    const row = this.prepare('SELECT secret_hex FROM secrets WHERE name = ?').get(name)
+    return row ? new Uint8Array(Buffer.from((row as { secret_hex: string }).secret_hex, 'hex')) : null
+  }
+
+  /** 32 new random bytes under this name. */
+  replaceSecret(name: 'host-key'): Uint8Array {
+    const fresh = randomBytes(32)
+    this.prepare('INSERT OR REPLACE INTO secrets (name, secret_hex) VALUES (?, ?)').run(
+      name,
+      fresh.toString('hex'),
+    )
+    return new Uint8Array(fresh)
+  }
+
   /** Where the audit log stands; null before its first line (a room from before there was one). */
   auditPlace(room: string): AuditPlace | null {
     const row = this.prepare(

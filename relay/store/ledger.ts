@@ -52,6 +52,21 @@ export class Ledger {
     return this.#database.secret(name)
   }
 
+  /** Null where the host's key is still the first. */
+  replacedHostKey(): Uint8Array | null {
+    return this.#database.replacedSecret('host-key')
+  }
+
+  /** The key and a line in the log of every open room, together. */
+  replaceHostKey(at: string): Uint8Array {
+    return this.#database.transaction(() => {
+      for (const { manifest, closed } of this.rooms()) {
+        if (!closed) this.#database.log(manifest.room, { event: 'host-key-replaced' }, at)
+      }
+      return this.#database.replaceSecret('host-key')
+    })
+  }
+
   rooms(): LedgerRoom[] {
     const rows = this.#database
       .prepare('SELECT manifest, closed_at FROM rooms ORDER BY created_at, room')

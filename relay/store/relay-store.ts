@@ -129,6 +129,16 @@ export class RelayStore {
     return true
   }
 
+  /** From which the host's token is made. */
+  get hostKey(): Uint8Array {
+    return this.#ledger.replacedHostKey() ?? this.tokenKey
+  }
+
+  /** A new one, durable when this returns. Rooms' audit files are written by their owners. */
+  replaceHostKey(): Uint8Array {
+    return this.#ledger.replaceHostKey(this.#now().toISOString())
+  }
+
   /** Tries it; whoever asks more often than once a second gets the last answer. */
   isWritable(): Promise<boolean> {
     const nowMs = performance.now()

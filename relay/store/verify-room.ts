@@ -180,6 +180,7 @@ function replay(lines: readonly AuditLine[], manifest: Manifest, problems: strin
       case 'approved':
       case 'held-back':
       case 'refused':
+      case 'host-key-replaced':
       case 'joining-closed':
       case 'closed':
         break

@@ -27,6 +27,16 @@ const words = {
   stateJoiningClosed: 'joining closed',
   stateClosed: 'closed',
 
+  hostKeyTitle: 'The key of this console',
+  hostKeyLead:
+    'Whoever has your link can do everything here. If somebody else has seen it, make a new key: the old one is refused at once, in other tabs and on other machines too. Participants notice nothing.',
+  hostKeyMake: 'Make a new host key',
+  hostKeyQuestion: 'Make a new key? Your other tabs and machines will ask for it.',
+  hostKeyYes: 'Make a new key',
+  hostKeyMaking: 'Making a new key…',
+  hostKeyNew:
+    'The new link to this console. It stands here until you leave this page; keep it as you kept the old one.',
+
   offline: 'The relay does not answer. What you see is the last it said; it is asked again by itself.',
   reading: 'Reading the room…',
 

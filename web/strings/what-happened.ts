@@ -52,6 +52,7 @@ export const happened = {
       `Version ${count(version)} was published, mixed from ${counted(updates, 'update')}. From here on everyone can download it.`,
     retired: (version: number) =>
       `Version ${count(version)} was erased, because an update in it was taken back.`,
+    'host-key-replaced': () => 'The host made a new key for the console; the old one no longer works.',
     'joining-closed': () => 'The host let nobody new in any more.',
     closed: () => 'The host closed the room.',
     other: () => 'Something happened that this page has no words for.',

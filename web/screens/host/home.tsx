@@ -1,5 +1,6 @@
 /** All rooms of this relay, the newest last opened first, and the way to a new one. */
 import { useEffect } from 'preact/hooks'
+import { HostKeyCard } from '../../components/host/host-key-card.tsx'
 import { Screen } from '../../components/screen.tsx'
 import { loadRooms } from '../../state/host/acting.ts'
 import type { RoomInList } from '../../state/host/host-http.ts'
@@ -25,6 +26,7 @@ export function HomeScreen() {
           <Room key={room.room} room={room} />
         ))}
       </ul>
+      <HostKeyCard />
     </Screen>
   )
 }

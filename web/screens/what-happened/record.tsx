@@ -47,6 +47,7 @@ function wordsOf(event: AuditEvent): string {
       return words.retired(event.version)
     case 'created':
     case 'refused':
+    case 'host-key-replaced':
     case 'joining-closed':
     case 'closed':
       return words[event.event]()

@@ -6,6 +6,7 @@ import * as relay from './host-http.ts'
 import { hostManifest, offer, overview, roomList, working } from './host-store.ts'
 import { go } from './place.ts'
 import { manifestOf, newJoinCode, type Plan, roomNameFor } from './plan.ts'
+import { keepToken } from './token.ts'
 import { show } from './watching.ts'
 
 /** Runs one action; its failure is shown, and nothing is changed by it. True where it went through. */
@@ -46,6 +47,13 @@ export const publishHeldBack = (digest: string) =>
   act('candidate', () => relay.publishCandidate(here(), digest))
 export const makeJoinCode = () => act('code', () => relay.setJoinCode(here(), freshCode()))
 export const clearJoinCode = () => act('code', () => relay.setJoinCode(here(), null))
+
+/** In this tab the new one is at hand at once; other tabs and machines are asked for it. */
+export const replaceHostKey = () =>
+  act('host-key', async () => {
+    keepToken(await relay.replaceHostKey())
+    return null
+  })
 
 export const freshCode = () => newJoinCode(crypto.getRandomValues(new Uint8Array(8)))
 

@@ -1,6 +1,7 @@
 /** What only the host may ask of the relay, with the token in a header. */
 import * as v from 'valibot'
 import {
+  hostKeySchema,
   type Measured,
   type Offer,
   type Overview,
@@ -70,6 +71,10 @@ const post = (body?: unknown): RequestInit => ({
 
 /** Also tells whether the token is right. */
 export const fetchOffer = async (): Promise<Offer> => read(offerSchema, await ask('/api/host/offer'))
+
+/** A new key in place of the one at hand, which is refused from then on. */
+export const replaceHostKey = async (): Promise<string> =>
+  (await read(hostKeySchema, await ask('/api/host/key', post()))).hostToken
 
 export const fetchRoomList = async (): Promise<readonly RoomInList[]> =>
   (await read(v.object({ rooms: v.array(roomEntry) }), await ask('/api/rooms'))).rooms
