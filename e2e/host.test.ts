@@ -13,7 +13,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readAuditLog } from '../relay/protocol/audit.ts'
 import { manifestDigest, parseManifest } from '../relay/protocol/manifest.ts'
 import { pseudonym } from '../web/state/pseudonym.ts'
-import { findings, overflowing, settled } from './support/looks.ts'
+import { findings, overflowing, picture, settled } from './support/looks.ts'
 import { NodeClient } from './support/node-client.ts'
 import { RelayProcess } from './support/relay-process.ts'
 import { launchChromium, Tab } from './support/tab.ts'
@@ -61,10 +61,12 @@ async function looksRight(page: Page, name: string): Promise<string[]> {
     await page.emulateMedia({ colorScheme })
     await settled(page)
     for (const finding of await findings(page)) problems.push(`${name} (${colorScheme}) ${finding}`)
+    await picture(page, `host-${name.replaceAll(' ', '-')}-${colorScheme}`)
   }
   for (const width of WIDTHS) {
     await page.setViewportSize({ width, height: 800 })
     await settled(page)
+    await picture(page, `host-${name.replaceAll(' ', '-')}-${width}`)
     const out = await overflowing(page)
     if (out.length > 0) problems.push(`${name} is wider than ${width} px: ${out.join(', ')}`)
   }
@@ -263,6 +265,8 @@ describe('a host', () => {
       await host.at('host-rehearse').click()
       await expect.poll(() => host.at('host-rehearsal').count(), SOON).toBe(1)
       expect(new URL(page.url()).pathname).toBe('/host/rehearsal-main')
+      // A reload begins with the student at work again.
+      await page.reload()
       await expect.poll(() => host.at('host-contribution').count(), SOON).toBe(1)
       await expect.poll(() => host.at('host-rehearse').count(), SOON).toBe(1)
       expect(await host.at('host-recipe-time').textContent()).toMatch(/whole recipe takes (under )?\d/)

@@ -6,9 +6,9 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import type { Browser, Page } from 'playwright'
+import type { Browser } from 'playwright'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { findings, overflowing, settled } from './support/looks.ts'
+import { findings, overflowing, picture, settled } from './support/looks.ts'
 import { RelayProcess } from './support/relay-process.ts'
 import { launchChromium, Tab } from './support/tab.ts'
 import { WALK_HOST_OPTIONS, walkThrough } from './support/walk.ts'
@@ -37,14 +37,6 @@ afterAll(async () => {
   await relay?.stop()
   fs.rmSync(folder, { recursive: true, force: true })
 })
-
-/** Long screens are pictured whole; the log of messages scrolls in itself. */
-async function picture(page: Page, name: string): Promise<void> {
-  const target = process.env.ONEROUND_SCREENS
-  if (!target) return
-  fs.mkdirSync(target, { recursive: true })
-  await page.screenshot({ path: path.join(target, `${name}.png`), fullPage: true })
-}
 
 describe('every screen', () => {
   it('is accessible in light and dark, fits every width, and does not shift', async () => {

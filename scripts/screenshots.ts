@@ -1,6 +1,6 @@
 /**
- * `npm run screenshots [FOLDER]`: pictures of every screen a participant sees, in light, dark and on a phone, as the
- * end-to-end test of the screens meets them. Prints the folder; without one they go to .cache/screens.
+ * `npm run screenshots [FOLDER]`: pictures of every screen that participants and hosts see, in light, dark and on a phone, as
+ * the end-to-end tests meet them. Prints the folder; without one they go to .cache/screens.
  */
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
@@ -15,7 +15,7 @@ fs.mkdirSync(folder, { recursive: true })
 const vitest = path.join(root, 'node_modules/vitest/vitest.mjs')
 const child = spawn(
   process.execPath,
-  [vitest, 'run', '--config', 'e2e/vitest.config.ts', 'e2e/screens.test.ts'],
+  [vitest, 'run', '--config', 'e2e/vitest.config.ts', 'e2e/screens.test.ts', 'e2e/host.test.ts'],
   {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],

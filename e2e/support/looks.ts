@@ -1,4 +1,6 @@
 /** What can be asked of any screen: findings of axe, what sticks out of the window, and whether it has come to rest. */
+import fs from 'node:fs'
+import path from 'node:path'
 import axe from 'axe-core'
 import type { Page } from 'playwright'
 
@@ -21,6 +23,14 @@ export async function findings(page: Page, rules?: readonly string[]): Promise<s
   return violations.flatMap(({ id, nodes }) =>
     nodes.map(({ html, any }) => `${id}: ${html.slice(0, 120)} ${any[0]?.message ?? ''}`),
   )
+}
+
+/** With ONEROUND_SCREENS=FOLDER. Long screens are pictured whole; the log of messages scrolls in itself. */
+export async function picture(page: Page, name: string): Promise<void> {
+  const target = process.env.ONEROUND_SCREENS
+  if (!target) return
+  fs.mkdirSync(target, { recursive: true })
+  await page.screenshot({ path: path.join(target, `${name}.png`), fullPage: true })
 }
 
 /** What sticks out to the right of the window, where anything does. */

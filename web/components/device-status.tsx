@@ -1,5 +1,6 @@
 /** What will run the model here, as measured: the device in words and what that means for the wait. */
 import { capitalised } from '../format.ts'
+import { deviceNotes, thisBrowser } from '../state/device-notes.ts'
 import { address, device, deviceProblem } from '../state/store.ts'
 import { join as text } from '../strings/join.ts'
 
@@ -20,7 +21,9 @@ export function DeviceStatus() {
       </span>
       <span class="note device-note">
         {found &&
-          text.deviceSpeed[found.backend !== 'webgpu' ? 'other' : found.software ? 'software' : 'webgpu']}
+          deviceNotes(found, thisBrowser())
+            .map((note) => text.deviceNotes[note])
+            .join(' ')}
         {found && forced !== 'auto' && ` ${text.deviceForced(forced)}`}
       </span>
     </>

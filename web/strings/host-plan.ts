@@ -110,7 +110,7 @@ export const plan = {
     rounds: {
       name: 'Several rounds, each from the last merged adapter',
       words:
-        'A little better for small models. Everybody trains and sends once a round, so it costs so many times as much, and tabs stay open in between.',
+        'As federated learning is usually done. Everybody trains and sends once a round, so it costs so many times as much, and tabs stay open in between.',
     },
     sequential: {
       name: 'One after the other, each from the newest merged adapter',

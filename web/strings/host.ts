@@ -18,7 +18,7 @@ const words = {
   tokenWrong: 'This is not the token of this relay. Look at what the relay printed last.',
 
   homeTitle: 'Your rooms',
-  homeLead: 'Each room is one round: one model, one class, one merged result.',
+  homeLead: 'Each room has one model, one class, one merged result.',
   homeNone: 'There is no room yet.',
   homeOpen: 'Open a room',
   homeFacts: (connected: number, contributions: number, versions: number) =>

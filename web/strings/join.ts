@@ -32,10 +32,14 @@ const text = {
   deviceChecking: 'Measuring what runs fastest here…',
   deviceUnknown: 'Not measured yet.',
   deviceFacts: (device: string) => device,
-  deviceSpeed: {
+  deviceNotes: {
     webgpu: 'The graphics processor trains. Keep this tab open and visible until you have sent.',
     software: 'WebGPU is emulated by the processor here. It works, but slowly.',
     other: 'The processor trains. That is slower than a graphics processor, but gives the same result.',
+    'no-webgpu':
+      'This browser has no WebGPU, so the processor trains: slower than a graphics processor, with the same result.',
+    'no-threads': 'This browser gives no SharedArrayBuffer, so one thread does all the work.',
+    phone: 'On a phone, keep the screen on and this page in front until you have sent.',
   },
   deviceForced: (backend: string) => `The address of this page asks for ${backend}.`,
   insecure:

@@ -1,8 +1,10 @@
 /** Simulated students, before the class comes. */
 import { useSignal } from '@preact/signals'
+import { useEffect } from 'preact/hooks'
 import { hostManifest, overview, working } from '../../state/host/host-store.ts'
 import {
   addStudents,
+  goOnRehearsing,
   measuredRecipeSeconds,
   openRehearsal,
   rehearsal,
@@ -26,6 +28,10 @@ export function RehearsalCard() {
   const students = useSignal(DEFAULT_STUDENTS)
   const most = manifest?.recipe.steps ?? 1
   const steps = useSignal(DEFAULT_STEPS)
+  const room = manifest?.room === seen?.room ? seen?.room : undefined
+  useEffect(() => {
+    if (room !== undefined && isRehearsal(room)) goOnRehearsing()
+  }, [room])
   if (!manifest || !seen || (isRehearsal(seen.room) && seen.status.closed)) return null
   const running = rehearsal.value
   const inRehearsal = isRehearsal(seen.room)

@@ -3,6 +3,7 @@
  * the other, and send. For the relay they are participants like any other, so the host sees what the class will see.
  */
 import { signal } from '@preact/signals'
+import * as v from 'valibot'
 import { CONTINUATION_FILE } from '../../../models/adapters/continuation.ts'
 import { RelayClient } from '../../../relay/client/client.ts'
 import type { Manifest } from '../../../relay/protocol/manifest.ts'
@@ -77,6 +78,36 @@ export function addStudents(students: number, steps: number): void {
   if (manifest) void simulate(manifest, hostManifestDigest.peek(), students, steps)
 }
 
+/** What a reload of this tab should go on with: the student at work begins anew, as another participant. */
+const keptSchema = v.object({
+  room: v.string(),
+  students: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  steps: v.pipe(v.number(), v.integer(), v.minValue(1)),
+})
+const KEPT_KEY = 'oneround-rehearsal'
+
+function keep(left: v.InferOutput<typeof keptSchema> | null): void {
+  try {
+    if (left) sessionStorage.setItem(KEPT_KEY, JSON.stringify(left))
+    else sessionStorage.removeItem(KEPT_KEY)
+  } catch {
+    // Storage is switched off: a reload then ends the rehearsal.
+  }
+}
+
+/** The students that a reload has cut off, in the rehearsal room at hand. */
+export function goOnRehearsing(): void {
+  const manifest = hostManifest.peek()
+  if (!manifest || rehearsal.peek()) return
+  try {
+    const kept = v.safeParse(keptSchema, JSON.parse(sessionStorage.getItem(KEPT_KEY) ?? 'null'))
+    if (kept.success && kept.output.room === manifest.room)
+      addStudents(kept.output.students, kept.output.steps)
+  } catch {
+    // Nothing of ours, or no storage.
+  }
+}
+
 async function simulate(manifest: Manifest, digest: string, students: number, steps: number): Promise<void> {
   if (rehearsal.peek()) return
   stopAsked = false
@@ -94,12 +125,14 @@ async function simulate(manifest: Manifest, digest: string, students: number, st
     await inTurn(async () => {
       if (stopAsked) return
       rehearsal.value = at(student, 0)
+      keep({ room: manifest.room, students: students - student + 1, steps })
       await simulateOne(manifest, digest, earlier + student - 1, steps, ({ step, seconds }) => {
         rehearsal.value = at(student, step, seconds)
       })
     })
   }
   rehearsal.value = null
+  keep(null)
 }
 
 async function simulateOne(

@@ -1,0 +1,26 @@
+import { describe, expect, it } from 'vitest'
+import type { DeviceReport } from '../worker/api.ts'
+import { deviceNotes } from './device-notes.ts'
+
+const wasm: DeviceReport = { backend: 'wasm', executor: 'eager', device: 'a processor', software: false }
+const gpu: DeviceReport = { backend: 'webgpu', executor: 'plan', device: 'a GPU', software: false }
+const all = { secure: true, hasWebGpu: true, hasSharedMemory: true, isPhone: false }
+
+describe('what is said of the device', () => {
+  it('names what the browser withholds', () => {
+    expect(deviceNotes(gpu, all)).toEqual(['webgpu'])
+    expect(deviceNotes({ ...gpu, software: true }, all)).toEqual(['software'])
+    expect(deviceNotes(wasm, all)).toEqual(['other'])
+    expect(deviceNotes(wasm, { ...all, hasWebGpu: false })).toEqual(['no-webgpu'])
+    expect(deviceNotes(wasm, { ...all, hasSharedMemory: false })).toEqual(['other', 'no-threads'])
+  })
+
+  it('leaves it to the sentence about plain HTTP where that is why', () => {
+    const plain = { secure: false, hasWebGpu: false, hasSharedMemory: false, isPhone: false }
+    expect(deviceNotes(wasm, plain)).toEqual(['other'])
+  })
+
+  it('asks of a phone that it stays awake', () => {
+    expect(deviceNotes(gpu, { ...all, isPhone: true })).toEqual(['webgpu', 'phone'])
+  })
+})
