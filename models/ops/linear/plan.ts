@@ -12,6 +12,7 @@ import { isTrained, type Linear, type LinearOp, type LoraPath, type Tensor } fro
 import { matmul } from './matmul.wgsl.ts'
 import { projectTogether } from './project.ts'
 import { layerStack, stackBackward, stackForward } from './stack.ts'
+import { stackGradients } from './stack-low-rank.ts'
 
 /** What SwiGLU's kernels share with the products beside them. */
 export interface PlanLinear extends LinearOp {
@@ -81,7 +82,20 @@ export function planLinear(recorder: Recorder): PlanLinear {
     const [rank, width] = a.shape
     const [out] = b.shape
     const { rows } = x
-    if (isTrained(b)) {
+    const needsFactor = needInput || isTrained(a)
+    let g: PlanTensor | null = null
+    if (
+      isTrained(b) &&
+      needsFactor &&
+      !r &&
+      recorder.style === 'workgroup' &&
+      rank % 4 === 0 &&
+      out % 4 === 0
+    ) {
+      const parts = [{ first: 0, outputs: out, low: { column: 0, row: 0 } }]
+      const factors = { b: asPlanTensor(b.value), u: project(x, lora), gradient: gradientSlot(b), scale }
+      g = stackGradients(recorder, { dy, parts, rank }, factors)
+    } else if (isTrained(b)) {
       matmul(recorder, {
         name: 'lora.gradB',
         m: out,
@@ -94,22 +108,23 @@ export function planLinear(recorder: Recorder): PlanLinear {
         y: gradientSlot(b),
       })
     }
-    const needsFactor = needInput || isTrained(a)
     if (!needsFactor && !(r && isTrained(r))) return undefined
-    let g = recorder.tensor([rows, rank])
-    matmul(recorder, {
-      name: 'lora.back',
-      m: rows,
-      n: rank,
-      k: out,
-      a: dy,
-      aLayout: 'mk',
-      b: asPlanTensor(b.value),
-      bLayout: 'kn',
-      y: g,
-      // Of dR's two operands `project` has the scale already.
-      ...(!r && { scale }),
-    })
+    if (!g) {
+      g = recorder.tensor([rows, rank])
+      matmul(recorder, {
+        name: 'lora.back',
+        m: rows,
+        n: rank,
+        k: out,
+        a: dy,
+        aLayout: 'mk',
+        b: asPlanTensor(b.value),
+        bLayout: 'kn',
+        y: g,
+        // Of dR's two operands `project` has the scale already.
+        ...(!r && { scale }),
+      })
+    }
     if (r && isTrained(r)) {
       matmul(recorder, {
         name: 'lora.gradR',

@@ -5,6 +5,9 @@
  *   g  [rows, all ranks]: part p's columns are scale · dy_p B_p         `stackBack`
  *   dB [all outputs, rank]: part p's rows are dy_pᵀ u_p                 `stackGradB`
  *
+ * Both in one dispatch where that is how the device's kernels are written, `stackGradients`. A layer by itself is a stack
+ * of one.
+ *
  * dy [rows, outputs of the stack], u = scale · x Aᵀ [rows, all ranks]. Everything in whole vectors of four. Each in two
  * ways, as the products in `kernels/`: `shared`, whose narrow operand is read once a subgroup, and `split`, where a
  * workgroup shares one sum.
@@ -13,22 +16,9 @@ import type { PlanTensor } from '../../plan/plan-tensor.ts'
 import { lineOfWorkgroups, type Recorder } from '../../plan/recorder.ts'
 import { SPLIT } from './kernels/direct.ts'
 import { float, type StackPart, times } from './kernels/request.ts'
+import { choose, type Kernel, type LowPart, sharedBack, sharedGradB } from './stack-low-rank-shared.ts'
 
 const TILE = 4
-
-interface Kernel {
-  readonly body: string
-  readonly workgroups: readonly [number, number, number]
-  readonly subgroups?: true
-}
-
-/** A part that has a low-rank path. */
-interface LowPart {
-  readonly first: number
-  readonly outputs: number
-  readonly column: number
-  readonly row: number
-}
 
 export interface StackGradient {
   /** [rows, outputs] */
@@ -42,15 +32,6 @@ const lowParts = (parts: readonly StackPart[]): LowPart[] =>
 
 const sharesLanes = (recorder: Recorder) => recorder.style === 'direct' && recorder.subgroupLanes > 0
 
-/** A number for each part, by the index `part`. */
-const choose = (numbers: readonly number[]): string =>
-  numbers
-    .slice(0, -1)
-    .reduceRight(
-      (rest, number, i) => `select(${rest}, ${number}u, part == ${i}u)`,
-      `${numbers[numbers.length - 1]}u`,
-    )
-
 /** @param b all Bs, one after another [outputs with a low-rank path, rank] */
 export function stackBack(
   recorder: Recorder,
@@ -62,7 +43,7 @@ export function stackBack(
   const g = recorder.tensor([dy.rows, low.length * rank])
   const kernel = sharesLanes(recorder)
     ? sharedBack(dy, low, rank, scale, recorder.subgroupLanes)
-    : splitBack(dy, low, rank, scale)
+    : alone(splitBack(dy, low, rank, scale))
   recorder.dispatch({
     name: `lora.stackBack.${kernel.subgroups ? 'shared' : 'split'}`,
     reads: { dy: { tensor: dy, vector: 4 }, b: { tensor: b, vector: 4 } },
@@ -83,7 +64,7 @@ export function stackGradB(
   const low = lowParts(parts)
   const kernel = sharesLanes(recorder)
     ? sharedGradB(dy, u, low, rank, recorder.subgroupLanes)
-    : splitGradB(dy, u, low, rank)
+    : alone(splitGradB(dy, u, low, rank))
   recorder.dispatch({
     name: `lora.stackGradB.${kernel.subgroups ? 'shared' : 'split'}`,
     reads: { dy: { tensor: dy, vector: 4 }, u: { tensor: u, vector: 4 } },
@@ -93,185 +74,147 @@ export function stackGradB(
   })
 }
 
-const LANE = `@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32,
-        @builtin(subgroup_invocation_id) invocation: u32`
-const GROUP = '@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32'
-
-/** An invocation owns a row of one part; the part's rows of B come by broadcast, `rank` vectors of each four outputs. */
-function sharedBack(
-  dy: PlanTensor,
-  low: readonly LowPart[],
-  rank: number,
-  scale: number,
-  lanes: number,
-): Kernel {
-  const size = dy.rows <= 128 ? 16 : 32
-  const quads = rank / 4
-  const all = low.length * quads
-  const loads = times(
-    Math.ceil(rank / lanes),
-    (load) => `    let own${load} = b[bAt + k * ${rank}u + min(${load * lanes}u + lane, ${rank - 1}u)];`,
-  )
-  // Four rows of B are `rank` vectors: entry e is row e / quads, columns 4 (e % quads) on.
-  const adds = times(rank, (entry) => {
-    const value = `subgroupBroadcast(own${Math.floor(entry / lanes)}, ${entry % lanes}u)`
-    return `    acc${entry % quads} += v[${Math.floor(entry / quads)}] * ${value};`
+/** `stackBack` and `stackGradB`: neither waits for the other, and apart each would leave a GPU idle. */
+export function stackGradients(
+  recorder: Recorder,
+  { dy, parts, rank }: StackGradient,
+  factors: {
+    readonly b: PlanTensor
+    readonly u: PlanTensor
+    readonly gradient: PlanTensor
+    readonly scale: number
+  },
+): PlanTensor {
+  const { b, u, gradient, scale } = factors
+  if (sharesLanes(recorder)) {
+    stackGradB(recorder, { dy, parts, rank }, u, gradient)
+    return stackBack(recorder, { dy, parts, rank }, b, scale)
+  }
+  const low = lowParts(parts)
+  const g = recorder.tensor([dy.rows, low.length * rank])
+  const back = splitBack(dy, low, rank, scale)
+  const gradB = splitGradB(dy, u, low, rank)
+  const workgroups = lineOfWorkgroups(back.tiles + gradB.tiles)
+  recorder.dispatch({
+    name: 'lora.stackGradients.split',
+    reads: {
+      dy: { tensor: dy, vector: 4 },
+      b: { tensor: b, vector: 4 },
+      u: { tensor: u, vector: 4 },
+    },
+    writes: { g: { tensor: g, vector: 4 }, y: { tensor: gradient, vector: 4 } },
+    workgroups,
+    body: splitKernel(
+      workgroups,
+      `  if (tile < ${back.tiles}u) {
+${back.sum}
+  } else {
+    let tile = tile - ${back.tiles}u;
+${gradB.sum}
+  }`,
+      `  if (tile < ${back.tiles}u) {
+${back.write}
+  } else {
+    let tile = tile - ${back.tiles}u;
+${gradB.write}
+  }`,
+    ),
+    flops: 4 * dy.rows * rank * low.reduce((sum, { outputs }) => sum + outputs, 0),
   })
-  return {
-    subgroups: true,
-    workgroups: [Math.ceil(dy.rows / size), low.length, 1],
-    body: `@compute @workgroup_size(${size})
-fn main(${LANE}) {
-  let lane = invocation % ${lanes}u;
-  let part = workgroup.y;
-  let count = ${choose(low.map(({ outputs }) => outputs / 4))};
-  let bAt = ${choose(low.map(({ row }) => row * quads))};
-  let row = workgroup.x * ${size}u + local;
-  let at = min(row, ${dy.rows - 1}u) * ${dy.width / 4}u + ${choose(low.map(({ first }) => first / 4))};
-${times(quads, (q) => `  var acc${q} = vec4<f32>();`).join('\n')}
-  for (var k = 0u; k < count; k++) {
-    let v = dy[at + k];
-${[...loads, ...adds].join('\n')}
-  }
-  if (row >= ${dy.rows}u) { return; }
-  let column = ${choose(low.map(({ column }) => column / 4))};
-${times(quads, (q) => `  g[row * ${all}u + column + ${q}u] = acc${q} * ${float(scale)};`).join('\n')}
-}`,
-  }
+  return g
 }
 
-/** A workgroup sums four rows by four columns of one part. */
-function splitBack(dy: PlanTensor, low: readonly LowPart[], rank: number, scale: number): Kernel {
-  const quads = rank / 4
-  const all = low.length * quads
-  const workgroups = lineOfWorkgroups(all * Math.ceil(dy.rows / TILE))
-  return {
-    workgroups,
-    body: `var<workgroup> partial: array<vec4<f32>, ${SPLIT * TILE}>;
+const GROUP = '@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32'
+
+/** What a workgroup that shares its sum does for one of `tiles` tiles: sum0 to sum3, then row `local` of their totals. */
+interface SplitTile {
+  readonly tiles: number
+  readonly sum: string
+  /** `total` is the invocation's; those from TILE on have none. */
+  readonly write: string
+}
+
+function splitKernel(workgroups: readonly [number, number, number], sum: string, write: string): string {
+  return `var<workgroup> partial: array<vec4<f32>, ${SPLIT * TILE}>;
 @compute @workgroup_size(${SPLIT})
 fn main(${GROUP}) {
   let tile = workgroup.x + workgroup.y * ${workgroups[0]}u;
-  let part = tile % ${all}u / ${quads}u;
-  let column = tile % ${quads}u;
-  let m0 = tile / ${all}u * ${TILE}u;
-  let count = ${choose(low.map(({ outputs }) => outputs / 4))};
-  let bAt = ${choose(low.map(({ row }) => row * quads))} + column;
-  let first = ${choose(low.map(({ first }) => first / 4))};
 ${times(TILE, (row) => `  var sum${row}: vec4<f32>;`).join('\n')}
-  for (var k = local; k < count; k += ${SPLIT}u) {
-${times(4, (j) => `    let b${j} = b[bAt + (k * 4u + ${j}u) * ${quads}u];`).join('\n')}
-${times(
-  TILE,
-  (row) =>
-    `    { let v = dy[min(m0 + ${row}u, ${dy.rows - 1}u) * ${dy.width / 4}u + first + k]; sum${row} += v.x * b0 + v.y * b1 + v.z * b2 + v.w * b3; }`,
-).join('\n')}
-  }
-${reduced}
-  let row = m0 + local;
-  if (local >= ${TILE}u || row >= ${dy.rows}u) { return; }
-  g[row * ${all}u + ${choose(low.map(({ column }) => column / 4))} + column] = partial[local * ${SPLIT}u] * ${float(scale)};
-}`,
-  }
-}
-
-/** Four sums of each invocation, added up by a tree in a fixed order into partial[row * SPLIT]. */
-const reduced = `${times(TILE, (row) => `  partial[local + ${row * SPLIT}u] = sum${row};`).join('\n')}
+${sum}
+${times(TILE, (row) => `  partial[local + ${row * SPLIT}u] = sum${row};`).join('\n')}
   workgroupBarrier();
   for (var width = ${SPLIT / 2}u; width > 0u; width >>= 1u) {
     if (local < width) {
 ${times(TILE, (row) => `      partial[local + ${row * SPLIT}u] += partial[local + ${row * SPLIT}u + width];`).join('\n')}
     }
     workgroupBarrier();
-  }`
-
-/** An invocation owns four outputs of one part; u's rows come by broadcast. Workgroups do not straddle parts. */
-function sharedGradB(
-  dy: PlanTensor,
-  u: PlanTensor,
-  low: readonly LowPart[],
-  rank: number,
-  lanes: number,
-): Kernel {
-  const size = 48
-  const quads = rank / 4
-  const most = Math.max(...low.map(({ outputs }) => outputs / 4))
-  const steps = times(lanes, (step) =>
-    [
-      `    { let v = dy[min(k0 + ${step}u, ${dy.rows - 1}u) * ${dy.width / 4}u + at];`,
-      ...times(
-        quads,
-        (q) => `      let w${q} = subgroupBroadcast(own${q}, ${step}u);
-${times(4, (j) => `      acc${4 * q + j} += w${q}[${j}] * v;`).join('\n')}`,
-      ),
-      '    }',
-    ].join('\n'),
-  )
-  const stores = times(4, (i) =>
-    times(
-      quads,
-      (q) =>
-        `  y[(slot + ${i}u) * ${quads}u + ${q}u] = vec4<f32>(${times(4, (j) => `acc${4 * q + j}[${i}]`).join(', ')});`,
-    ).join('\n'),
-  )
-  return {
-    subgroups: true,
-    workgroups: [Math.ceil(most / size), low.length, 1],
-    body: `@compute @workgroup_size(${size})
-fn main(${LANE}) {
-  let lane = invocation % ${lanes}u;
-  let part = workgroup.y;
-  let count = ${choose(low.map(({ outputs }) => outputs / 4))};
-  let index = workgroup.x * ${size}u + local;
-  let at = ${choose(low.map(({ first }) => first / 4))} + min(index, count - 1u);
-  let column = ${choose(low.map(({ column }) => column / 4))};
-${times(rank, (i) => `  var acc${i} = vec4<f32>();`).join('\n')}
-  for (var k0 = 0u; k0 < ${dy.rows}u; k0 += ${lanes}u) {
-${times(
-  quads,
-  (q) =>
-    `    let own${q} = select(vec4<f32>(), u[min(k0 + lane, ${dy.rows - 1}u) * ${u.width / 4}u + column + ${q}u], k0 + lane < ${dy.rows}u);`,
-).join('\n')}
-${steps.join('\n')}
   }
-  if (index >= count) { return; }
-  let slot = ${choose(low.map(({ row }) => row))} + index * 4u;
-${stores.join('\n')}
-}`,
+  if (local >= ${TILE}u) { return; }
+  let total = partial[local * ${SPLIT}u];
+${write}
+}`
+}
+
+function alone({ tiles, sum, write }: SplitTile): Kernel {
+  const workgroups = lineOfWorkgroups(tiles)
+  return { workgroups, body: splitKernel(workgroups, sum, write) }
+}
+
+/** Four rows by four columns of one part. */
+function splitBack(dy: PlanTensor, low: readonly LowPart[], rank: number, scale: number): SplitTile {
+  const quads = rank / 4
+  const all = low.length * quads
+  const place = `    let part = tile % ${all}u / ${quads}u;
+    let column = tile % ${quads}u;
+    let m0 = tile / ${all}u * ${TILE}u;`
+  return {
+    tiles: all * Math.ceil(dy.rows / TILE),
+    sum: `${place}
+    let count = ${choose(low.map(({ outputs }) => outputs / 4))};
+    let bAt = ${choose(low.map(({ row }) => row * quads))} + column;
+    let first = ${choose(low.map(({ first }) => first / 4))};
+    for (var k = local; k < count; k += ${SPLIT}u) {
+${times(4, (j) => `      let b${j} = b[bAt + (k * 4u + ${j}u) * ${quads}u];`).join('\n')}
+${times(
+  TILE,
+  (row) =>
+    `      { let v = dy[min(m0 + ${row}u, ${dy.rows - 1}u) * ${dy.width / 4}u + first + k]; sum${row} += v.x * b0 + v.y * b1 + v.z * b2 + v.w * b3; }`,
+).join('\n')}
+    }`,
+    write: `${place}
+    let row = m0 + local;
+    if (row >= ${dy.rows}u) { return; }
+    g[row * ${all}u + ${choose(low.map(({ column }) => column / 4))} + column] = total * ${float(scale)};`,
   }
 }
 
-/** A workgroup sums four outputs by four columns of one part over the rows. */
-function splitGradB(dy: PlanTensor, u: PlanTensor, low: readonly LowPart[], rank: number): Kernel {
+/** Four outputs by four columns of one part, summed over the rows. */
+function splitGradB(dy: PlanTensor, u: PlanTensor, low: readonly LowPart[], rank: number): SplitTile {
   const quads = rank / 4
   const outputs = low.reduce((sum, part) => sum + part.outputs, 0)
-  const workgroups = lineOfWorkgroups((outputs / 4) * quads)
   const part = low
     .slice(0, -1)
     .reduceRight(
       (rest, { row, outputs }, i) => `select(${rest}, ${i}u, slot < ${row + outputs}u)`,
       `${low.length - 1}u`,
     )
+  const tiles = (outputs / 4) * quads
+  const place = `    let column = tile % ${quads}u;
+    let slot = min(tile / ${quads}u * 4u, ${outputs - 4}u);`
   return {
-    workgroups,
-    body: `var<workgroup> partial: array<vec4<f32>, ${SPLIT * TILE}>;
-@compute @workgroup_size(${SPLIT})
-fn main(${GROUP}) {
-  let tile = workgroup.x + workgroup.y * ${workgroups[0]}u;
-  let column = tile % ${quads}u;
-  let slot = min(tile / ${quads}u * 4u, ${outputs - 4}u);
-  let part = ${part};
-  let at = (slot - ${choose(low.map(({ row }) => row))} + ${choose(low.map(({ first }) => first))}) / 4u;
-  let uAt = ${choose(low.map(({ column }) => column / 4))} + column;
-${times(TILE, (row) => `  var sum${row}: vec4<f32>;`).join('\n')}
-  for (var k = local; k < ${dy.rows}u; k += ${SPLIT}u) {
-    let v = dy[k * ${dy.width / 4}u + at];
-    let w = u[k * ${u.width / 4}u + uAt];
-${times(TILE, (row) => `    sum${row} += v[${row}] * w;`).join('\n')}
-  }
-${reduced}
-  // Surplus workgroups of a folded line write nothing.
-  if (local >= ${TILE}u || tile >= ${(outputs / 4) * quads}u) { return; }
-  y[(slot + local) * ${quads}u + column] = partial[local * ${SPLIT}u];
-}`,
+    tiles,
+    sum: `${place}
+    let part = ${part};
+    let at = (slot - ${choose(low.map(({ row }) => row))} + ${choose(low.map(({ first }) => first))}) / 4u;
+    let uAt = ${choose(low.map(({ column }) => column / 4))} + column;
+    for (var k = local; k < ${dy.rows}u; k += ${SPLIT}u) {
+      let v = dy[k * ${dy.width / 4}u + at];
+      let w = u[k * ${u.width / 4}u + uAt];
+${times(TILE, (row) => `      sum${row} += v[${row}] * w;`).join('\n')}
+    }`,
+    // Surplus workgroups of a folded line write nothing.
+    write: `${place}
+    if (tile >= ${tiles}u) { return; }
+    y[(slot + local) * ${quads}u + column] = total;`,
   }
 }

@@ -11,7 +11,7 @@ import { stackOf } from '../../plan/stack.ts'
 import { type Factor, isTrained, type Linear } from '../ops.ts'
 import type { StackPart } from './kernels/request.ts'
 import { matmul } from './matmul.wgsl.ts'
-import { stackBack, stackGradB } from './stack-low-rank.ts'
+import { stackBack, stackGradB, stackGradients } from './stack-low-rank.ts'
 
 export interface LayerStack {
   /** [outputs, in] */
@@ -171,8 +171,13 @@ export function stackBackward(
   let g: PlanTensor | null = null
   if (low) {
     const gradient = { dy, parts, rank: low.rank }
-    if (low.gradB) stackGradB(recorder, gradient, project(recorder, x, low), low.gradB)
-    if (low.gradA || options.needInput) g = stackBack(recorder, gradient, low.b, low.scale)
+    const needsG = low.gradA || options.needInput
+    const { b, gradB, scale } = low
+    if (gradB && needsG) {
+      const u = project(recorder, x, low)
+      g = stackGradients(recorder, gradient, { b, u, gradient: gradB, scale })
+    } else if (gradB) stackGradB(recorder, gradient, project(recorder, x, low), gradB)
+    else if (needsG) g = stackBack(recorder, gradient, b, scale)
     if (low.gradA)
       matmul(recorder, {
         name: 'lora.gradA',
