@@ -26,6 +26,7 @@ import { AuditFile } from './audit-file.ts'
 import type { FileSystem } from './file-system.ts'
 import type { AcceptedUpdate, Ledger, LedgerRound, PublishedVersion, Release, Withdrawal } from './ledger.ts'
 import type { ReceiptSigner } from './receipt-signer.ts'
+import { SharedDigests } from './shared-digests.ts'
 
 /** What reading an update's bytes has shown; throws what it must refuse. */
 export type InspectUpdate = (
@@ -73,6 +74,7 @@ export class RoomStore {
   /** By participant: each has at most one. */
   readonly #open = new Map<string, OpenUploadEntry>()
   readonly #damagedVersions: PublishedVersion[] = []
+  readonly #digests = new SharedDigests()
   /** As in the ledger; the room's status is asked for with every join. */
   #versions: PublishedVersion[]
   #updates: readonly AcceptedUpdate[] = []
@@ -98,7 +100,7 @@ export class RoomStore {
     this.#signer = signer
     this.#now = now
     this.audit = new AuditFile(join(directory, 'audit.jsonl'), manifest.room, files, ledger)
-    this.#versions = ledger.versions(manifest.room)
+    this.#versions = ledger.versions(manifest.room).map((version) => this.#digests.in(version))
     this.#undecided = 0
     this.#joinCode = ledger.joinCode(manifest.room)
     this.#joiningClosed = ledger.joiningClosed(manifest.room)
@@ -364,7 +366,7 @@ export class RoomStore {
       await this.#files.remove(join(this.#directory, 'versions', String(entry.version)))
       throw error
     }
-    this.#versions.push(entry)
+    this.#versions.push(this.#digests.in(entry))
     return entry
   }
 
@@ -421,7 +423,7 @@ export class RoomStore {
   /** The ledger has let go of it: now the files. */
   async #erase(withdrawal: Withdrawal): Promise<Withdrawal> {
     this.#count()
-    this.#versions = this.#ledger.versions(this.room)
+    this.#versions = this.#ledger.versions(this.room).map((version) => this.#digests.in(version))
     if (withdrawal.erased) {
       await this.#files.remove(this.updatePath(withdrawal.digest))
       await this.#files.syncDirectory(join(this.#directory, 'updates'))
@@ -438,7 +440,9 @@ export class RoomStore {
   }
 
   #count(): void {
-    this.#updates = this.#ledger.updates(this.room)
+    this.#updates = this.#ledger
+      .updates(this.room)
+      .map((update) => ({ ...update, digest: this.#digests.one(update.digest) }))
     this.#undecided = this.#updates.filter(({ approved }) => !approved).length
   }
 
