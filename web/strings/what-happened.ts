@@ -60,7 +60,7 @@ export const happened = {
   stepsTitle: 'In four sentences',
   steps: [
     'Your text is read in your own tab, turned into numbers there, and stays there.',
-    'Training changes an adapter: a few hundred thousand numbers beside the model. Only that change is sent, once.',
+    'Training changes an adapter: a few hundred thousand numbers beside the model. Only that change is sent, once a round.',
     'The relay checks it, keeps it, and mixes it with those of the others. The host can look at each one.',
     'What is published is the mixture. An update is made from your text, so something of it may still be in there: how much, the experiment below measures.',
   ],
