@@ -53,6 +53,8 @@ export interface RelayOptions {
   /** Default: JSON lines on stderr, level info. */
   readonly log?: Logger
   readonly fileSystem?: FileSystem
+  /** Bytes in the data folder from which on no new upload begins; no limit where it is left out. */
+  readonly diskQuotaBytes?: number
   readonly joinTimeoutMs?: number
   /** How long a request may take to arrive, and a silent socket to be heard of again; for tests. */
   readonly patience?: Partial<Patience>
@@ -107,7 +109,11 @@ export interface Relay {
 /** Throws ProtocolError `store/…`, `room/exists`, `room/unknown-base`, `manifest/malformed` or `relay/address`. */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
   const log = options.log ?? pino({ level: 'info' }, pino.destination({ dest: 2, sync: true }))
-  const store = await RelayStore.open({ directory: options.dataDir, fileSystem: options.fileSystem })
+  const store = await RelayStore.open({
+    directory: options.dataDir,
+    fileSystem: options.fileSystem,
+    quotaBytes: options.diskQuotaBytes,
+  })
   const relay = new RunningRelay(options, store, log)
   try {
     await relay.start()

@@ -43,7 +43,7 @@ type Ack = (answer: unknown) => void
 
 export interface Sockets {
   readonly server: Server
-  /** Ends every connection; resolves when the HTTP server has closed. */
+  /** Ends every connection, after what is being handled is answered; resolves when the HTTP server has closed. */
   close(): Promise<void>
 }
 
@@ -83,6 +83,8 @@ export function attachSockets(options: SocketOptions): Sockets {
   server.engine.on('headers', (headers: Record<string, string>) => Object.assign(headers, SECURITY_HEADERS))
   /** By room and participant: the newest socket is the one that counts. */
   const current = new Map<string, Socket>()
+  /** Messages whose answers are still to come. */
+  const handling = new Set<Promise<void>>()
 
   server.on('connection', (socket) => {
     const address = clientAddress(socket.request, trustProxy)
@@ -143,7 +145,7 @@ export function attachSockets(options: SocketOptions): Sockets {
       }
     }
 
-    socket.onAny(async (event: unknown, ...rest: unknown[]) => {
+    const answerMessage = async (event: unknown, rest: unknown[]): Promise<void> => {
       const last = rest.at(-1)
       const ack = typeof last === 'function' ? (rest.pop() as Ack) : undefined
       const answer: Ack = (result) => (ack ? ack(result) : socket.emit('refused', result))
@@ -164,6 +166,10 @@ export function attachSockets(options: SocketOptions): Sockets {
       } finally {
         pending--
       }
+    }
+    socket.onAny((event: unknown, ...rest: unknown[]) => {
+      const answered = answerMessage(event, rest).finally(() => handling.delete(answered))
+      handling.add(answered)
     })
 
     socket.on('disconnect', () => {
@@ -180,11 +186,28 @@ export function attachSockets(options: SocketOptions): Sockets {
     server,
     async close() {
       endAnswers()
+      await Promise.all(handling)
+      await Promise.all([...server.sockets.sockets.values()].map(({ conn }) => closeWritten(conn)))
       const closed = server.close()
       http.closeAllConnections()
       await closed
     },
   }
+}
+
+/** Whoever does not take what was written is not waited for longer. */
+const LAST_WORDS_MS = 1_000
+
+/** Once all that was said is written; engine.io's own server would throw it away. */
+function closeWritten(connection: Socket['conn']): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, LAST_WORDS_MS)
+    connection.once('close', () => {
+      clearTimeout(timer)
+      resolve()
+    })
+    connection.close()
+  })
 }
 
 /** A WebSocket is not bound by the same-origin policy, so the relay looks at who asks. */

@@ -27,6 +27,8 @@ export interface FileSystem {
   rename(from: string, to: string): Promise<void>
   /** Removes a file or a folder with all it holds; succeeds if it is not there. */
   remove(path: string): Promise<void>
+  /** Where there is a quota (disk-quota.ts): so many bytes are to come at this path. Throws ProtocolError `store/full`. */
+  reserve?(path: string, bytes: number): void
 }
 
 const isMissing = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT'

@@ -7,6 +7,7 @@ import { ProtocolError } from '../protocol/errors.ts'
 import { MAX_ROOMS } from '../protocol/limits.ts'
 import { type Manifest, manifestDigest } from '../protocol/manifest.ts'
 import { diskError } from './disk-errors.ts'
+import { withQuota } from './disk-quota.ts'
 import { type FileSystem, nodeFileSystem } from './file-system.ts'
 import { Ledger } from './ledger.ts'
 import { type DirectoryLock, lockDirectory } from './lock.ts'
@@ -16,6 +17,8 @@ import { RoomStore } from './room-store.ts'
 export interface RelayStoreOptions {
   readonly directory: string
   readonly fileSystem?: FileSystem
+  /** Bytes in the folder from which on no new upload begins; no limit where it is left out. */
+  readonly quotaBytes?: number | undefined
   readonly ledger?: (path: string) => Ledger
   readonly now?: () => Date
 }
@@ -57,12 +60,13 @@ export class RelayStore {
 
   /** Throws ProtocolError `store/locked`, `store/newer`, `store/damaged`, `store/full` or `store/unwritable`. */
   static async open(options: RelayStoreOptions): Promise<RelayStore> {
-    const { directory, fileSystem = nodeFileSystem, now = () => new Date() } = options
+    const { directory, fileSystem: plain = nodeFileSystem, quotaBytes, now = () => new Date() } = options
     // The lock and the ledger are SQLite's own files, whatever file system the rest is on.
-    const isNew = await makeWritable(directory, fileSystem)
+    const isNew = await makeWritable(directory, plain)
     const lock = lockDirectory(directory)
     let ledger: Ledger | undefined
     try {
+      const fileSystem = quotaBytes === undefined ? plain : await withQuota(directory, plain, quotaBytes)
       const path = join(directory, 'relay.sqlite')
       ledger = options.ledger ? options.ledger(path) : new Ledger(path)
       await fileSystem.makeDirectory(join(directory, 'rooms'))
@@ -178,6 +182,7 @@ async function makeWritable(directory: string, files: FileSystem): Promise<boole
 
 async function probe(directory: string, files: FileSystem): Promise<void> {
   const path = join(directory, 'ready.probe')
+  files.reserve?.(path, 4096)
   await files.write(path, new Uint8Array(4096))
   await files.remove(path)
 }

@@ -233,7 +233,7 @@ export class RoomStore {
 
   /**
    * Starts or continues an upload. An earlier one of other bytes is dropped. `mayEvict` says whose idle upload
-   * may go when too many are open. Throws ProtocolError `upload/too-many`.
+   * may go when too many are open. Throws ProtocolError `upload/too-many` or, beyond the quota, `store/full`.
    */
   async begin(
     participant: string,
@@ -246,6 +246,7 @@ export class RoomStore {
     if (!this.#open.has(participant)) {
       if (this.#open.size >= MAX_OPEN_UPLOADS) await this.#evictIdle(mayEvict)
       const path = join(this.#directory, 'open', `${participant}.${digest}.${bytes}`)
+      this.#files.reserve?.(path, bytes)
       await this.#files.write(path, new Uint8Array(0))
       this.#open.set(participant, { digest, bytes, path, offset: 0, lastChunkMs: this.#now().getTime() })
     }
@@ -315,6 +316,7 @@ export class RoomStore {
   /** The set of updates is by digest: one that is already in gives its sender a receipt without its bytes. */
   async acceptKnown(participant: string, digest: Digest): Promise<Receipt | null> {
     if (!this.#ledger.hasUpdate(this.room, digest)) return null
+    this.#files.reserve?.(this.updatePath(digest), 0) // it grows the ledger and the log
     const known = this.updates().find((update) => update.digest === digest)!
     const update = { ...known, start: null }
     const receipt = this.#ledger.accept(this.manifest, participant, update, this.#now().toISOString())

@@ -44,6 +44,8 @@ import { welcome } from '../welcome.ts'
 
 const DEFAULT_DATA_DIR = 'oneround-data'
 const DEFAULT_PORT = 8787
+/** A full room of rank-64 updates of a 7-billion-parameter model is 164 GB; one of SmolLM2, 3 GB. */
+const DEFAULT_DISK_QUOTA_GB = 100
 const DEFAULT_ROOM = 'main'
 const DEFAULT_TITLE = 'Fine-tuning together'
 /** One contribution a version would show each contribution to everyone. */
@@ -89,6 +91,11 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
       type: 'string',
       value: 'N',
       help: `new participants a minute from one network address, default ${DEFAULT_ADDRESS_LIMITS.joinsPerMinute}`,
+    },
+    'disk-quota': {
+      type: 'string',
+      value: 'GB',
+      help: `no new upload begins once the data folder holds so much, default ${DEFAULT_DISK_QUOTA_GB}`,
     },
     'data-dir': {
       type: 'string',
@@ -153,6 +160,7 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
       rooms: [],
       allowedOrigins: plan.publicUrl ? [new URL(plan.publicUrl).origin] : [],
       trustProxy: args.flag('trust-proxy'),
+      diskQuotaBytes: 1e9 * (args.number('disk-quota', { least: 0.001, most: 1e6 }) ?? DEFAULT_DISK_QUOTA_GB),
       limits: {
         sockets:
           args.integer('max-sockets', { least: 1, most: MAX_SOCKETS }) ?? DEFAULT_ADDRESS_LIMITS.sockets,
