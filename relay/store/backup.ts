@@ -9,10 +9,12 @@
  */
 import { createHash } from 'node:crypto'
 import { createReadStream, existsSync } from 'node:fs'
-import { cp, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { cp, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import Database from 'libsql'
 import { ProtocolError } from '../protocol/errors.ts'
+import { manifestDigest } from '../protocol/manifest.ts'
+import { aboutVersion } from './about-version.ts'
 import { nodeFileSystem } from './file-system.ts'
 import { Ledger } from './ledger.ts'
 import { RelayStore } from './relay-store.ts'
@@ -86,13 +88,16 @@ async function copyOnce(from: string, to: string): Promise<Copied> {
         copied.bytes += await copyFile(original, copy, digest)
         copied.updates++
       }
-      for (const { version, files, retired } of ledger.versions(room)) {
+      for (const entry of ledger.versions(room)) {
+        const { version, files, retired } = entry
         if (retired) continue
         await mkdir(join(to, 'rooms', room, 'versions', String(version)), { recursive: true })
         for (const { name, sha256 } of files) {
           const [original = '', copy = ''] = folder('versions', String(version), name)
           copied.bytes += await copyFile(original, copy, sha256)
         }
+        const [, about = ''] = folder('versions', String(version), 'version.json')
+        await writeFile(about, aboutVersion(entry, manifestDigest(manifest)))
         copied.versions++
       }
     }
