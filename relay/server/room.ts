@@ -3,12 +3,10 @@
  * one message of the protocol, and throws ProtocolError with the code to answer.
  */
 import type { Logger } from 'pino'
-import { gaussianSigma } from '../aggregation/gaussian.ts'
-import { AUDIT_START } from '../protocol/audit.ts'
 import type { Digest } from '../protocol/canonical.ts'
-import { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
+import { ProtocolError } from '../protocol/errors.ts'
 import type { CandidateView, Measured, Overview, Preview } from '../protocol/host.ts'
-import { MAX_PARTICIPANTS_IN_OVERVIEW, MAX_VERSIONS_IN_JOIN } from '../protocol/limits.ts'
+import { MAX_VERSIONS_IN_JOIN } from '../protocol/limits.ts'
 import { isStepped } from '../protocol/manifest.ts'
 import type {
   Accepted,
@@ -22,20 +20,17 @@ import type {
   Version,
   Withdraw,
 } from '../protocol/messages.ts'
-import { privacyFigures } from '../protocol/privacy.ts'
-import type { PublishedVersion, Withdrawal } from '../store/ledger.ts'
+import type { Withdrawal } from '../store/ledger.ts'
 import type { RoomStore } from '../store/room-store.ts'
-import { equalInConstantTime, type ParticipantTokens } from './identity.ts'
+import { Announcer } from './announcer.ts'
+import type { ParticipantTokens } from './identity.ts'
 import type { JobThread } from './job-thread.ts'
+import { Lifetime } from './lifetime.ts'
 import { Publisher } from './publisher.ts'
+import { announced, RoomView } from './room-view.ts'
 import { Rounds } from './rounds.ts'
 import { SerialQueue } from './serial-queue.ts'
-
-/** Between two announcements of a room's status. */
-const STATUS_PAUSE_MS = 200
-
-/** setTimeout takes 31 bits; longer waits fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1
+import { Uploads } from './uploads.ts'
 
 export interface RoomListener {
   status(status: RoomStatus): void
@@ -45,18 +40,6 @@ export interface RoomListener {
   candidate?(candidate: CandidateView, folder: string): void
   /** To the participant alone. */
   withdrawn(participant: string, withdrawal: { digest: Digest; by: 'participant' | 'host' }): void
-}
-
-/** What a client is told of a version: not which updates are in it. */
-const announced = ({ updates: _, ...version }: PublishedVersion): Version => version
-
-/** An offset tells the client where to continue. */
-export class OffsetError extends ProtocolError {
-  readonly offset: number
-  constructor(code: 'upload/offset' | 'upload/incomplete', offset: number) {
-    super(code)
-    this.offset = offset
-  }
 }
 
 export interface RoomOptions {
@@ -78,38 +61,29 @@ export class Room {
   readonly #publisher: Publisher
   readonly #listener: RoomListener
   readonly #log: Logger
-  /** Each participant's messages one after the other, also when they come over two sockets. */
   readonly #messages = new SerialQueue<string>()
-  /** Updates are accepted one at a time: each is in memory while it is checked. */
   readonly #acceptance = new SerialQueue<'accept'>()
-  /** The example count of the upload that is open; in the file it must be the same. */
-  readonly #announcedExamples = new Map<string, number>()
   /** With what each last said of its progress. */
   readonly #connected = new Map<string, Progress | null>()
-  #expiry: NodeJS.Timeout | undefined
-  #closed: boolean
-  #statusPause: NodeJS.Timeout | undefined
-  #statusChanged = false
-  #settled = false
-  /** Of a private room's noise. */
-  readonly #sigma: number
+  readonly #lifetime: Lifetime
+  readonly #uploads: Uploads
   /** Of a room that has several. */
   readonly #rounds: Rounds | undefined
+  readonly #view: RoomView
+  readonly #announcer = new Announcer(() => this.#listener.status(this.status()))
 
   constructor(options: RoomOptions) {
     this.store = options.store
-    this.#closed = options.closed
+    this.#lifetime = new Lifetime(options.store, options.closed)
     this.#tokens = options.tokens
     this.#inspecting = options.inspecting
     this.#listener = options.listener
-    const { privacy } = options.store.manifest
-    this.#sigma = privacy ? gaussianSigma(privacy) : 0
     this.#log = options.log.child({ room: options.store.room })
     this.#publisher = new Publisher({
       store: options.store,
       thread: options.merging,
       startPath: options.startPath,
-      isClosed: () => this.#closed,
+      isClosed: () => this.#lifetime.closed,
       onPublished: (version) => {
         this.#log.info(
           { version: version.version, contributions: version.contributions },
@@ -137,80 +111,52 @@ export class Room {
         onClosed: (isLast) => this.#roundClosed(isLast),
       })
     }
-    this.#expireInTime()
+    this.#view = new RoomView({
+      store: options.store,
+      lifetime: this.#lifetime,
+      rounds: this.#rounds,
+      connected: this.#connected,
+      candidate: () => this.#publisher.candidate(),
+    })
+    this.#uploads = new Uploads({
+      store: options.store,
+      inspecting: options.inspecting,
+      lifetime: this.#lifetime,
+      messages: this.#messages,
+      acceptance: this.#acceptance,
+      isConnected: (participant) => this.#connected.has(participant),
+      onLogged: () => this.#flushLog(),
+      onAccepted: (receipt) => this.#accepted(receipt),
+    })
+    this.#lifetime.onExpiry(() => {
+      this.close().catch((error: unknown) => this.#log.error({ err: error }, 'closing failed'))
+    })
   }
 
   #checkRounds(): void {
-    if (!this.#closed) this.#rounds?.check()
+    if (!this.#lifetime.closed) this.#rounds?.check()
   }
 
   #roundClosed(isLast: boolean): void {
     this.#flushLog()
     this.#publishInBackground()
-    if (isLast && !this.#closed) {
-      this.#closed = true
+    if (isLast && !this.#lifetime.closed) {
+      this.#lifetime.end()
       this.#hasClosed()
     } else this.announceStatus()
   }
 
   get closed(): boolean {
-    return this.#closed
+    return this.#lifetime.closed
   }
 
   status(): RoomStatus {
-    const newest = this.store.versions().at(-1)
-    const contributions = this.store.contributions()
-    const undecided = this.store.undecided()
-    const { privacy } = this.store.manifest
-    const candidate = this.#publisher.candidate()
-    const published = this.#rounds
-      ? this.store.updates().filter(({ round }) => round <= (newest?.version ?? 0)).length
-      : newest && !newest.retired
-        ? newest.contributions
-        : 0
-    return {
-      connected: this.#connected.size,
-      contributions,
-      waiting: contributions - undecided - published,
-      versions: newest?.version ?? 0,
-      ...(this.store.manifest.admission === 'approve' ? { undecided } : {}),
-      joinable: this.#refusesNew() === null,
-      closed: this.#closed,
-      ...(privacy && {
-        privacy: privacyFigures({ ...this.store.manifest, privacy }, this.#sigma, contributions),
-      }),
-      ...(candidate && { candidate: candidate.state }),
-      ...(this.#rounds && { round: this.#rounds.status() }),
-    }
+    return this.#view.status()
   }
 
   /** All that the host sees of the room. */
   overview(): Overview {
-    const { manifest, manifestDigest } = this.store
-    const senders = this.store.senders()
-    const participants = new Set([...this.#connected.keys(), ...senders.keys()])
-    const place = this.store.audit.place()
-    return {
-      room: manifest.room,
-      title: manifest.title,
-      manifestDigest,
-      status: this.status(),
-      joinCode: this.store.joinCode(),
-      participants: [...participants].slice(0, MAX_PARTICIPANTS_IN_OVERVIEW).map((participant) => ({
-        participant,
-        connected: this.#connected.has(participant),
-        progress: this.#connected.get(participant) ?? null,
-        digest: senders.get(participant) ?? null,
-      })),
-      contributions: this.store.updates().map(({ approved, round, ...update }) => ({
-        ...update,
-        state: approved ? ('counts' as const) : ('undecided' as const),
-        ...(this.#rounds && { round }),
-      })),
-      versions: this.store.versions().map(announced),
-      candidate: this.#publisher.candidate(),
-      audit: { lines: place?.sequence ?? 0, hash: place?.hash ?? AUDIT_START },
-    }
+    return this.#view.overview()
   }
 
   /** Repairs and publishes what an earlier run left undone. Throws ProtocolError `store/version-differs`. */
@@ -233,7 +179,7 @@ export class Room {
   /** A closed room takes back those who were in it (their receipt, the result), and nobody new. */
   join({ resume, code }: Join): Accepted<'join'> {
     if (resume && !this.#tokens.isValid(this.store.room, resume)) throw new ProtocolError('join/token')
-    if (!resume) this.#admit(code)
+    if (!resume) this.#lifetime.admit(code)
     const { participant, token } = resume ?? this.#tokens.create(this.store.room)
     if (!this.#connected.has(participant)) this.#connected.set(participant, null)
     this.#checkRounds()
@@ -259,72 +205,27 @@ export class Room {
     if (this.#connected.delete(participant)) this.announceStatus()
   }
 
-  /** At once, and then again only after a pause: when a class joins, everyone would hear of everyone. */
   announceStatus(): void {
-    if (this.#settled) return
-    if (this.#statusPause) {
-      this.#statusChanged = true
-      return
-    }
-    this.#listener.status(this.status())
-    this.#statusPause = setTimeout(() => {
-      this.#statusPause = undefined
-      if (!this.#statusChanged) return
-      this.#statusChanged = false
-      this.announceStatus()
-    }, STATUS_PAUSE_MS).unref()
+    this.#announcer.changed()
   }
 
-  begin(participant: string, { digest, bytes, examples }: Begin): Promise<Accepted<'begin'>> {
-    return this.#messages.run(participant, async () => {
-      const { limits } = this.store.manifest
-      const receipt = this.#earlierReceipt(participant, digest)
-      if (receipt) return { ok: true, offset: receipt.bytes, receipt }
-      this.#requireOpen()
-      if (bytes > limits.updateBytes) throw new ProtocolError('upload/too-large')
-      if (examples !== undefined && examples > limits.examples) throw new ProtocolError('update/examples')
-      const known = await this.store.acceptKnown(participant, digest)
-      if (known) return { ok: true, offset: known.bytes, receipt: known }
-      if (this.store.contributions() >= limits.contributions) throw new ProtocolError('room/full')
-      const isIdle = (other: string) => !this.#connected.has(other)
-      this.#inspecting.start()
-      const { offset } = await this.store.begin(participant, digest, bytes, isIdle)
-      if (examples === undefined) this.#announcedExamples.delete(participant)
-      else this.#announcedExamples.set(participant, examples)
-      return { ok: true, offset, receipt: null }
-    })
+  begin(participant: string, message: Begin): Promise<Accepted<'begin'>> {
+    return this.#uploads.begin(participant, message)
   }
 
-  chunk(participant: string, { offset, data }: Chunk): Promise<Accepted<'chunk'>> {
-    return this.#messages.run(participant, async () => {
-      const upload = this.store.openUpload(participant)
-      if (!upload) throw new ProtocolError('upload/not-begun')
-      const { chunkBytes } = this.store.manifest.limits
-      if (data.byteLength === 0 || data.byteLength > chunkBytes) throw new ProtocolError('upload/chunk')
-      if (offset !== upload.offset) throw new OffsetError('upload/offset', upload.offset)
-      if (offset + data.byteLength > upload.bytes) throw new ProtocolError('upload/too-large')
-      return { ok: true, offset: await this.store.append(participant, data) }
-    })
+  chunk(participant: string, message: Chunk): Promise<Accepted<'chunk'>> {
+    return this.#uploads.chunk(participant, message)
   }
 
-  commit(participant: string, { digest }: Commit): Promise<Accepted<'commit'>> {
-    return this.#messages.run(participant, async () => {
-      const earlier = this.#earlierReceipt(participant, digest)
-      if (earlier) return { ok: true, receipt: earlier }
-      this.#requireOpen()
-      const upload = this.store.openUpload(participant)
-      if (upload?.digest !== digest) throw new ProtocolError('upload/not-begun')
-      if (upload.offset !== upload.bytes) throw new OffsetError('upload/incomplete', upload.offset)
-      const receipt = await this.#acceptance
-        .run('accept', () => this.#accept(participant))
-        .finally(() => this.#flushLog())
-      this.#announcedExamples.delete(participant)
-      this.#log.info({ contribution: receipt.contribution, bytes: receipt.bytes }, 'update accepted')
-      this.#checkRounds()
-      this.announceStatus()
-      this.#publishInBackground()
-      return { ok: true, receipt }
-    })
+  commit(participant: string, message: Commit): Promise<Accepted<'commit'>> {
+    return this.#uploads.commit(participant, message)
+  }
+
+  #accepted(receipt: Receipt): void {
+    this.#log.info({ contribution: receipt.contribution, bytes: receipt.bytes }, 'update accepted')
+    this.#checkRounds()
+    this.announceStatus()
+    this.#publishInBackground()
   }
 
   /** The participant's own contribution is gone as if never sent; a version without it follows. */
@@ -365,7 +266,7 @@ export class Room {
   /** Publishes what waits for a full batch now. */
   async publishNow(): Promise<Overview> {
     if (this.store.manifest.privacy) throw new ProtocolError('host/at-close')
-    if (!this.#closed) this.#rounds?.closeNow()
+    if (!this.#lifetime.closed) this.#rounds?.closeNow()
     await this.#publish({ all: true })
     return this.overview()
   }
@@ -408,11 +309,11 @@ export class Room {
 
   /** No more joins or updates; publishes what is waiting. Closing again only publishes what failed before. */
   async close(): Promise<RoomStatus> {
-    if (!this.#closed) {
+    if (!this.#lifetime.closed) {
       // Updates being accepted at this moment still count; those after them find the room closed.
       await this.#acceptance.run('accept', async () => {
         this.store.close()
-        this.#closed = true
+        this.#lifetime.end()
       })
       this.#hasClosed()
     }
@@ -421,7 +322,6 @@ export class Room {
   }
 
   #hasClosed(): void {
-    clearTimeout(this.#expiry)
     this.#rounds?.stop()
     this.#log.info('room closed')
     this.#flushLog()
@@ -435,54 +335,11 @@ export class Room {
 
   /** Resolves when nothing of this room reads or writes the store any more. */
   async settled(): Promise<void> {
-    clearTimeout(this.#expiry)
+    this.#lifetime.stopClock()
     this.#rounds?.stop()
     await Promise.all([this.#messages.idle(), this.#acceptance.idle(), this.#publisher.idle()])
-    this.#settled = true
-    clearTimeout(this.#statusPause)
+    this.#announcer.stop()
     await this.store.audit.flush()
-  }
-
-  /** Why nobody new may join, or null. */
-  #refusesNew(): ErrorCode | null {
-    if (this.#expired()) return 'room/expired'
-    if (this.#closed) return 'room/closed'
-    return this.store.joiningClosed() ? 'room/joining-closed' : null
-  }
-
-  /** Throws ProtocolError `room/…` or `join/code`. */
-  #admit(code: string | undefined): void {
-    const refusal = this.#refusesNew()
-    if (refusal !== null) throw new ProtocolError(refusal)
-    const expected = this.store.joinCode()
-    const spelling = (text: string) => text.toUpperCase().replaceAll('-', '')
-    if (expected !== null && !equalInConstantTime(spelling(code ?? ''), spelling(expected))) {
-      throw new ProtocolError('join/code')
-    }
-  }
-
-  #requireOpen(): void {
-    if (this.#expired()) throw new ProtocolError('room/expired')
-    if (this.#closed) throw new ProtocolError('room/closed')
-  }
-
-  #expired(): boolean {
-    const { expiresAt } = this.store.manifest
-    return expiresAt !== undefined && this.store.now().getTime() >= Date.parse(expiresAt)
-  }
-
-  /** Closes the room when its time is over; a timer cannot wait longer than MAX_TIMER_MS. */
-  #expireInTime(): void {
-    const { expiresAt } = this.store.manifest
-    if (expiresAt === undefined || this.#closed) return
-    const leftMs = Math.max(0, Date.parse(expiresAt) - this.store.now().getTime())
-    this.#expiry = setTimeout(
-      () => {
-        if (!this.#expired()) return this.#expireInTime()
-        this.close().catch((error: unknown) => this.#log.error({ err: error }, 'closing failed'))
-      },
-      Math.min(leftMs, MAX_TIMER_MS),
-    ).unref()
   }
 
   async #takeOut(by: 'participant' | 'host', change: () => Promise<Withdrawal>): Promise<Withdrawal> {
@@ -513,23 +370,6 @@ export class Room {
       if (error instanceof ProtocolError && error.code === 'relay/stopping') return
       this.#log.error({ err: error }, 'the audit log file could not be written; the ledger has its lines')
     })
-  }
-
-  #accept(participant: string): Promise<Receipt> {
-    const announced = this.#announcedExamples.get(participant)
-    return this.store.accept(participant, async (expectedDigest, bytes) => {
-      const found = await this.#inspecting.inspect(this.store.manifest, expectedDigest, bytes)
-      if (announced !== undefined && announced !== found.examples) throw new ProtocolError('update/examples')
-      return found
-    })
-  }
-
-  #earlierReceipt(participant: string, digest: Digest): Receipt | null {
-    const same = this.store.receiptFor(participant, digest)
-    if (same) return same
-    const receipt = this.store.receipt(participant)
-    if (receipt) throw new ProtocolError('upload/second')
-    return null
   }
 
   #publishInBackground(): void {

@@ -13,8 +13,9 @@ import { diskError } from '../store/disk-errors.ts'
 import { type AddressLimits, clientAddress, HeldCount, RateLimit } from './address-limits.ts'
 import { SECURITY_HEADERS } from './headers.ts'
 import type { RelayMetrics } from './metrics.ts'
-import { OffsetError, type Room } from './room.ts'
+import type { Room } from './room.ts'
 import { routeUpgrades, SOCKET_PATH } from './upgrades.ts'
+import { OffsetError } from './uploads.ts'
 
 export interface SocketOptions {
   readonly http: HttpServer | HttpsServer
