@@ -41,7 +41,7 @@ export class Candidates {
 
   async replace(merged: MergedVersion, updates: readonly Digest[]): Promise<void> {
     this.#current = null
-    const files = await this.#store.writeCandidate(merged.files)
+    const files = await this.#store.candidate.write(merged.files)
     const held = this.#store.heldBack(merged.digest)
     this.#current = { digest: merged.digest, updates, files, held }
   }
@@ -49,7 +49,7 @@ export class Candidates {
   /** One of its updates is gone, or it is published. */
   async drop(): Promise<void> {
     this.#current = null
-    await this.#store.removeCandidate()
+    await this.#store.candidate.remove()
   }
 
   /** True if the candidate may be published; otherwise it is held back from now on. Throws ProtocolError. */
@@ -64,7 +64,7 @@ export class Candidates {
   /** Publishes it under this number, with the measurement it passed, or none where the host wants it anyway. */
   async publish(digest: Digest, version: number, measured: Measured | null): Promise<PublishedVersion> {
     const { updates, files } = this.#of(digest)
-    const contents = await this.#store.readCandidate(files)
+    const contents = await this.#store.candidate.read(files)
     const published = await this.#store.addVersion({ version, digest }, updates, contents, measured)
     await this.drop()
     return published

@@ -329,7 +329,7 @@ async function sendCandidate(
     throw new ProtocolError('request/not-found')
   }
   await sendFile(request, response, {
-    path: room.store.candidatePath(file!),
+    path: room.store.candidate.filePath(file!),
     cacheControl: REVALIDATE,
     etag: `"${candidate.digest}-${file}"`,
   })

@@ -98,7 +98,7 @@ export class Room {
           { contributions: candidate.contributions },
           'a version waits for the host to measure it',
         )
-        this.#listener.candidate?.(candidate, this.store.candidatePath(''))
+        this.#listener.candidate?.(candidate, this.store.candidate.path)
         this.announceStatus()
       },
     })
