@@ -72,6 +72,20 @@ export class PublicationRows {
     })
   }
 
+  /** Retires the versions that this update is in; their numbers. */
+  retire(room: string, digest: Digest, at: string): number[] {
+    const retired = this.versions(room).filter(
+      (version) => !version.retired && version.updates.includes(digest),
+    )
+    for (const { version } of retired) {
+      this.#database
+        .prepare('UPDATE versions SET retired = 1 WHERE room = ? AND version = ?')
+        .run(room, version)
+      this.#database.log(room, { event: 'retired', version }, at)
+    }
+    return retired.map(({ version }) => version)
+  }
+
   /** The measurement that held this candidate back, or null. */
   heldBack(room: string, digest: Digest): Measured | null {
     const row = this.#database
