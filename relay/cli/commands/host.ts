@@ -2,57 +2,35 @@
  * `host`: a relay with one room, and the page to join it with. Prints the join URL and its QR code. Starting it
  * again on the same data folder goes on with the same room: nothing that was accepted is lost.
  */
-import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import * as v from 'valibot'
-import {
-  isStepped,
-  joinCode as joinCodeSchema,
-  MAX_CONTRIBUTIONS,
-  MAX_SOCKETS,
-  type Manifest,
-  manifestDigest,
-  ProtocolError,
-  parseManifest,
-  quorumOf,
-  roomName,
-} from '../../protocol/index.ts'
+import { MAX_SOCKETS, manifestDigest, ProtocolError } from '../../protocol/index.ts'
 import { DEFAULT_ADDRESS_LIMITS } from '../../server/address-limits.ts'
 import { type Relay, type RelayOptions, startRelay } from '../../server/server.ts'
 import { SUPPORTED } from '../../server/supported.ts'
 import type { Arguments } from '../args.ts'
-import { type BaseModel, describeModel, findBaseModel, MODEL_OPTION, readSpec } from '../base-model.ts'
-import { readCertificate, selfSignedCertificate, type Tls } from '../certificate.ts'
+import { describeModel, findBaseModel, readSpec } from '../base-model.ts'
 import type { Command } from '../command.ts'
 import type { Console } from '../console.ts'
-import { CliError, UsageError } from '../errors.ts'
 import { Gate } from '../gate.ts'
+import {
+  DEFAULT_DISK_QUOTA_GB,
+  DEFAULT_PORT,
+  HOST_OPTIONS,
+  type HostPlan,
+  readPlan,
+  readTls,
+} from '../host-options.ts'
+import { openRoom, roomAdapter, wantedManifest } from '../hosted-room.ts'
 import { hostedModels, offeredModel, servedFiles } from '../hosting-offer.ts'
-import { MODE_OPTIONS, modeOf, strategyForRounds } from '../mode-option.ts'
-import { lanAddresses } from '../network.ts'
-import { ownManifest } from '../own-manifest.ts'
-import { PRIVATE_OPTIONS, privacyOf, privateForm } from '../private-option.ts'
+import { setJoinCode } from '../join-code.ts'
+import { modeOf } from '../mode-option.ts'
 import { relayLog } from '../relay-log.ts'
-import { roomManifest } from '../room-manifest.ts'
-import { ensureStart, type StartFile } from '../start-file.ts'
-import { roomStrategyOf, STRATEGIES_IN_WORDS, strategyOptions } from '../strategy-option.ts'
-import { adapterOptions, recipeOf, TRAINING_OPTION_NAMES, TRAINING_OPTIONS } from '../training-options.ts'
+import { ensureStart } from '../start-file.ts'
+import { STRATEGIES_IN_WORDS } from '../strategy-option.ts'
 import { welcome } from '../welcome.ts'
-
-const DEFAULT_DATA_DIR = 'oneround-data'
-const DEFAULT_PORT = 8787
-/** A full room of rank-64 updates of a 7-billion-parameter model is 164 GB; one of SmolLM2, 3 GB. */
-const DEFAULT_DISK_QUOTA_GB = 100
-const DEFAULT_ROOM = 'main'
-const DEFAULT_TITLE = 'Fine-tuning together'
-/** One contribution a version would show each contribution to everyone. */
-const DEFAULT_PUBLISH_EVERY = 3
-
-/** `--rank` is here that of the adapters trained. */
-const STRATEGY_NAMES = { rank: 'publish-rank', seed: 'mask-seed' }
 
 const PAGE_DIR = fileURLToPath(new URL('../../../dist/page', import.meta.url))
 
@@ -61,68 +39,7 @@ export const command: Command = {
   about: `Serves the page, the base model and a room to join. Ctrl-C stops it; started again on the same data
 folder, it goes on where it was.
 Of the strategies, ${STRATEGIES_IN_WORDS}`,
-  options: {
-    model: MODEL_OPTION,
-    room: { type: 'string', value: 'NAME', help: `the room's name in the join URL, default ${DEFAULT_ROOM}` },
-    title: { type: 'string', value: 'TEXT', help: 'what participants read about the room' },
-    port: {
-      type: 'string',
-      value: 'N',
-      help: `0 takes a free one; default ${DEFAULT_PORT}, or a free one if that is taken`,
-    },
-    lan: { type: 'boolean', help: 'let other machines of the local network join' },
-    https: {
-      type: 'boolean',
-      help: 'encrypt, with a certificate made here: browsers need it for WebGPU on a LAN',
-    },
-    cert: { type: 'string', value: 'FILE', help: 'certificate to use instead (PEM), with --key' },
-    key: { type: 'string', value: 'FILE', help: 'its private key (PEM)' },
-    'public-url': { type: 'string', value: 'URL', help: 'address participants use, behind a proxy' },
-    'trust-proxy': {
-      type: 'boolean',
-      help: 'a proxy stands in front: limits count by the last entry of its X-Forwarded-For',
-    },
-    'max-sockets': {
-      type: 'string',
-      value: 'N',
-      help: `connections from one network address, default ${DEFAULT_ADDRESS_LIMITS.sockets}`,
-    },
-    'max-joins': {
-      type: 'string',
-      value: 'N',
-      help: `new participants a minute from one network address, default ${DEFAULT_ADDRESS_LIMITS.joinsPerMinute}`,
-    },
-    'disk-quota': {
-      type: 'string',
-      value: 'GB',
-      help: `no new upload begins once the data folder holds so much, default ${DEFAULT_DISK_QUOTA_GB}`,
-    },
-    'data-dir': {
-      type: 'string',
-      value: 'DIR',
-      help: `where everything is kept, default ${DEFAULT_DATA_DIR}`,
-    },
-    ...strategyOptions(STRATEGY_NAMES),
-    'publish-every': {
-      type: 'string',
-      value: 'N',
-      help: `contributions between two published versions, default ${DEFAULT_PUBLISH_EVERY}; 1 reveals each`,
-    },
-    'join-code': {
-      type: 'string',
-      value: 'CODE',
-      help: 'who joins must know it; `new` makes one, `none` takes it away. It is part of the link printed',
-    },
-    approve: { type: 'boolean', help: 'a contribution counts only once the host has let it' },
-    gate: {
-      type: 'string',
-      value: 'FILE',
-      help: 'measure each version on this text, or folder of pictures, before it is published; one worse than the base is held back',
-    },
-    ...PRIVATE_OPTIONS,
-    ...MODE_OPTIONS,
-    ...TRAINING_OPTIONS,
-  },
+  options: HOST_OPTIONS,
   async run(args, console, signal) {
     args.noPositionals()
     const plan = readPlan(args)
@@ -218,94 +135,6 @@ const gateOn = (file: string, args: Arguments, console: Console, signal: AbortSi
     judge: (...verdict) => relay().judge(...verdict),
   })
 
-/** Letters and digits that cannot be taken for one another; 40 bits, as attempts are few a minute. */
-const CODE_LETTERS = '23456789ABCDEFGHJKLMNPQRSTUVWXYZ'
-
-function newJoinCode(): string {
-  const letters = [...randomBytes(8)].map((byte) => CODE_LETTERS[byte % CODE_LETTERS.length]).join('')
-  return `${letters.slice(0, 4)}-${letters.slice(4)}`
-}
-
-/** Without the option a room keeps the code it has. */
-function setJoinCode(relay: Relay, room: string, args: Arguments): void {
-  const wanted = args.text('join-code')
-  if (wanted === undefined) return
-  if (wanted === 'none') {
-    relay.setJoinCode(room, null)
-    return
-  }
-  const code = wanted === 'new' ? newJoinCode() : wanted
-  if (!v.is(joinCodeSchema, code)) {
-    throw new UsageError(
-      `--join-code takes 4 to 32 letters, digits and inner hyphens, \`new\` or \`none\`, not ${JSON.stringify(code)}.`,
-    )
-  }
-  relay.setJoinCode(room, code)
-}
-
-interface Plan {
-  readonly room: string
-  readonly dataDir: string
-  /** undefined: the usual one, or a free one. */
-  readonly port: number | undefined
-  readonly lan: boolean
-  readonly addresses: readonly string[]
-  readonly publicUrl: string | undefined
-  readonly publishEvery: number
-  /** The host's own text or pictures, that each version is measured on. */
-  readonly gate: string | undefined
-}
-
-function readPlan(args: Arguments): Plan {
-  const room = args.text('room') ?? DEFAULT_ROOM
-  if (!v.is(roomName, room)) {
-    throw new UsageError(`--room takes a-z, 0-9 and inner hyphens, at most 63, not ${JSON.stringify(room)}.`)
-  }
-  const publicUrl = args.text('public-url')
-  if (
-    publicUrl !== undefined &&
-    !(URL.canParse(publicUrl) && /^https?:$/.test(new URL(publicUrl).protocol))
-  ) {
-    throw new UsageError(
-      `--public-url takes an address such as https://learn.example.org, not ${JSON.stringify(publicUrl)}.`,
-    )
-  }
-  const gate = args.text('gate')
-  if (gate !== undefined && (args.has('dp') || (args.has('mode') && args.text('mode') !== 'one-shot'))) {
-    throw new UsageError('--gate goes with a one-shot room that is not private.')
-  }
-  if (gate !== undefined && !existsSync(gate)) {
-    throw new UsageError(`--gate names a text file or a folder of pictures, and there is no ${gate}.`)
-  }
-  const lan = args.flag('lan')
-  const addresses = lan ? lanAddresses() : []
-  if (lan && addresses.length === 0 && publicUrl === undefined) {
-    throw new CliError(
-      'network/none',
-      'This machine has no address in a local network; connect it, or leave out --lan.',
-    )
-  }
-  return {
-    room,
-    dataDir: path.resolve(args.text('data-dir') ?? DEFAULT_DATA_DIR),
-    port: args.integer('port', { least: 0, most: 65_535 }),
-    lan,
-    addresses,
-    publicUrl,
-    gate,
-    publishEvery:
-      args.integer('publish-every', { least: 1, most: MAX_CONTRIBUTIONS }) ?? DEFAULT_PUBLISH_EVERY,
-  }
-}
-
-async function readTls(args: Arguments, { dataDir, addresses }: Plan): Promise<Tls | null> {
-  const cert = args.text('cert')
-  const key = args.text('key')
-  if ((cert === undefined) !== (key === undefined)) throw new UsageError('--cert and --key go together.')
-  if (cert !== undefined && key !== undefined) return readCertificate(cert, key)
-  return args.flag('https') ? selfSignedCertificate(path.join(dataDir, 'tls'), addresses) : null
-}
-
 /** Without --port the usual one is only a wish. */
 async function startOn(port: number | undefined, options: RelayOptions): Promise<Relay> {
   if (port !== undefined) return startRelay({ ...options, port })
@@ -318,86 +147,7 @@ async function startOn(port: number | undefined, options: RelayOptions): Promise
   }
 }
 
-async function wantedManifest(
-  args: Arguments,
-  plan: Plan,
-  model: BaseModel,
-  described: Awaited<ReturnType<typeof describeModel>>,
-  start: StartFile | null,
-): Promise<Manifest> {
-  const adapter = roomAdapter(args)
-  const mode = modeOf(args)
-  const strategy = roomStrategyOf(args, STRATEGY_NAMES, adapter.form)
-  const spec = await readSpec(model)
-  return roomManifest({
-    room: plan.room,
-    title: args.text('title') ?? DEFAULT_TITLE,
-    model,
-    described,
-    family: spec.family,
-    modules: spec.targets,
-    ...adapter,
-    start,
-    seed: randomBytes(16).toString('hex'),
-    recipe: recipeOf(args, spec),
-    strategy: mode ? strategyForRounds(strategy, adapter.rank) : strategy,
-    publishEvery: mode && isStepped(mode) ? quorumOf(mode) : plan.publishEvery,
-    mode,
-    privacy: privacyOf(args),
-  })
-}
-
-/** A private room has forms of its own. */
-function roomAdapter(args: Arguments) {
-  const adapter = adapterOptions(args)
-  return privacyOf(args) ? { ...adapter, form: privateForm(args, adapter.form) } : adapter
-}
-
-/** Options that become part of a manifest; an existing room's cannot be changed by them. */
-const MANIFEST_OPTIONS = [
-  ...TRAINING_OPTION_NAMES,
-  ...Object.keys(strategyOptions(STRATEGY_NAMES)),
-  'publish-every',
-  'approve',
-  'gate',
-  ...Object.keys(PRIVATE_OPTIONS),
-  ...Object.keys(MODE_OPTIONS),
-  'title',
-  'model',
-]
-
-/** A new room, or the one of this name from an earlier start, as it was. */
-async function openRoom(
-  relay: Relay,
-  wanted: Manifest,
-  args: Arguments,
-  plan: Plan,
-  console: Console,
-): Promise<Manifest> {
-  if (!relay.rooms().includes(wanted.room)) {
-    await relay.createRoom(wanted)
-    return wanted
-  }
-  const existing = await ownManifest(relay.url, wanted.room)
-  // The seed is drawn anew each time and the title may stay; everything else must be what was asked for.
-  const same = parseManifest({
-    ...wanted,
-    title: args.has('title') ? wanted.title : existing.title,
-    adapter: { ...wanted.adapter, seed: existing.adapter.seed },
-  })
-  if (manifestDigest(same) !== manifestDigest(existing)) {
-    if (existing.base.digest !== wanted.base.digest || MANIFEST_OPTIONS.some((name) => args.has(name))) {
-      throw new CliError(
-        'room/exists',
-        `The room ${wanted.room} in ${plan.dataDir} was made with another model or other options, and those cannot change: choose another --room or another --data-dir.`,
-      )
-    }
-    console.note(`oneround: the room ${wanted.room} keeps the settings it was made with.`)
-  }
-  return existing
-}
-
-function baseUrl(relay: Relay, { publicUrl, addresses }: Plan): string {
+function baseUrl(relay: Relay, { publicUrl, addresses }: HostPlan): string {
   if (publicUrl !== undefined) return publicUrl
   const url = new URL(relay.url)
   const [address] = addresses
