@@ -2,29 +2,22 @@
  * The relay: one port for the page, the base model's files, the API and the sockets; one data folder for what was
  * accepted. It loads no tensor library: it adds up numbers and never runs a model.
  */
-import { createServer, type Server as HttpServer } from 'node:http'
-import { createServer as createTlsServer, type Server as HttpsServer } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import type { Server as HttpServer } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import pino, { type Logger } from 'pino'
 import type { Digest } from '../protocol/canonical.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import type { Offer } from '../protocol/host.ts'
-import { MAX_SOCKETS } from '../protocol/limits.ts'
 import { type Manifest, parseManifest } from '../protocol/manifest.ts'
 import type { Measured } from '../protocol/measured.ts'
 import type { FileSystem } from '../store/file-system.ts'
 import { RelayStore } from '../store/relay-store.ts'
 import type { RoomStore } from '../store/room-store.ts'
-import {
-  type AddressLimits,
-  addressKey,
-  DEFAULT_ADDRESS_LIMITS,
-  HeldCount,
-  RateLimit,
-} from './address-limits.ts'
-import { sendError } from './answers.ts'
-import { applySecurityHeaders, securityHeaderLines } from './headers.ts'
+import { type AddressLimits, DEFAULT_ADDRESS_LIMITS, RateLimit } from './address-limits.ts'
+import { applySecurityHeaders } from './headers.ts'
 import { createHttpHandler, type ServedModel } from './http.ts'
+import { createHttpServer, DEFAULT_PATIENCE, type Patience } from './http-server.ts'
 import { hostTokenOf, ParticipantTokens } from './identity.ts'
 import { JobThread } from './job-thread.ts'
 import { RelayMetrics } from './metrics.ts'
@@ -65,17 +58,6 @@ export interface RelayOptions {
   /** Behind a proxy that writes X-Forwarded-For, its last entry is whom a request is counted to. */
   readonly trustProxy?: boolean
 }
-
-export interface Patience {
-  /** For the headers of a request: a slow sender holds a connection, and a class needs a second. */
-  readonly headersMs: number
-  /** For a whole request: a manifest of a megabyte over a bad line. */
-  readonly requestMs: number
-  /** Between two pings of a socket; one that misses its answer for as long again is gone. */
-  readonly pingMs: number
-}
-
-const DEFAULT_PATIENCE: Patience = { headersMs: 15_000, requestMs: 60_000, pingMs: 25_000 }
 
 export interface WaitingCandidate {
   readonly room: string
@@ -168,23 +150,10 @@ class RunningRelay implements Relay {
       offer: () => options.offer?.(this) ?? null,
       log,
     })
-    // Node would answer these two by itself, without the headers: http.ts and upgrades.ts ask for the Host.
     const patience = { ...DEFAULT_PATIENCE, ...options.patience }
-    const http = {
-      requireHostHeader: false,
-      headersTimeout: patience.headersMs,
-      requestTimeout: patience.requestMs,
-      // How often node looks for those that took too long.
-      connectionsCheckingInterval: Math.ceil(patience.headersMs / 4),
-    }
-    this.#http = options.tls
-      ? createTlsServer({ ...options.tls, ...http }, handler)
-      : createServer(http, handler)
-    this.#http.on('checkExpectation', (_, response) => {
-      applySecurityHeaders(response)
-      response.setHeader('Connection', 'close')
-      sendError(response, 'request/expectation')
-    })
+    const { trustProxy } = guarded
+    const socketsPerAddress = trustProxy ? null : limits.sockets
+    this.#http = createHttpServer({ tls: options.tls, patience, socketsPerAddress }, handler)
     this.#sockets = attachSockets({
       ...guarded,
       limits,
@@ -195,10 +164,8 @@ class RunningRelay implements Relay {
       joinTimeoutMs: options.joinTimeoutMs,
       pingMs: patience.pingMs,
     })
-    limitConnections(this.#http, guarded.trustProxy ? null : CONNECTIONS_A_SOCKET * limits.sockets)
     // After the sockets took their place, before them in line: their answers carry the headers too.
     this.#http.prependListener('request', (_, response) => applySecurityHeaders(response))
-    this.#http.on('clientError', answerClientError)
   }
 
   get hostToken(): string {
@@ -354,36 +321,4 @@ class RunningRelay implements Relay {
       })
     })
   }
-}
-
-/** A browser opens up to six connections to load a page, and one that stays. */
-const CONNECTIONS_A_SOCKET = 4
-
-/** Connections beyond what the process can hold open are not accepted; beyond one address's share they are ended. */
-function limitConnections(http: HttpServer | HttpsServer, perAddress: number | null): void {
-  http.maxConnections = 4 * MAX_SOCKETS
-  if (perAddress === null) return
-  const held = new HeldCount(perAddress)
-  http.on('connection', (socket: Socket) => {
-    const address = addressKey(socket.remoteAddress)
-    if (held.isFull(address)) {
-      socket.destroy()
-      return
-    }
-    held.add(address)
-    socket.once('close', () => held.remove(address))
-  })
-}
-
-/** What is not HTTP gets an answer in HTTP, with the headers of every other answer. */
-function answerClientError(_error: Error, socket: Socket): void {
-  if (!socket.writable) {
-    socket.destroy()
-    return
-  }
-  socket.write(
-    `HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n${securityHeaderLines()}\r\n`,
-  )
-  // Not `end`: whoever neither reads nor closes would hold the connection half open for ever.
-  socket.destroySoon()
 }
