@@ -151,8 +151,7 @@ class RunningRelay implements Relay {
       log,
     })
     const patience = { ...DEFAULT_PATIENCE, ...options.patience }
-    const { trustProxy } = guarded
-    const socketsPerAddress = trustProxy ? null : limits.sockets
+    const socketsPerAddress = guarded.trustProxy ? null : limits.sockets
     this.#http = createHttpServer({ tls: options.tls, patience, socketsPerAddress }, handler)
     this.#sockets = attachSockets({
       ...guarded,
