@@ -15,8 +15,10 @@ import { type Digest, digestOf } from '../protocol/canonical.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import { manifestDigest } from '../protocol/manifest.ts'
 import type { Accepted, Progress, Receipt, RoomStatus, Version } from '../protocol/messages.ts'
+import { ClientEventListeners, type ClientEvents } from './client-events.ts'
 import { Connection, type ResumeToken } from './connection.ts'
 import { downloadVersion, type VersionFolder } from './download.ts'
+import { KnownRoom, type RoundStart } from './known-room.ts'
 import { checkSigned } from './signed.ts'
 import {
   accepted,
@@ -59,46 +61,20 @@ export interface RelayClientOptions {
   readonly giveUpAfterMs?: number
 }
 
-export interface ClientEvents {
-  state: RoundState
-  /** Whether the room is joined over a live connection right now. */
-  online: boolean
-  status: RoomStatus
-  published: Version
-  /** A version the relay has erased, because a contribution in it was withdrawn. */
-  retired: Version
-}
-
-/** What the next update is trained from. */
-export interface RoundStart {
-  /** 1 where a room has a single one. */
-  readonly round: number
-  readonly version: Version | null
-}
-
 export interface SendOptions {
   readonly onProgress?: (sentBytes: number, totalBytes: number) => void
   /** Stops sending; unless the update was accepted at that moment, nothing counts. */
   readonly signal?: AbortSignal
 }
 
-type Listeners = { [E in keyof ClientEvents]: Set<(value: ClientEvents[E]) => void> }
-
 export class RelayClient {
   readonly #options: Required<Omit<RelayClientOptions, 'onWire'>> & Pick<RelayClientOptions, 'onWire'>
-  readonly #listeners: Listeners = {
-    state: new Set(),
-    online: new Set(),
-    status: new Set(),
-    published: new Set(),
-    retired: new Set(),
-  }
+  readonly #events = new ClientEventListeners()
+  readonly #room = new KnownRoom(this.#events)
   #state: RoundState = joining()
   #connection: Connection | undefined
   #url: string | undefined
   #membership: Membership | undefined
-  #status: RoomStatus | undefined
-  #versions: readonly Version[] = []
 
   constructor(options: RelayClientOptions = {}) {
     this.#options = {
@@ -119,18 +95,17 @@ export class RelayClient {
   }
 
   get status(): RoomStatus | undefined {
-    return this.#status
+    return this.#room.status
   }
 
   /** Published versions heard of, oldest first. */
   get versions(): readonly Version[] {
-    return this.#versions
+    return this.#room.versions
   }
 
   /** Returns a function that ends the listening. */
   on<E extends keyof ClientEvents>(event: E, listener: (value: ClientEvents[E]) => void): () => void {
-    this.#listeners[event].add(listener)
-    return () => void this.#listeners[event].delete(listener)
+    return this.#events.on(event, listener)
   }
 
   /**
@@ -154,10 +129,10 @@ export class RelayClient {
       onWire: this.#options.onWire,
       listener: {
         joined: (answer) => this.#joined(answer),
-        online: (isOnline) => this.#tell('online', isOnline),
-        status: (status) => this.#setStatus(status),
-        published: (version) => this.#published(version),
-        retired: (version) => this.#retired(version),
+        online: (isOnline) => this.#events.tell('online', isOnline),
+        status: (status) => this.#room.setStatus(status),
+        published: (version) => this.#room.published(version),
+        retired: (version) => this.#room.retired(version),
         withdrawn: (by) => this.#withdrawn(by),
         ended: (error) => this.#ended(error),
       },
@@ -182,10 +157,10 @@ export class RelayClient {
     const { status } = this
     if (status && !status.round) return { round: 1, version: null }
     for (;;) {
-      const found = this.#openRound()
+      const found = this.#room.openRound()
       if (found) return found
-      if (this.#status?.closed) throw new ProtocolError('room/closed')
-      await this.#changed(signal)
+      if (this.#room.status?.closed) throw new ProtocolError('room/closed')
+      await this.#events.heard(signal)
     }
   }
 
@@ -194,42 +169,11 @@ export class RelayClient {
     const { round } = from.receipt
     if (round === undefined || from.membership.manifest.mode?.kind !== 'rounds') return null
     for (;;) {
-      if (this.#status?.closed) return null
-      const open = this.#openRound()
+      if (this.#room.status?.closed) return null
+      const open = this.#room.openRound()
       if (open && open.round > round) return this.#move(from, startNextRound(from))
-      await this.#changed(signal)
+      await this.#events.heard(signal)
     }
-  }
-
-  /** The round that takes updates, once its start is there. */
-  #openRound(): RoundStart | null {
-    const { round } = this.#status ?? {}
-    if (!round || round.start === null || this.#status?.closed) return null
-    const { start } = round
-    const version = this.#versions.find((known) => known.version === start) ?? null
-    return start > 0 && !version ? null : { round: round.round, version }
-  }
-
-  /** Resolves when something was heard of the room. */
-  #changed(signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const stops = [
-        this.on('status', () => settle(resolve)),
-        this.on('published', () => settle(resolve)),
-        this.on('state', (state) => {
-          if (state.phase === 'failed') settle(() => reject(state.error))
-          if (state.phase === 'left') settle(() => reject(new ProtocolError('client/aborted')))
-        }),
-      ]
-      const abort = () => settle(() => reject(signal?.reason))
-      const settle = (then: () => void) => {
-        for (const stop of stops) stop()
-        signal?.removeEventListener('abort', abort)
-        then()
-      }
-      if (signal?.aborted) abort()
-      else signal?.addEventListener('abort', abort, { once: true })
-    })
   }
 
   startTraining(from: Ready): Training {
@@ -329,7 +273,7 @@ export class RelayClient {
     const connection = this.#connection
     if (!connection) throw new ProtocolError('protocol/not-joined')
     const { retired } = await connection.request('withdraw', { digest: from.receipt.digest })
-    for (const version of retired) this.#retired(version)
+    for (const version of retired) this.#room.retired(version)
     this.#withdrawn('participant')
     const state = this.#state
     if (state.phase !== 'withdrawn') throw new ProtocolError('client/stale')
@@ -375,8 +319,8 @@ export class RelayClient {
       manifest,
       manifestDigest: answer.manifestDigest as Digest,
     }
-    this.#setStatus(answer.status)
-    for (const version of answer.versions) this.#published(version)
+    this.#room.setStatus(answer.status)
+    for (const version of answer.versions) this.#room.published(version)
     if (this.#state.phase === 'joining') {
       this.#move(this.#state, joined(this.#state, this.#membership, answer.receipt))
     } else if (this.#state.phase === 'sent' && answer.receipt === null) {
@@ -390,28 +334,6 @@ export class RelayClient {
     if (this.#state.phase === 'sent') this.#move(this.#state, withdrawn(this.#state, by))
   }
 
-  #retired(number: number): void {
-    const version = this.#versions.find((known) => known.version === number)
-    if (!version || version.retired) return
-    const retired: Version = { ...version, retired: true }
-    this.#versions = this.#versions.map((known) => (known === version ? retired : known))
-    this.#tell('retired', retired)
-  }
-
-  #published(version: Version): void {
-    if (this.#versions.some((known) => known.version === version.version)) {
-      if (version.retired) this.#retired(version.version)
-      return
-    }
-    this.#versions = [...this.#versions, version].sort((a, b) => a.version - b.version)
-    this.#tell('published', version)
-  }
-
-  #setStatus(status: RoomStatus): void {
-    this.#status = status
-    this.#tell('status', status)
-  }
-
   #ended(error: ProtocolError): void {
     const { phase } = this.#state
     // An upload that fails by this says so itself, and keeps the update.
@@ -422,11 +344,7 @@ export class RelayClient {
   #move<To extends RoundState>(from: RoundState, to: To): To {
     if (from !== this.#state) throw new ProtocolError('client/stale')
     this.#state = to
-    this.#tell('state', to)
+    this.#events.tell('state', to)
     return to
-  }
-
-  #tell<E extends keyof ClientEvents>(event: E, value: ClientEvents[E]): void {
-    for (const listener of [...this.#listeners[event]]) listener(value)
   }
 }

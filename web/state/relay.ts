@@ -3,8 +3,9 @@
  * signals.
  */
 import { CONTINUATION_FILE } from '../../models/adapters/continuation.ts'
-import { RelayClient, type RoundStart } from '../../relay/client/client.ts'
+import { RelayClient } from '../../relay/client/client.ts'
 import { downloadVersion } from '../../relay/client/download.ts'
+import type { RoundStart } from '../../relay/client/known-room.ts'
 import type { WireListener } from '../../relay/client/wire-log.ts'
 import type { Receipt, Version } from '../../relay/protocol/messages.ts'
 import { problems } from '../strings/problems.ts'
