@@ -7,7 +7,7 @@
  *
  * dW is never formed (factor-stack.ts: R² (in + out) + R³ a module, R the sum of the ranks). Not linear, so it is
  * computed anew from the stored updates, in the order of their digests. Ranks may differ from client to client,
- * and do from module to module of the result.
+ * and do from module to module of the result. Weights: example counts.
  */
 import type { AdapterModule } from '../../models/adapters/adapter.ts'
 import type { Client } from './client.ts'

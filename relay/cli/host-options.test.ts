@@ -82,6 +82,54 @@ it('--cert and --key are what it shows, and a file that is no certificate is nam
   expect((await refused.stop()).status).toBe(1)
 }, 60_000)
 
+it('how the room runs, who is let in and what counts become the manifest and the link', async () => {
+  await using folder = await temporaryFolder()
+  const text = path.join(folder.path, 'held-out.txt')
+  writeFileSync(text, 'A text of the host.')
+  const data = ['--data-dir', path.join(folder.path, 'data')]
+  const open = async (...options: string[]) => {
+    const started = await host(...data, ...options)
+    try {
+      const { url, room } = started.answer
+      const manifest = await (await fetch(`${url}/api/rooms/${room}/manifest`)).json()
+      return { manifest, answer: started.answer }
+    } finally {
+      await started.stop()
+    }
+  }
+  const rounds = [
+    '--mode',
+    'rounds',
+    '--rounds',
+    '2',
+    '--quorum',
+    '4',
+    '--deadline',
+    '60',
+    '--late',
+    'refuse',
+  ]
+  expect((await open('--room', 'rounds', ...rounds)).manifest).toMatchObject({
+    mode: { kind: 'rounds', rounds: 2, quorum: 4, deadlineSeconds: 60, late: 'refuse' },
+    publishEvery: 4,
+  })
+  const decided = await open(
+    ...['--room', 'decided', '--approve', '--gate', text, '--join-code', '7KQ4-M2XT', '--publish-every', '5'],
+    ...['--strategy', 'trimmed-mean', '--trim', '0.25', '--clip', 'median', '--lambda', '1.5'],
+  )
+  expect(decided.manifest).toMatchObject({
+    admission: 'approve',
+    gate: { tolerance: 0 },
+    publishEvery: 5,
+    strategy: { id: 'trimmed-mean', trim: 0.25, clip: 'median', lambda: 1.5 },
+  })
+  const { joinUrl, hostToken, joinCode } = decided.answer
+  expect(joinCode).toBe('7KQ4-M2XT')
+  // The code stands where browsers send it to no server, and the host's token nowhere.
+  expect(new URL(joinUrl).hash).toBe('#7KQ4-M2XT')
+  expect(joinUrl).not.toContain(hostToken)
+}, 60_000)
+
 it('says the limits by address, which a class of 30 stays far below, as docs/hosting.md does', async () => {
   expect(DEFAULT_ADDRESS_LIMITS).toMatchObject({ sockets: 200, joinsPerMinute: 300 })
   const { stdout } = await run('host', '--help')

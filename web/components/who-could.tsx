@@ -1,6 +1,6 @@
 /** Who could reconstruct something of the text from the update, under this room's settings. */
 import { exposures, isEncrypted } from '../state/exposure.ts'
-import { manifest } from '../state/store.ts'
+import { manifest, roomStatus } from '../state/store.ts'
 import { review as text } from '../strings/review.ts'
 
 export function WhoCould() {
@@ -10,7 +10,7 @@ export function WhoCould() {
     <section class="card" aria-labelledby="who-title">
       <h2 id="who-title">{text.whoTitle}</h2>
       <dl class="who">
-        {exposures(room, isEncrypted(location)).map((exposure) => (
+        {exposures(room, isEncrypted(location), roomStatus.value?.privacy ?? null).map((exposure) => (
           <div key={exposure.to} data-testid={`who-${exposure.to}`}>
             <dt class="who-name">{text.whoNames[exposure.to]}</dt>
             <dd class={isOpen(exposure) ? 'notice notice-warm' : undefined}>{text.who(exposure)}</dd>

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { review } from '../strings/review.ts'
 import { exposures, isEncrypted } from './exposure.ts'
 
 describe('who could reconstruct an update', () => {
@@ -13,6 +14,17 @@ describe('who could reconstruct an update', () => {
     })
     const privacy = { epsilon: 2, delta: 1e-5, clip: 1 }
     expect(exposures({ publishEvery: 1, privacy }, true)[1]).toMatchObject({ how: 'private', epsilon: 2 })
+  })
+
+  it('says of a private room what epsilon is worth with the contributions there are', () => {
+    const privacy = { epsilon: 8, delta: 1e-5, clip: 1 }
+    const told = (noiseToClip: number | null) => {
+      const figures = { ...privacy, sigma: 0.6, numbers: 460_800, noiseToClip, equalAt: 408 }
+      return review.who(exposures({ publishEvery: 1, privacy }, true, figures)[1]!)
+    }
+    expect(told(null)).toMatch(/ε = 8, δ = 0.00001.*Epsilon 8.*a weak promise.*At 408 contributions/)
+    expect(told(40.8)).toMatch(/the noise is 41 times as long as .*: the result will be mostly noise/)
+    expect(told(0.2)).toMatch(/the noise is 20 % .*: most of what was learned remains/)
   })
 
   it('always names the host, and the network where nothing is encrypted', () => {

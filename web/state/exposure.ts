@@ -3,6 +3,7 @@
  * Plain rules over the manifest; docs/privacy.md argues for each.
  */
 import type { Manifest } from '../../relay/protocol/manifest.ts'
+import type { PrivacyFigures } from '../../relay/protocol/privacy.ts'
 
 export type Exposure =
   /** The host receives the update as it is, in every room there is today. */
@@ -13,8 +14,14 @@ export type Exposure =
   | { readonly to: 'participants'; readonly how: 'batch'; readonly every: number }
   /** A round's version mixes this many, at its deadline fewer. */
   | { readonly to: 'participants'; readonly how: 'round'; readonly quorum: number }
-  /** One noisy publication with a guarantee. */
-  | { readonly to: 'participants'; readonly how: 'private'; readonly epsilon: number; readonly delta: number }
+  /** One noisy publication with a guarantee; the figures say what that is worth with the contributions there are. */
+  | {
+      readonly to: 'participants'
+      readonly how: 'private'
+      readonly epsilon: number
+      readonly delta: number
+      readonly figures: PrivacyFigures | null
+    }
   /** Nobody else is sent anything; without encryption the network can listen. */
   | { readonly to: 'others'; readonly encrypted: boolean }
 
@@ -26,9 +33,11 @@ export function exposures(
     mode,
   }: Pick<Manifest, 'publishEvery' | 'privacy' | 'admission' | 'mode'>,
   encrypted: boolean,
+  /** As the room's status has them. */
+  figures: PrivacyFigures | null = null,
 ): readonly Exposure[] {
   const participants: Exposure = privacy
-    ? { to: 'participants', how: 'private', epsilon: privacy.epsilon, delta: privacy.delta }
+    ? { to: 'participants', how: 'private', epsilon: privacy.epsilon, delta: privacy.delta, figures }
     : publishEvery === 1
       ? { to: 'participants', how: 'each' }
       : mode?.kind === 'rounds'

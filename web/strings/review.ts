@@ -1,4 +1,5 @@
 /** Before anything leaves this device. */
+import { privacyInWords } from '../../relay/protocol/privacy.ts'
 import { bytes, count, counted, loss, significant } from '../format.ts'
 import type { Exposure } from '../state/exposure.ts'
 import { byMedium } from './by-medium.ts'
@@ -56,7 +57,7 @@ const text = {
           case 'round':
             return `Receive published versions only. A round is published with ${counted(exposure.quorum, 'update')}, and at its deadline with fewer: in the worst case with yours alone.`
           case 'private':
-            return `Receive one version, when the host closes the room, with noise that hides any single update: whether yours was among them changes what they can conclude by a factor of e^${exposure.epsilon} at most (ε = ${exposure.epsilon}, δ = ${exposure.delta}).`
+            return `Receive one version, when the host closes the room, with noise that hides any single update: whether yours was among them changes what they can conclude by a factor of e^${exposure.epsilon} at most (ε = ${exposure.epsilon}, δ = ${exposure.delta}).${exposure.figures ? ` ${privacyInWords(exposure.figures)}` : ''}`
         }
         break
       case 'others':
