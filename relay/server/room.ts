@@ -61,7 +61,9 @@ export class Room {
   readonly #publisher: Publisher
   readonly #listener: RoomListener
   readonly #log: Logger
+  /** By participant; withdrawals wait in it for their turn as uploads do. */
   readonly #messages = new SerialQueue<string>()
+  /** Accepting, withdrawing and closing, one at a time. */
   readonly #acceptance = new SerialQueue<'accept'>()
   /** With what each last said of its progress. */
   readonly #connected = new Map<string, Progress | null>()

@@ -1,5 +1,6 @@
 /**
- * One room's durable state: its folder of files beside the ledger.
+ * One room's durable state: its folder of files beside the ledger. Each kind of file has a class of its own; here is the
+ * order between them and the ledger.
  *
  *   rooms/ROOM/manifest.json
  *   rooms/ROOM/open/PARTICIPANT.DIGEST.BYTES      an unfinished upload; its size is the next offset
