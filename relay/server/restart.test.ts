@@ -119,12 +119,18 @@ describe('a relay that comes back', () => {
     const first = await startTestRelay(folder.path)
     await published(first.url, 1)
     await first.close()
-    const weights = join(folder.path, 'rooms', manifest.room, 'versions', '1', 'adapter_model.safetensors')
-    const before = await readFile(weights)
-    await writeFile(weights, before.subarray(1))
-    const second = await startTestRelay(folder.path)
-    expect((await readFile(weights)).equals(before)).toBe(true)
-    await second.close()
+    const version = join(folder.path, 'rooms', manifest.room, 'versions', '1')
+    const flipped = (bytes: Buffer) => Buffer.from(bytes.map((byte, i) => (i === 9 ? byte ^ 1 : byte)))
+    for (const [name, damage] of [
+      ['adapter_model.safetensors', (bytes: Buffer) => bytes.subarray(1)],
+      ['version.json', flipped],
+    ] as const) {
+      const before = await readFile(join(version, name))
+      await writeFile(join(version, name), damage(before))
+      const again = await startTestRelay(folder.path)
+      expect((await readFile(join(version, name))).equals(before), name).toBe(true)
+      await again.close()
+    }
   }, 20_000)
 
   it('says in its log when a version no longer follows from the updates', async () => {

@@ -42,8 +42,7 @@ export class VersionFolders {
     const unfinished = join(this.#folder, `${entry.version}.unfinished`)
     await this.#files.remove(unfinished)
     await this.#files.makeDirectory(unfinished)
-    const about = aboutVersion(entry, this.#manifestDigest)
-    const all = { ...files, 'version.json': new TextEncoder().encode(about) }
+    const all = { ...files, 'version.json': this.#about(entry) }
     for (const [name, bytes] of Object.entries(all)) {
       await this.#files.write(join(unfinished, name), bytes)
       await this.#files.syncFile(join(unfinished, name))
@@ -92,8 +91,16 @@ export class VersionFolders {
     }
   }
 
+  /** What version.json holds. */
+  #about(entry: PublishedVersion): Uint8Array {
+    return new TextEncoder().encode(aboutVersion(entry, this.#manifestDigest))
+  }
+
   async #isIntact(entry: PublishedVersion): Promise<boolean> {
-    if ((await this.#files.stat(this.path(entry.version, 'version.json'))) === null) return false
+    const about = this.#about(entry)
+    const path = this.path(entry.version, 'version.json')
+    if ((await this.#files.stat(path))?.bytes !== about.byteLength) return false
+    if (digestOf(await this.#files.read(path)) !== digestOf(about)) return false
     for (const { name, bytes, sha256 } of entry.files) {
       const path = this.path(entry.version, name)
       if ((await this.#files.stat(path))?.bytes !== bytes) return false
