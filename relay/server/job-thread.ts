@@ -121,7 +121,10 @@ export class JobThread {
   }
 
   #startWorker(): Worker {
-    const worker = new Worker(new URL('./job-worker-start.mjs', import.meta.url))
+    const worker = new Worker(new URL('./job-worker-start.mjs', import.meta.url), {
+      // Its numbers are typed arrays outside the heap: a young generation of the default size would only fill memory.
+      resourceLimits: { maxYoungGenerationSizeMb: 8 },
+    })
     worker.on('message', (answer: JobAnswer) => this.#settle(answer))
     worker.on('error', (error) => this.#lost(worker, error))
     worker.on('exit', () => this.#lost(worker, new Error('the job thread ended')))
