@@ -5,9 +5,7 @@
 import { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
 import type { RoomStore } from '../store/room-store.ts'
 import { equalInConstantTime } from './identity.ts'
-
-/** setTimeout takes 31 bits; longer waits fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1
+import { MAX_TIMER_MS } from './timers.ts'
 
 export class Lifetime {
   readonly #store: RoomStore

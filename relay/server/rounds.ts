@@ -8,9 +8,7 @@ import { quorumOf, type SteppedMode } from '../protocol/manifest.ts'
 import type { RoundStatus } from '../protocol/messages.ts'
 import type { LedgerRound } from '../store/ledger.ts'
 import type { RoomStore } from '../store/room-store.ts'
-
-/** setTimeout takes 31 bits; longer waits fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1
+import { MAX_TIMER_MS } from './timers.ts'
 
 export type RoundDecision =
   | { readonly act: 'close' }
