@@ -5,10 +5,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openNodeGpuDevice } from '../../backend/node.ts'
 import { createPlanEngine, type PlanEngine } from '../../plan/plan-engine.ts'
-import { type KernelChooser, variantName } from '../../plan/tuner.ts'
 import { expectNear } from '../../testing/close.ts'
 import * as reference from '../../testing/reference.ts'
 import { matrix, runOps } from '../../testing/run-ops.ts'
+import { VariantChooser } from '../../testing/variant-chooser.ts'
 
 const TOLERANCE = 1e-5
 const full = process.env.ONEROUND_FULL === '1'
@@ -18,18 +18,7 @@ const SEGMENTS = Int32Array.from({ length: 70 }, (_, t) => (t < 33 ? 0 : t < 34 
 const VARIANTS = full ? ['memory32', 'tile64', 'tile32', 'subgroup32'] : ['tile64']
 
 describe.skipIf(process.env.ONEROUND_TEST_GPU === 'none')('ways of attention', () => {
-  let wanted = ''
-  let taken = 0
-  const chooser: KernelChooser = {
-    async resolve(dispatches) {
-      return dispatches.map((dispatch) => {
-        const others = (dispatch.tuning?.others ?? []).map((make) => make())
-        const found = others.find((variant) => variantName(variant) === wanted)
-        if (found) taken++
-        return found ?? dispatch
-      })
-    },
-  }
+  const chooser = new VariantChooser()
   let engine: PlanEngine
   beforeAll(async () => {
     engine = createPlanEngine({ ...(await openNodeGpuDevice()), style: 'workgroup', tuner: chooser })
@@ -41,8 +30,7 @@ describe.skipIf(process.env.ONEROUND_TEST_GPU === 'none')('ways of attention', (
       console.warn(`subgroup is not tested: ${engine.device} has no subgroups of 4 or more.`)
       return
     }
-    wanted = variant
-    taken = 0
+    chooser.want(variant)
     const { tokens, heads, kvHeads, headDim } = SHAPE
     const inputs = {
       q: matrix(tokens, heads * headDim, 1, 2),
@@ -56,7 +44,7 @@ describe.skipIf(process.env.ONEROUND_TEST_GPU === 'none')('ways of attention', (
       const { out, logSumExp } = ops.attention.forward(q, k, v, SHAPE, segments)
       return { out, ...ops.attention.backward(dOut, q, k, v, out, logSumExp, SHAPE, segments) }
     })
-    expect(taken, `dispatches in the variant ${variant}`).toBe(3)
+    expect(chooser.taken, `dispatches in the variant ${variant}`).toBe(3)
     const [q, k, v] = [inputs.q.values, inputs.k.values, inputs.v.values]
     expectNear(found.out, reference.attention(q, k, v, SHAPE, SEGMENTS).out, TOLERANCE, 'out')
     const expected = reference.attentionBackward(inputs.dOut.values, q, k, v, SHAPE, SEGMENTS)

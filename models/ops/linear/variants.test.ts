@@ -6,12 +6,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openNodeGpuDevice } from '../../backend/node.ts'
 import { createPlanEngine, type PlanEngine } from '../../plan/plan-engine.ts'
-import { type KernelChooser, variantName } from '../../plan/tuner.ts'
 import { expectNear } from '../../testing/close.ts'
 import { normals } from '../../testing/normals.ts'
 import { packedMatrix } from '../../testing/packed.ts'
 import * as reference from '../../testing/reference.ts'
 import { matrix, runOps } from '../../testing/run-ops.ts'
+import { VariantChooser } from '../../testing/variant-chooser.ts'
 import type { MatmulVariant } from './matmul.wgsl.ts'
 
 const TOLERANCE = 1e-5
@@ -23,18 +23,7 @@ const VARIANTS: readonly MatmulVariant[] = full
   : ['tiled32', 'subgroup']
 
 describe.skipIf(process.env.ONEROUND_TEST_GPU === 'none')('variants of matrix products', () => {
-  let wanted = ''
-  let taken = 0
-  const chooser: KernelChooser = {
-    async resolve(dispatches) {
-      return dispatches.map((dispatch) => {
-        const all = [dispatch, ...(dispatch.tuning?.others ?? []).map((make) => make())]
-        const found = all.find((variant) => variantName(variant) === wanted)
-        if (found) taken++
-        return found ?? dispatch
-      })
-    },
-  }
+  const chooser = new VariantChooser()
   let engine: PlanEngine
   beforeAll(async () => {
     engine = createPlanEngine({ ...(await openNodeGpuDevice()), style: 'workgroup', tuner: chooser })
@@ -46,8 +35,7 @@ describe.skipIf(process.env.ONEROUND_TEST_GPU === 'none')('variants of matrix pr
       console.warn(`subgroup is not tested: ${engine.device} has no subgroups of 4 or more.`)
       return
     }
-    wanted = variant
-    taken = 0
+    chooser.want(variant)
     const { rows, inFeatures, outFeatures, rank } = SHAPE
     const { type, blocks, values } = packedMatrix('Q4_1', [outFeatures, inFeatures], 1)
     const weight = engine.packed(type, blocks, [outFeatures, inFeatures])
@@ -72,7 +60,7 @@ describe.skipIf(process.env.ONEROUND_TEST_GPU === 'none')('variants of matrix pr
       y: ops.linear.forward(x, layer, full ? { residual } : {}),
       dx: ops.linear.backward(dy, x, layer, full ? { addTo } : {}),
     }))
-    expect(taken, `dispatches in the variant ${variant}`).toBeGreaterThanOrEqual(2)
+    expect(chooser.taken, `dispatches in the variant ${variant}`).toBeGreaterThanOrEqual(2)
     const plain = {
       rows,
       inFeatures,
