@@ -118,3 +118,21 @@ it('measures on pictures before it publishes, and shows what the merged model dr
     await host.close()
   }
 })
+
+it('rehearses with a simulated student who trains on sample pictures', async () => {
+  const token = new URL(relay.answer.hostUrl).hash
+  const host = await Tab.open(browser, `${relay.answer.url}/host/main?backend=wasm${token}`)
+  try {
+    await host.at('plan-students').fill('1')
+    await host.at('plan-rehearsal-steps').fill('1')
+    await host.at('host-rehearse').click()
+    await expect.poll(() => host.at('host-contribution').count(), SOON).toBe(1)
+    expect(new URL(host.page.url()).pathname).toBe('/host/rehearsal-main')
+    await expect.poll(() => host.at('host-rehearse').count(), SOON).toBe(1)
+    expect(await host.at('host-recipe-time').textContent()).toMatch(/whole recipe takes (under )?\d/)
+    expect(await host.at('error').count()).toBe(0)
+    expect(host.errors).toEqual([])
+  } finally {
+    await host.close()
+  }
+})

@@ -48,7 +48,7 @@ export const plan = {
   learningRateNote:
     'Higher learns faster and may diverge; 0.003 suits the embedded model, 0.001 larger ones.',
   recipePictures: (pictures: number) =>
-    `${counted(pictures, 'picture')} pass through the model at each person’s, one picture counted each time.`,
+    `${counted(pictures, 'picture')} pass through the model on each computer; one that comes twice counts twice. A rehearsal measures how long it takes.`,
   recipeNote: (tokens: number, seconds: number) =>
     `${count(tokens)} tokens each at most: ${duration(seconds)} where a computer does 300 tokens a second. A rehearsal measures it.`,
 
@@ -162,6 +162,13 @@ export const plan = {
   costClassFacts: (down: number, up: number) => `${bytes(down)} down, ${bytes(up)} up, over your network`,
   costTrain: 'Each trains',
   costTrainFacts: (tokens: number, steps: number) => `${count(tokens)} tokens in ${counted(steps, 'step')}`,
+  costTrainPictures: (pictures: number, steps: number) =>
+    `${counted(pictures, 'picture')} in ${counted(steps, 'step')}`,
+  /** Of a room that is open. `tokens`: null where it learns from pictures. */
+  recipeFacts: (steps: number, batch: number, tokens: number | null) =>
+    tokens === null
+      ? `${counted(steps, 'step')} of ${counted(batch, 'picture')}`
+      : `${counted(steps, 'step')} of ${counted(batch, 'example')}, up to ${count(tokens)} tokens each`,
   open: 'Open the room',
   opening: 'Opening…',
   back: 'Back to all rooms',

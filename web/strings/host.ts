@@ -259,6 +259,10 @@ const words = {
 
 /** Where the room learns from pictures. */
 const pictureWords: Partial<typeof words> = {
+  stages: { ...words.stages, data: 'choosing pictures' },
+  speed: (picturesPerSecond) => `${rate(picturesPerSecond)} pictures/s`,
+  rehearseLead:
+    'Simulated students join a room of their own with the same settings, train in this tab on sample pictures, one after the other, and send. What they send counts nowhere else.',
   candidateWaiting: (contributions) =>
     `The next version, of ${counted(contributions, 'contribution')}, goes out once it is measured. Choose pictures to measure on, below.`,
   candidateHeld: (contributions, at, base) =>

@@ -1,6 +1,12 @@
 /** The end of the round, and what the room was opened with. */
 import { endRoom } from '../../state/host/acting.ts'
-import { hostManifest, hostManifestDigest, overview, working } from '../../state/host/host-store.ts'
+import {
+  hostManifest,
+  hostManifestDigest,
+  overview,
+  roomDraws,
+  working,
+} from '../../state/host/host-store.ts'
 import { console as text } from '../../strings/host.ts'
 import { plan } from '../../strings/host-plan.ts'
 import { join } from '../../strings/join.ts'
@@ -55,7 +61,7 @@ export function EndCard() {
             )}
           </Fact>
           <Fact name={text.settingsRecipe}>
-            {join.trainingFacts(recipe.steps, recipe.batch, recipe.tokens)}
+            {plan.recipeFacts(recipe.steps, recipe.batch, roomDraws.value ? null : recipe.tokens)}
           </Fact>
           <Fact name={text.settingsMerge}>
             {plan.strategies[strategy.id].name}

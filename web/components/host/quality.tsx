@@ -5,11 +5,11 @@ import { useRef } from 'preact/hooks'
 import { loss } from '../../format.ts'
 import { fromInput, PICTURES } from '../../state/dropped.ts'
 import { saveScaledAdapter } from '../../state/host/exporting.ts'
-import { newestVersion, roomDraws } from '../../state/host/host-store.ts'
+import { hostManifest, newestVersion, roomDraws } from '../../state/host/host-store.ts'
 import {
   baseLoss,
   choosePictures,
-  chooseSheet,
+  chooseSample,
   chooseText,
   findScale,
   measures,
@@ -19,10 +19,11 @@ import {
   stopScaleSearch,
   versionLosses,
 } from '../../state/host/measuring.ts'
+import { fetchSample, samplesFor } from '../../state/host/sample-data.ts'
 import { preparing } from '../../state/host/worker-queue.ts'
 import { nameOf } from '../../state/picture-files.ts'
-import { pictureSamples, sampleCredit } from '../../state/picture-samples.ts'
-import { samples } from '../../state/samples.ts'
+import { sampleCredit } from '../../state/picture-samples.ts'
+import { toProblem } from '../../state/problems.ts'
 import { problem } from '../../state/store.ts'
 import { console as text } from '../../strings/host.ts'
 import { result } from '../../strings/result.ts'
@@ -78,42 +79,21 @@ export function QualityCard() {
   )
 }
 
-interface Choice {
-  readonly id: string
-  /** As the list shows it. */
-  readonly name: string
-  readonly title: string
-  readonly url: string
-  take(bytes: Uint8Array): Promise<void>
-}
-
-const textChoices: readonly Choice[] = samples.map(({ id, title, author, url, fileName }) => ({
-  id,
-  title,
-  url,
-  name: `${title}, ${author}`,
-  take: (bytes) => chooseText([{ name: fileName, bytes }]),
-}))
-
-const pictureChoices: readonly Choice[] = pictureSamples.map((sample) => ({
-  ...sample,
-  name: sample.title,
-  take: (png) => chooseSheet(sample, png),
-}))
-
 function DataChoice({ onChosen }: { readonly onChosen: () => void }) {
-  const choices = roomDraws.value ? pictureChoices : textChoices
-  const chosenId = useSignal(choices[0].id)
+  const manifest = hostManifest.value
+  const chosenId = useSignal('')
   const input = useRef<HTMLInputElement>(null)
+  if (!manifest) return null
+  const choices = samplesFor(manifest)
+  const chosen = choices.find(({ id }) => id === chosenId.value) ?? choices[0]
   const takeSample = async () => {
-    const chosen = choices.find(({ id }) => id === chosenId.value) ?? choices[0]
-    const response = await fetch(chosen.url).catch(() => null)
-    if (!response?.ok) {
-      problem.value = { code: 'data/sample', message: text.sampleMissing(chosen.title) }
-      return
+    try {
+      const bytes = await fetchSample(chosen)
+      onChosen()
+      await chooseSample(chosen, bytes)
+    } catch (error) {
+      problem.value = toProblem(error)
     }
-    onChosen()
-    await chosen.take(new Uint8Array(await response.arrayBuffer()))
   }
   const takeText = async (file: File | undefined) => {
     if (!file) return
@@ -141,7 +121,7 @@ function DataChoice({ onChosen }: { readonly onChosen: () => void }) {
           class="input"
           id="host-sample"
           data-testid="host-sample"
-          value={chosenId.value}
+          value={chosen.id}
           onChange={(event) => {
             chosenId.value = event.currentTarget.value
           }}

@@ -326,7 +326,11 @@ function Cost({ plan, model }: { readonly plan: Plan; readonly model: OfferedMod
       <h2 id="plan-cost-title">{text.costTitle}</h2>
       <Facts>
         <Fact name={text.costDownload}>{bytes(downloadBytes)}</Fact>
-        <Fact name={text.costTrain}>{text.costTrainFacts(trainedTokens, rounds * plan.steps)}</Fact>
+        <Fact name={text.costTrain}>
+          {mediumOf(model.family) === 'pictures'
+            ? text.costTrainPictures(rounds * plan.steps * plan.batch, rounds * plan.steps)
+            : text.costTrainFacts(trainedTokens, rounds * plan.steps)}
+        </Fact>
         <Fact name={text.costUpdate} testId="plan-update-bytes">
           {bytes(updateBytes)}
         </Fact>

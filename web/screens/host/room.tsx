@@ -51,17 +51,9 @@ export function RoomScreen({ room }: { readonly room: string }) {
           <ContributionsCard />
         </div>
         <div class="console-column">
-          {roomDraws.value ? (
-            <>
-              <MergedPicturesCard />
-              <QualityCard />
-            </>
-          ) : (
-            <>
-              <QualityCard />
-              <RehearsalCard />
-            </>
-          )}
+          {roomDraws.value && <MergedPicturesCard />}
+          <QualityCard />
+          <RehearsalCard />
           <ExportCard />
           <EndCard />
         </div>

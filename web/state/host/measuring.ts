@@ -11,7 +11,6 @@ import type { Manifest } from '../../../relay/protocol/manifest.ts'
 import type { Version } from '../../../relay/protocol/messages.ts'
 import { console as text } from '../../strings/host.ts'
 import type { LocalFile, PictureFile } from '../../worker/api.ts'
-import type { PictureSample } from '../picture-samples.ts'
 import { PageError, toProblem } from '../problems.ts'
 import { problem } from '../store.ts'
 import { callback, inWorker } from '../worker-client.ts'
@@ -19,6 +18,7 @@ import { fetchCandidateFile, reportMeasured } from './host-http.ts'
 import { hostManifest, hostManifestDigest, liveVersions, newestVersion, overview } from './host-store.ts'
 import { type KeptMeasures, loadMeasures, onOtherWindow, saveMeasures } from './keeping.ts'
 import { place } from './place.ts'
+import type { HostSample } from './sample-data.ts'
 import { show } from './watching.ts'
 import { inTurn, prepareFor } from './worker-queue.ts'
 
@@ -161,11 +161,8 @@ export const choosePictures = (name: string, files: readonly PictureFile[]) =>
     return [{ name, bytes }]
   })
 
-export const chooseSheet = ({ title, captions }: PictureSample, png: Uint8Array) =>
-  choose(async () => {
-    const { bytes } = await inWorker((api) => api.packSheet(png, captions))
-    return [{ name: title, bytes }]
-  })
+export const chooseSample = (sample: HostSample, bytes: Uint8Array) =>
+  choose(async () => [await sample.read(bytes)])
 
 /** @param read once the room's model is there */
 const choose = (read: () => Promise<readonly LocalFile[]>) =>

@@ -1,17 +1,17 @@
 /**
- * A rehearsal: simulated students join a room of their own, train on the sample texts in this tab's worker, one after
- * the other, and send. For the relay they are participants like any other, so the host sees what the class will see.
+ * A rehearsal: simulated students join a room of their own, train on the samples that come with the page in this
+ * tab's worker, one after the other, and send. For the relay they are participants like any other, so the host sees what the class will see.
  */
 import { signal } from '@preact/signals'
 import * as v from 'valibot'
 import { CONTINUATION_FILE } from '../../../models/adapters/continuation.ts'
+import { mediumOf } from '../../../models/families/media.ts'
 import { RelayClient } from '../../../relay/client/client.ts'
 import type { Manifest } from '../../../relay/protocol/manifest.ts'
 import { console as text } from '../../strings/host.ts'
 import { problems } from '../../strings/problems.ts'
 import type { TrainReport } from '../../worker/api.ts'
 import { PageError, toProblem } from '../problems.ts'
-import { samples } from '../samples.ts'
 import { forgetSession } from '../storage.ts'
 import { problem } from '../store.ts'
 import { callback, inWorker } from '../worker-client.ts'
@@ -20,6 +20,7 @@ import * as relay from './host-http.ts'
 import { hostManifest, hostManifestDigest, overview } from './host-store.ts'
 import { go } from './place.ts'
 import { roomNameFor } from './plan.ts'
+import { fetchSample, samplesFor } from './sample-data.ts'
 import { inTurn, prepareFor } from './worker-queue.ts'
 
 export interface Rehearsal {
@@ -142,26 +143,27 @@ async function simulateOne(
   steps: number,
   onStep: (at: { step: number; seconds: number }) => void,
 ): Promise<void> {
+  const samples = samplesFor(manifest)
   const sample = samples[number % samples.length]
+  const { steps: recipeSteps, batch, tokens } = manifest.recipe
+  // A picture is counted once, a text by its tokens.
+  const recipeUnits = recipeSteps * batch * (mediumOf(manifest.base.family) === 'pictures' ? 1 : tokens)
   const sessionKey = `${manifest.room}/simulated-${crypto.getRandomValues(new Uint32Array(2)).join('-')}`
   const client = new RelayClient()
   try {
     await client.join(location.origin, manifest.room, undefined, overview.peek()?.joinCode ?? undefined)
     void client.report({ stage: 'loading' })
     await prepareFor(manifest)
-    const response = await fetch(sample.url)
-    if (!response.ok) throw new PageError('data/sample', text.sampleMissing(sample.title))
-    const bytes = new Uint8Array(await response.arrayBuffer())
     void client.report({ stage: 'data' })
-    await inWorker((api) => api.readData([{ name: sample.fileName, bytes }], manifest))
+    const file = await sample.read(await fetchSample(sample))
+    await inWorker((api) => api.readData([file], manifest))
     const { round, version } = await client.roundStart()
     const start = version ? (await client.download(version)).get(CONTINUATION_FILE) : null
     if (start === undefined) throw new PageError('network/download', problems.relayUnreachable)
     await inWorker((api) => api.setStart(start))
     let reportedAt = 0
     const onProgress = callback((report: TrainReport) => {
-      const { recipe } = manifest
-      const seconds = (recipe.steps * recipe.batch * recipe.tokens) / report.tokensPerSecond
+      const seconds = recipeUnits / report.tokensPerSecond
       measuredRecipeSeconds.value = seconds
       onStep({ step: report.step, seconds })
       const now = performance.now()
@@ -174,7 +176,7 @@ async function simulateOne(
       api.train(
         {
           manifest,
-          steps: Math.min(steps, manifest.recipe.steps),
+          steps: Math.min(steps, recipeSteps),
           sessionKey,
           round,
           fresh: true,

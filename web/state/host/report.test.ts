@@ -72,6 +72,15 @@ describe('the report', () => {
     expect(html.match(/<circle/g)?.length).toBe(4)
   })
 
+  it('speaks of pictures where the room learns from them', () => {
+    const plain = input('Emoji')
+    const manifest = { ...plain.manifest, base: { ...plain.manifest.base, family: 'diffusion' } }
+    const [text, pictures] = [plain, { ...plain, manifest }].map(reportHtml)
+    expect(text).toMatch(/steps of 4 examples, up to 128 tokens each/)
+    expect(pictures).toMatch(/steps of 4 pictures/)
+    expect(pictures).not.toMatch(/tokens? each|nats/)
+  })
+
   it('lets its own style through its policy by digest', () => {
     const html = reportHtml(input('Poems'))
     const style = /<style>([\s\S]*)<\/style>/.exec(html)?.[1] ?? ''

@@ -90,6 +90,8 @@ ${log(overview)}
 /** `2026-11-25T14:00:54.910Z` -> `2026-11-25 14:00:54 UTC` */
 const moment = (iso: string) => `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`
 
+const draws = ({ base }: Manifest) => mediumOf(base.family) === 'pictures'
+
 const section = (title: string, body: string) => `<h2>${escapeHtml(title)}</h2>\n${body}`
 const paragraph = (words: string) => `<p>${escapeHtml(words)}</p>`
 
@@ -104,10 +106,9 @@ function quality({ manifest, text: measured, baseLoss, versionLosses, scale }: R
   }
   const names = measured.files.map(({ name }) => name).join(', ')
   const { examples, counted } = measured
-  const on =
-    mediumOf(manifest.base.family) === 'pictures'
-      ? text.measuredOnPictures(names, examples)
-      : text.measuredOn(names, examples, counted)
+  const on = draws(manifest)
+    ? text.measuredOnPictures(names, examples)
+    : text.measuredOn(names, examples, counted)
   const parts = [paragraph(on)]
   const rows = versionLosses.map((one) => [count(one.version), count(one.contributions), loss(one.loss)])
   if (baseLoss !== null) rows.unshift([text.base, '', loss(baseLoss)])
@@ -207,7 +208,7 @@ function terms(manifest: Manifest, digest: string): string {
       )}`,
     ],
     [text.adapter, text.adapterFacts(plan.forms[adapter.form ?? 'lora'].name, adapter.rank)],
-    [text.recipe, join.trainingFacts(recipe.steps, recipe.batch, recipe.tokens)],
+    [text.recipe, plan.recipeFacts(recipe.steps, recipe.batch, draws(manifest) ? null : recipe.tokens)],
     [text.merge, plan.strategies[strategy.id].name],
     [text.publishing, join.publishingFacts(publishEvery)],
     [text.mode, isStepped(mode) ? rounds.mode(mode) : plan.modes['one-shot'].name],
