@@ -6,6 +6,7 @@ import type { Engine } from '../models/backend/engine.ts'
 import type { GpuDevice } from '../models/backend/gpu-device.ts'
 import { openNodeGpuDevice } from '../models/backend/node.ts'
 import { createPlanEngine, type PlanEngine } from '../models/plan/plan-engine.ts'
+import { openTfjsWebgpu } from '../models/testing/tfjs-webgpu.ts'
 import { findSoftwareGpu } from '../scripts/software-gpu.ts'
 import type { Log } from './section.ts'
 
@@ -40,14 +41,9 @@ export async function openWebgpu(software: boolean, log: Log): Promise<WebgpuPai
   if (!gpu) return null
   const planMeter = meter(gpu.device)
   const plan = createPlanEngine(gpu)
-  // tfjs-webgpu takes only a browser for one that has WebGPU; it is given our device and asks these for nothing.
-  Object.defineProperty(globalThis, 'navigator', { value: { gpu: {} }, configurable: true })
-  Object.assign(globalThis, { WorkerGlobalScope: Object })
-  // Imported now: it reads WebGPU's global constants when it loads, and Node has them from here on.
-  const { createTfjsWebgpuEngine } = await import('../models/backend/tfjs-webgpu.ts')
   const second = await openNodeGpuDevice()
   const plainMeter = meter(second.device)
-  const plain = await createTfjsWebgpuEngine(second)
+  const plain = await openTfjsWebgpu(second)
   const { description } = gpu
   return { gpu, plan, planMeter, plain, plainMeter, description, software: gpu.software }
 }

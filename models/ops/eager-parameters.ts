@@ -123,9 +123,9 @@ export class EagerParameterSet implements ParameterSet {
 
   write(values: ReadonlyMap<string, Float32Array>): void {
     this.activate()
-    const flat = this.flatten(values, this.values.dataSync())
+    const written = this.overwritten(this.values, values)
     this.values.dispose()
-    this.values = tf.keep(tf.tensor1d(flat))
+    this.values = written
     this.cutMatrices()
   }
 
@@ -150,9 +150,9 @@ export class EagerParameterSet implements ParameterSet {
 
   writeMoments(first: ReadonlyMap<string, Float32Array>, second: ReadonlyMap<string, Float32Array>): void {
     this.activate()
-    const flatFirst = this.flatten(first, this.first.dataSync())
-    const flatSecond = this.flatten(second, this.second.dataSync())
-    this.replaceMoments(tf.tensor1d(flatFirst), tf.tensor1d(flatSecond))
+    this.checkNames(first)
+    this.checkNames(second)
+    this.replaceMoments(this.overwritten(this.first, first), this.overwritten(this.second, second))
   }
 
   dispose(): void {
@@ -201,22 +201,46 @@ export class EagerParameterSet implements ParameterSet {
     }
   }
 
-  /** `current` with the given matrices written over it. */
-  private flatten(values: ReadonlyMap<string, Float32Array>, current: ArrayLike<number>): Float32Array {
-    const flat = Float32Array.from(current)
-    for (const [name, numbers] of values) {
+  /**
+   * `current` [padded length] with the given matrices in place of its own; the caller owns it. Nothing is read back: a GPU
+   * cannot be waited for here. Neighbours that are given, or that stay, go in one piece.
+   */
+  private overwritten(current: tf.Tensor1D, values: ReadonlyMap<string, Float32Array>): tf.Tensor1D {
+    this.checkNames(values)
+    const pieces: { readonly from: number; to: number; readonly given: boolean }[] = []
+    for (const { name, offset, length } of this.parameters.values()) {
+      const given = values.has(name)
+      const last = pieces.at(-1)
+      if (last?.given === given) last.to = offset + length
+      else pieces.push({ from: offset, to: offset + length, given })
+    }
+    // The padding is zeros in either.
+    const last = pieces.at(-1)
+    if (last) last.to += this.padding
+    const flat = new Float32Array(this.length + this.padding)
+    for (const [name, numbers] of values) flat.set(numbers, this.parameters.get(name)!.offset)
+    const written = tidy(() =>
+      tf.concat(
+        pieces.map(({ from, to, given }) =>
+          given ? tf.tensor1d(flat.slice(from, to)) : tf.slice1d(current, from, to - from),
+        ),
+      ),
+    )
+    return tf.keep(written)
+  }
+
+  private checkNames(values: ReadonlyMap<string, Float32Array>): void {
+    for (const [name, { length }] of values) {
       const parameter = this.parameters.get(name)
       if (!parameter)
         throw new ModelsError('parameters/unknown', `There is no parameter ${name} in this set.`)
-      if (numbers.length !== parameter.length) {
+      if (length !== parameter.length) {
         throw new ModelsError(
           'parameters/wrong-length',
-          `${name} has ${parameter.length} entries, but ${numbers.length} were given.`,
+          `${name} has ${parameter.length} entries, but ${length} were given.`,
         )
       }
-      flat.set(numbers, parameter.offset)
     }
-    return flat
   }
 
   private split(flat: Float32Array): Map<string, Float32Array> {

@@ -120,6 +120,20 @@ onEveryEngine('adamw', (engine) => {
     after.dispose()
   })
 
+  it('keeps what is not written, of values and of moments', async () => {
+    const set = newSet()
+    await step(engine(), set, weight, base, 1)
+    const [values, moments] = [await set.read(), await set.readMoments()]
+    const other = Float32Array.from(start.b, (value) => value + 1)
+    set.write(new Map([['b', other]]))
+    set.writeMoments(new Map([['b', other]]), new Map())
+    expect(await set.read()).toEqual(new Map([...values, ['b', other]]))
+    const { first, second } = await set.readMoments()
+    expect(first).toEqual(new Map([...moments.first, ['b', other]]))
+    expect(second).toEqual(moments.second)
+    set.dispose()
+  })
+
   it('steps from gradients summed over parts as from those of the whole batch', async () => {
     const shares = [0.5, 0.2, 0.3]
     const layer = (set: ParameterSet, constant: Tensor) => ({
