@@ -74,7 +74,7 @@ describe('the report', () => {
 
   it('speaks of pictures where the room learns from them', () => {
     const plain = input('Emoji')
-    const manifest = { ...plain.manifest, base: { ...plain.manifest.base, family: 'diffusion' } }
+    const manifest = { ...plain.manifest, base: { ...plain.manifest.base, family: 'emoji-dit' } }
     const [text, pictures] = [plain, { ...plain, manifest }].map(reportHtml)
     expect(text).toMatch(/steps of 4 examples, up to 128 tokens each/)
     expect(pictures).toMatch(/steps of 4 pictures/)
