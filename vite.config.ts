@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { defineConfig, type Plugin } from 'vite'
 import { SECURITY_HEADERS } from './relay/server/headers.ts'
 import { offlinePage } from './scripts/offline-page.ts'
+import { workerRunsOnce } from './scripts/worker-runs-once.ts'
 
 const root = path.dirname(fileURLToPath(import.meta.url))
 const wasmFolder = path.join(root, 'node_modules/@tensorflow/tfjs-backend-wasm/dist')
@@ -108,7 +109,7 @@ export default defineConfig(({ command }) => ({
   },
   worker: {
     format: 'es',
-    plugins: () => [refuseNodeOnly(), tfjsWasmThreads()],
+    plugins: () => [refuseNodeOnly(), tfjsWasmThreads(), workerRunsOnce()],
     rolldownOptions: { checks: { pluginTimings: false } },
   },
   server: {

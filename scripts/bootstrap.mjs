@@ -19,6 +19,7 @@ const PAGE_SOURCES = [
   'index.html',
   'vite.config.ts',
   'scripts/offline-page.ts',
+  'scripts/worker-runs-once.ts',
   'package-lock.json',
   'web',
   'models',

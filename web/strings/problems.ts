@@ -21,6 +21,8 @@ export const problems = {
   partMissing:
     'A part of this page could not be loaded; check the connection and reload. What is trained is kept.',
   workerMissing: 'The part of the page that runs the model could not be started; reload the page.',
+  workerTwice:
+    'This browser started the part of the page that runs the model twice in one worker, so nothing would be trained rightly; take another browser, and tell the host.',
   otherRound:
     'This room has changed since your last visit, so the adapter kept from then does not fit; start again with your data.',
   unknown: (message: string) => `Something unexpected happened: ${message}`,

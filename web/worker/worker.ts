@@ -51,6 +51,7 @@ import {
   viewPictures,
 } from './local-pictures.ts'
 import { fetchModelFiles } from './model-files.ts'
+import { claimWorker } from './only-once.ts'
 import type { Pace } from './pace.ts'
 import { MAX_MEASURED, spread } from './spread.ts'
 import { runTraining } from './training.ts'
@@ -450,5 +451,6 @@ const models: ModelWorker = {
   },
 }
 
+claimWorker(globalThis)
 sendErrorCodes()
 expose(models)
