@@ -5,6 +5,7 @@ import path from 'node:path'
 import { gzipSync } from 'node:zlib'
 import type { Browser } from 'playwright'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { MAX_FILE_BYTES } from '../models/text/documents.ts'
 import { CONTENT_SECURITY_POLICY } from '../relay/server/headers.ts'
 import { ForeignServer } from './support/foreign.ts'
 import { RelayProcess } from './support/relay-process.ts'
@@ -68,6 +69,17 @@ const file = (name: string, content: string | Uint8Array, mimeType = 'text/plain
   buffer: Buffer.from(content),
 })
 
+/** What the person reads of a file that cannot be used: what it is and what to do. */
+async function expectOneSentence(place: 'data-error' | 'error', code: string): Promise<void> {
+  const error = tab.at(place)
+  await error.waitFor()
+  const sentence = (await error.textContent()) ?? ''
+  expect(sentence).toMatch(/^\S.{20,}\.$/)
+  expect(sentence).not.toMatch(/\. [A-Z]/)
+  expect(await error.getAttribute('data-code')).toBe(code)
+  expect(await tab.at('data-continue').isDisabled()).toBe(true)
+}
+
 describe('the page', () => {
   it('is isolated, so that threads and exact timers work', async () => {
     expect(await tab.page.evaluate(() => globalThis.crossOriginIsolated)).toBe(true)
@@ -82,17 +94,26 @@ describe('the page', () => {
       'data/binary',
     ],
     ['an unknown kind of file', file('sheet.xlsx', 'PK', 'application/vnd.ms-excel'), 'data/unsupported'],
-    ['jsonl without one good line', file('bad.jsonl', '{"text": "unfinished\n'), undefined],
+    ['text in UTF-16', file('notepad.txt', Uint8Array.of(255, 254, 72, 0, 105, 0)), 'data/binary'],
+    ['text in Latin-1', file('old.txt', Uint8Array.of(0x63, 0x61, 0x66, 0xe9, 0x20, 0x61)), 'data/binary'],
+    ['jsonl without one good line', file('bad.jsonl', '{"text": "unfinished\n'), 'data/no-rows'],
+    ['csv without a known column', file('marks.csv', 'name,mark\nAda,1\n'), 'data/no-columns'],
+    ['csv without a row', file('heading.csv', 'prompt,completion\n'), 'data/no-rows'],
   ])('answers %s with one sentence', async (_, bad, code) => {
     await tab.addFiles(bad)
-    const error = tab.at('data-error')
-    await error.waitFor()
-    const sentence = (await error.textContent()) ?? ''
-    expect(sentence).toMatch(/^\S.{20,}\.$/)
-    // One sentence, not two.
-    expect(sentence).not.toMatch(/\. [A-Z]/)
-    if (code !== undefined) expect(await error.getAttribute('data-code')).toBe(code)
-    expect(await tab.at('data-continue').isDisabled()).toBe(true)
+    await expectOneSentence('data-error', code)
+  })
+
+  it('refuses files that are too large, each by its name, without reading them', async () => {
+    const large = ['diary.txt', 'letters.md'].map((name) => path.join(folder, name))
+    for (const file of large) {
+      fs.writeFileSync(file, '')
+      fs.truncateSync(file, MAX_FILE_BYTES + 1)
+    }
+    await tab.at('data-file').setInputFiles(large[0])
+    await expectOneSentence('error', 'data/too-large')
+    await tab.at('data-file').setInputFiles(large)
+    await expect.poll(() => tab.at('error').textContent()).toMatch(/diary\.txt.*letters\.md/)
   })
 
   it('names the broken line of a jsonl file and keeps the others', async () => {

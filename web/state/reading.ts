@@ -3,7 +3,7 @@ import { computed } from '@preact/signals'
 import { data as text } from '../strings/data.ts'
 import type { LocalFile } from '../worker/api.ts'
 import { PICTURES, type Picked, TEXTS } from './dropped.ts'
-import { move } from './machine.ts'
+import { move, type Problem } from './machine.ts'
 import { drawsPictures } from './medium.ts'
 import { PAIRS_FILE_NAME, type Pair, pairsFile } from './pairs.ts'
 import { addPictures } from './picture-files.ts'
@@ -51,18 +51,26 @@ export async function addFiles(chosen: Picked): Promise<void> {
   if (drawsPictures.peek()) return addPictures(chosen)
   reading.value = text.reading
   const added: LocalFile[] = []
+  const failed: Problem[] = []
   for (const { name, file } of picked) {
-    try {
-      if (file.size > MAX_FILE_BYTES)
-        throw new PageError('data/too-large', text.fileTooLarge(name, MAX_FILE_BYTES))
-      added.push({ name, bytes: new Uint8Array(await file.arrayBuffer()) })
-    } catch (error) {
-      // A browser's own errors here (a folder, a file moved since) say nothing that helps.
-      problem.value =
-        error instanceof PageError
-          ? toProblem(error)
-          : { code: 'data/unreadable', message: text.fileUnreadable(name) }
+    if (file.size > MAX_FILE_BYTES) {
+      failed.push({ code: 'data/too-large', message: text.fileTooLarge(name, MAX_FILE_BYTES) })
+      continue
     }
+    try {
+      added.push({ name, bytes: new Uint8Array(await file.arrayBuffer()) })
+    } catch {
+      // A browser's own errors here (a folder, a file moved since) say nothing that helps.
+      failed.push({ code: 'data/unreadable', message: text.fileUnreadable(name) })
+    }
+  }
+  if (failed.length > 0) {
+    problem.value = { code: failed[0].code, message: failed.map(({ message }) => message).join(' ') }
+  }
+  // What was trained stands as long as the text is the same.
+  if (added.length === 0) {
+    reading.value = null
+    return
   }
   setFiles([...files.peek(), ...added])
   await readAll()

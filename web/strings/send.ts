@@ -24,6 +24,9 @@ export const send = {
   stayOrGo: 'Stay if you want to compare the merged model with yours.',
   toResult: 'See the result',
   waiting: 'No version with your update yet',
-  waitingFor: (updates: number) => `The next version comes after ${counted(updates, 'more update')}`,
+  waitingFor: (updates: number) =>
+    updates === 0
+      ? 'The next version is being made'
+      : `The next version comes after ${counted(updates, 'more update')}`,
   ready: (version: number) => `Version ${count(version)} is published`,
 }
