@@ -132,6 +132,18 @@ describe('the page', () => {
     await expect.poll(() => tab.at('data-continue').isEnabled(), { timeout: 20_000 }).toBe(true)
   })
 
+  it('says of a wrong link that nothing is there, and leads to the rooms', async () => {
+    const other = await Tab.open(browser, `${relay.answer.url}/joim/main`)
+    try {
+      await other.at('error').waitFor()
+      expect(await other.at('error').getAttribute('data-code')).toBe('page/no-such-address')
+      await other.at('all-rooms').click()
+      await other.at('join-start').waitFor()
+    } finally {
+      await other.close()
+    }
+  })
+
   it('reaches no other origin, from page or worker, by any way there is', async () => {
     const foreign = await ForeignServer.open()
     try {

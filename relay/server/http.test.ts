@@ -146,6 +146,30 @@ describe('the relay over HTTP', () => {
     expect(answer.match(/HTTP\/1.1/g)).toHaveLength(1)
   })
 
+  it('shows a person with a wrong link the page, and answers a program with JSON', async () => {
+    const at = new URL('/nothing/here', relay.url)
+    const shown = await rawGet(at, { 'sec-fetch-mode': 'navigate' })
+    expect(shown.status).toBe(404)
+    expect(shown.headers).toMatchObject({
+      'content-type': 'text/html; charset=utf-8',
+      'cache-control': 'no-cache',
+    })
+    expect(shown.body.toString()).toContain('<title>oneround</title>')
+    expect((await rawGet(at, { accept: 'text/html,*/*' })).body.equals(shown.body)).toBe(true)
+    const programs: Record<string, string>[] = [
+      {},
+      { accept: '*/*' },
+      { 'sec-fetch-mode': 'cors', accept: 'text/html' },
+    ]
+    for (const headers of programs) {
+      const answer = await rawGet(at, headers)
+      expect(answer.status).toBe(404)
+      expect(JSON.parse(answer.body.toString())).toMatchObject({ error: { code: 'request/not-found' } })
+    }
+    const outside = await rawGet(new URL('/api/nothing', relay.url), { 'sec-fetch-mode': 'navigate' })
+    expect(JSON.parse(outside.body.toString())).toMatchObject({ error: { code: 'request/not-found' } })
+  })
+
   it('opens a WebSocket with the security headers, whatever subprotocol is offered', async () => {
     const lines = Object.entries({ ...websocket, 'Sec-WebSocket-Protocol': ',,' })
     const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')

@@ -96,7 +96,7 @@ async function route(
 /** Every screen is the one page: the invitation to a room, what happened in it, the host's console. */
 function isPagePath(names: readonly string[]): boolean {
   if (names.length === 0) return true
-  if (names[0] === 'join' || names[0] === 'round') return names.length === 2
+  if (names[0] === 'join' || names[0] === 'round') return names.length <= 2
   return names[0] === 'host' && names.length <= 2
 }
 
@@ -114,11 +114,24 @@ async function sendPage(
   try {
     await sendFile(request, response, { path, cacheControl, compressed })
   } catch (error) {
-    if (isPage && error instanceof ProtocolError && error.code === 'request/not-found') {
-      throw new ProtocolError('request/page-missing')
-    }
-    throw error
+    if (!(error instanceof ProtocolError) || error.code !== 'request/not-found') throw error
+    if (isPage) throw new ProtocolError('request/page-missing')
+    if (!isNavigation(request)) throw error
+    // A person with a mistyped link gets the page, which says so; a program its JSON.
+    const page = {
+      path: join(pageDir, 'index.html'),
+      cacheControl: REVALIDATE,
+      status: 404,
+      compressed,
+    } as const
+    await sendFile(request, response, page)
   }
+}
+
+/** A browser asks to show what is there: https://www.w3.org/TR/fetch-metadata/, and text/html for older ones. */
+function isNavigation({ headers }: IncomingMessage): boolean {
+  const mode = headers['sec-fetch-mode']
+  return mode === undefined ? (headers.accept ?? '').includes('text/html') : mode === 'navigate'
 }
 
 async function sendModelFile(

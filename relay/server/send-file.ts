@@ -36,6 +36,8 @@ export const REVALIDATE = 'no-cache'
 export interface SentFile {
   readonly path: string
   readonly cacheControl: string
+  /** Of an answer with the whole file; 200 unless given. */
+  readonly status?: 200 | 404
   /** Quoted; where the name does not fix the content it is made from size and time. */
   readonly etag?: string
   /** Given where the file may be sent compressed. */
@@ -76,7 +78,7 @@ export async function sendFile(
       const bytes = await sent.compressed!.get(`${sent.path} ${plainEtag}`, coding, read)
       response.setHeader('Content-Encoding', coding)
       response.setHeader('Content-Length', bytes.byteLength)
-      response.writeHead(200).end(request.method === 'HEAD' ? undefined : bytes)
+      response.writeHead(sent.status ?? 200).end(request.method === 'HEAD' ? undefined : bytes)
       return
     }
     // A range of another version of the file would be glued to the wrong beginning.
@@ -90,7 +92,7 @@ export async function sendFile(
     const { first, last } = range ?? { first: 0, last: found.size - 1 }
     response.setHeader('Content-Length', last - first + 1)
     if (range) response.setHeader('Content-Range', `bytes ${first}-${last}/${found.size}`)
-    response.writeHead(range ? 206 : 200)
+    response.writeHead(range ? 206 : (sent.status ?? 200))
     if (request.method === 'HEAD' || last < first) {
       response.end()
       return

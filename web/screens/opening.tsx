@@ -37,6 +37,9 @@ export function RoomsScreen() {
   )
 }
 
+/** Trying again does not help here; looking for the room may. */
+const WRONG_LINKS: readonly string[] = ['page/no-such-address', 'room/unknown']
+
 export function FailedScreen({ problem }: { readonly problem: Problem }) {
   return (
     <Screen title={problems.title}>
@@ -52,6 +55,11 @@ export function FailedScreen({ problem }: { readonly problem: Problem }) {
         >
           {problems.again}
         </button>
+        {WRONG_LINKS.includes(problem.code) && (
+          <a class="button" href="/" data-testid="all-rooms">
+            {problems.allRooms}
+          </a>
+        )}
       </div>
     </Screen>
   )

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { codeInLink, parseAddress } from './address.ts'
+import { codeInLink, isKnownPath, parseAddress } from './address.ts'
 
 describe('what the address asks for', () => {
   it('names a room, a backend and fewer steps', () => {
@@ -26,6 +26,17 @@ describe('what the address asks for', () => {
     expect(codeInLink('')).toBe('')
     expect(codeInLink('#main')).toBe('')
   })
+
+  it.each(['/', '/join', '/join/', '/join/poets', '/join/poets/', '/round/poets'])('knows %s', (path) => {
+    expect(isKnownPath(path)).toBe(true)
+  })
+
+  it.each(['/joim/poets', '/join/poets/2', '/poets', '//join/poets', '/joinpoets'])(
+    'does not know %s',
+    (path) => {
+      expect(isKnownPath(path)).toBe(false)
+    },
+  )
 
   it('does not fall over a broken escape', () => {
     expect(codeInLink('#%E0%A4%A')).toBe('%E0%A4%A')

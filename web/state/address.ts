@@ -17,6 +17,9 @@ export function parseAddress(path: string, query: string): Address {
   }
 }
 
+/** What the relay answers with this page although nothing is there: a mistyped or shortened link. */
+export const isKnownPath = (path: string) => /^\/(?:(?:join|round)(?:\/[^/]+)?\/?)?$/.test(path)
+
 /** `/round/ROOM`: what happened in a room, for whoever asks; an application of its own, as the host's console is. */
 export const isRoundPage = (path: string) => /^\/round\/[^/]+\/?$/.test(path)
 

@@ -3,7 +3,7 @@
  * fetched once the invitation stands, so that the first view waits for none of it.
  */
 import { problems } from '../strings/problems.ts'
-import { codeInLink, parseAddress } from './address.ts'
+import { codeInLink, isKnownPath, parseAddress } from './address.ts'
 import { move } from './machine.ts'
 import { PageError, toProblem } from './problems.ts'
 import { fetchManifest, fetchRoomNews, fetchRooms } from './relay-http.ts'
@@ -27,6 +27,7 @@ export async function open(): Promise<void> {
   secureContext.value = window.isSecureContext
   joinCode.value = codeInLink(location.hash)
   try {
+    if (!isKnownPath(location.pathname)) throw new PageError('page/no-such-address', problems.noSuchAddress)
     const room = address.peek().room ?? (await onlyRoom())
     if (room === null) move('opening', { at: 'choosing' })
     else await enter(room)

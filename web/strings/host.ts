@@ -24,7 +24,6 @@ const words = {
   homeFacts: (connected: number, contributions: number, versions: number) =>
     `${count(connected)} in the room · ${counted(contributions, 'contribution')} · ${counted(versions, 'version')}`,
   stateOpen: 'open',
-  stateJoiningClosed: 'joining closed',
   stateClosed: 'closed',
 
   hostKeyTitle: 'The key of this console',
@@ -104,13 +103,8 @@ const words = {
       : `A version is published after every ${count(every)}, and the rest when you publish or close.`,
   contributionsList: 'List of contributions',
   contributionsNone: 'None yet. A contribution appears here as soon as the relay has it safe.',
-  columnNumber: 'No.',
-  columnFrom: 'From',
-  columnSize: 'Size',
   columnExamples: 'Examples',
   columnNorm: 'Norm',
-  columnState: 'State',
-  columnActions: 'Actions',
   normUnknown: 'not known',
   states: { merged: 'merged', counts: 'counts', undecided: 'waits for you' },
   remove: 'Remove',
@@ -184,7 +178,6 @@ const words = {
   lossChartEmpty: 'The first point comes with the first version.',
   axisVersion: 'version',
   axisScale: 'scale',
-  axisLoss: 'loss',
   baseLine: 'base model',
   scaleTitle: 'How strongly to apply it',
   scaleLead:
@@ -254,7 +247,6 @@ const words = {
   projectorLoss: 'Loss on the host’s text (lower is better)',
   projectorClosed: 'The room is closed. Thank you!',
   projectorJoiningClosed: 'Joining is closed.',
-  projectorSent: (sent: number) => `${count(sent)} sent`,
 }
 
 /** Where the room learns from pictures. */

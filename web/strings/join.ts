@@ -30,8 +30,6 @@ const text = {
   publishedFile: (name: string, size: number) => `${name} (${bytes(size)})`,
   device: 'This device',
   deviceChecking: 'Measuring what runs fastest here…',
-  deviceUnknown: 'Not measured yet.',
-  deviceFacts: (device: string) => device,
   deviceNotes: {
     webgpu: 'The graphics processor trains. Keep this tab open and visible until you have sent.',
     software: 'WebGPU is emulated by the processor here. It works, but slowly.',

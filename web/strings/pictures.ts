@@ -37,7 +37,6 @@ export const pictures = {
   captionsNote: (most: number) => `Up to ${most}. Short names of things work best: this model knows emoji.`,
   seed: 'Noise',
   seedNote: 'The same number gives the same noise, so all three begin alike.',
-  newSeed: 'Other noise',
   guidance: 'Guidance',
   guidanceNote: 'How much the caption counts. 1 is as learned; 2 or 3 draw it more clearly.',
   steps: 'Steps',

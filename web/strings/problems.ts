@@ -3,8 +3,9 @@ export const problems = {
   title: 'This did not work',
   dismiss: 'Dismiss',
   again: 'Try again',
-  roomNotFound: (room: string) =>
-    `This relay has no room “${room}”; check the address, or ask the host for a new invitation.`,
+  allRooms: 'See this relay’s rooms',
+  noSuchAddress:
+    'There is nothing at this address; check the link, or ask the host for the invitation once more.',
   relayUnreachable: 'The relay cannot be reached; check the connection, then try again.',
   relayLater:
     'The relay does not answer, so you see what this browser has kept; you can train without it, and send once it is back.',

@@ -6,7 +6,6 @@ const text = {
   title: { ready: 'Ready to train', running: 'Training', paused: 'Paused' },
   leadReady:
     'An adapter now learns from your text, in this tab. You can pause, stop early or reload at any time.',
-  planTitle: 'The plan',
   planSteps: 'Steps',
   planText: 'Your text',
   planTextFacts: (train: number, heldOut: number) =>
