@@ -66,6 +66,7 @@ describe('a person who goes back and forward', () => {
       await page.goBack()
       await expect.poll(() => tab.at('error').getAttribute('data-code')).toBe('page/back')
       await at('reviewing')
+      await expect.poll(() => tab.at('error').count()).toBe(0)
       await expect.poll(() => digestOf(tab), { timeout: 20_000 }).toMatch(SHA256)
       const digest = await digestOf(tab)
 

@@ -8,7 +8,7 @@ export function ProblemBanner() {
   return (
     <div role="alert">
       {current && (
-        <div class="problem">
+        <div class={current.code === 'page/back' ? 'problem problem-warm' : 'problem'}>
           <p class="problem-text" data-testid="error" data-code={current.code}>
             {current.message}
           </p>
@@ -26,7 +26,7 @@ export function ProblemBanner() {
       )}
       {/* The upload says so itself. */}
       {(!relayOnline.value || roomKept.value) && roundState.value.at !== 'sending' && (
-        <div class="problem" data-testid="relay-offline">
+        <div class="problem problem-warm" data-testid="relay-offline">
           <p class="problem-text">{roomKept.value ? problems.relayLater : problems.relayOffline}</p>
         </div>
       )}

@@ -43,6 +43,11 @@ export function inTurn(job: () => Promise<void>): Promise<void> {
 export function openResult(): void {
   if (!move(['sent', 'reviewing'], { at: 'result' })) return
   keepSession()
+  measureResult()
+}
+
+/** What is at hand; the merged adapter is measured when it is loaded. */
+export function measureResult(): void {
   void inTurn(() => measure('base'))
   void inTurn(() => measure('own'))
 }

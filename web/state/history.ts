@@ -133,7 +133,10 @@ function onPopState({ state }: PopStateEvent): void {
     return
   }
   history.go(current.length - trail.length)
-  if (current.length > trail.length) problem.value = { code: 'page/back', message: reasonToStay(at) }
+  if (current.length > trail.length) {
+    stayedAt = at
+    problem.value = { code: 'page/back', message: reasonToStay(at) }
+  }
 }
 
 function reasonToStay(at: At): string {
@@ -142,6 +145,13 @@ function reasonToStay(at: At): string {
   return receipt.peek() ? text.sent : text.elsewhere
 }
 
+// Why one had to stay is no news any more once they have gone on.
+function forgetReason(): void {
+  const { at } = roundState.value
+  if (problem.peek()?.code === 'page/back' && at !== stayedAt) problem.value = null
+}
+
+let stayedAt: At | null = null
 let started = false
 
 export function followHistory(): void {
@@ -149,4 +159,5 @@ export function followHistory(): void {
   started = true
   addEventListener('popstate', onPopState)
   effect(sync)
+  effect(forgetReason)
 }

@@ -8,7 +8,7 @@
  *   data -> welcome, reviewing <-> ready (the text may be changed, and trained on anew)
  *   reviewing <-> result (kept, not sent), result -> left (erased)
  *   sent, result -> training (the next round of a room that has several)
- *   opening -> loading -> where a saved session was: data, training, paused, reviewing or sent
+ *   opening -> loading -> where a saved session was: data, training, paused, reviewing, sent or result
  *   training -> ready (it failed), sending -> reviewing (refused), reviewing -> left -> opening
  *   with a model loaded -> lost -> loading;   before that, anything -> failed -> opening
  */
@@ -47,7 +47,7 @@ const moves = {
   opening: ['choosing', 'welcome', 'loading', 'failed'],
   choosing: ['opening'],
   welcome: ['loading', 'lost', 'failed'],
-  loading: ['welcome', 'data', 'training', 'paused', 'reviewing', 'sent', 'lost', 'failed'],
+  loading: ['welcome', 'data', 'training', 'paused', 'reviewing', 'sent', 'result', 'lost', 'failed'],
   data: ['ready', 'welcome', 'lost', 'failed'],
   ready: ['data', 'training', 'reviewing', 'lost', 'failed'],
   training: ['paused', 'ready', 'reviewing', 'lost', 'failed'],

@@ -1,4 +1,5 @@
 /** Back to where a saved session was: after a reload, and after a device was lost. */
+import { measureResult } from './comparing.ts'
 import { move, type RoundState } from './machine.ts'
 import { keepPage } from './offline.ts'
 import { closeDevice, prepareModel } from './preparing.ts'
@@ -49,8 +50,7 @@ export async function restore(saved: SavedSession): Promise<void> {
   }
   void keepPage()
   // The relay's word counts more than this browser's: it may have the update of a tab that died waiting for it.
-  const isSent = receipt.peek() !== null
-  await goOn(isSent ? 'sent' : saved.stage === 'sent' ? 'reviewing' : saved.stage, saved)
+  await goOn(stageWith(receipt.peek() !== null, saved.stage), saved)
 }
 
 /** Whoever has a receipt needs no connection: the result is there over HTTP, whatever refuses the join. */
@@ -63,6 +63,13 @@ async function rejoin(): Promise<void> {
     problem.value = toProblem(error)
     await fetchRoomNews(room.room)
   }
+}
+
+/** The result may be looked at without having sent, and what was sent may have been taken back. */
+function stageWith(isSent: boolean, stage: SavedSession['stage']): SavedSession['stage'] {
+  if (stage === 'result') return 'result'
+  if (isSent) return 'sent'
+  return stage === 'sent' ? 'reviewing' : stage
 }
 
 async function goOn(stage: SavedSession['stage'], saved: SavedSession): Promise<void> {
@@ -86,15 +93,17 @@ async function goOn(stage: SavedSession['stage'], saved: SavedSession): Promise<
       return
     }
     case 'reviewing':
-    case 'sent': {
+    case 'sent':
+    case 'result': {
       const kept = await restoreOutcome()
       if (!kept) {
         move('loading', { at: 'data' })
         return
       }
-      move('loading', stage === 'sent' ? { at: 'sent' } : { at: 'reviewing' })
+      move('loading', { at: stage })
       keepSession()
       await packUpdate()
+      if (stage === 'result') measureResult()
       return
     }
     default: {

@@ -87,8 +87,7 @@ function stageNow(): Stage | null {
     case 'sent':
       return 'sent'
     case 'result':
-      // Whoever has kept the adapter to themselves comes back to the choice.
-      return receipt.peek() ? 'sent' : 'reviewing'
+      return 'result'
     default:
       return null
   }

@@ -13,7 +13,7 @@ import type { WireEntry } from './wire.ts'
 /** Long enough for "I'll look at the merged model tomorrow morning", short enough for a shared computer. */
 export const KEEP_SESSIONS_MS = 24 * 60 * 60 * 1000
 
-export type Stage = 'data' | 'training' | 'paused' | 'reviewing' | 'sent'
+export type Stage = 'data' | 'training' | 'paused' | 'reviewing' | 'sent' | 'result'
 
 export interface SavedSession {
   readonly manifestDigest: string
