@@ -4,11 +4,11 @@
  */
 import type { Engine } from '../models/backend/engine.ts'
 import type { GpuDevice } from '../models/backend/gpu-device.ts'
-import { openNodeGpuDevice } from '../models/backend/node.ts'
+import { openNodeGpuDevice, rememberedKernels } from '../models/backend/node.ts'
 import { createPlanEngine, type PlanEngine } from '../models/plan/plan-engine.ts'
 import { openTfjsWebgpu } from '../models/testing/tfjs-webgpu.ts'
 import { findSoftwareGpu } from '../scripts/software-gpu.ts'
-import type { Log } from './section.ts'
+import type { Log } from './run-bench.ts'
 
 /** What the plan's device was asked to do, in host time. */
 export interface SubmitMeter {
@@ -24,7 +24,6 @@ export interface WebgpuPair {
   /** tfjs's own WebGPU backend; current in tfjs while nothing else makes itself so. */
   readonly plain: Engine
   readonly plainMeter: SubmitMeter
-  readonly description: string
   readonly software: boolean
 }
 
@@ -40,12 +39,11 @@ export async function openWebgpu(software: boolean, log: Log): Promise<WebgpuPai
   })
   if (!gpu) return null
   const planMeter = meter(gpu.device)
-  const plan = createPlanEngine(gpu)
+  const plan = createPlanEngine({ ...gpu, ...rememberedKernels(gpu) })
   const second = await openNodeGpuDevice()
   const plainMeter = meter(second.device)
   const plain = await openTfjsWebgpu(second)
-  const { description } = gpu
-  return { gpu, plan, planMeter, plain, plainMeter, description, software: gpu.software }
+  return { gpu, plan, planMeter, plain, plainMeter, software: gpu.software }
 }
 
 /** Times a queue's own calls from outside. */
@@ -66,3 +64,24 @@ function meter({ queue }: GPUDevice): SubmitMeter {
   }) as typeof queue.writeBuffer
   return { submitMs: () => spent.submit, writeMs: () => spent.write }
 }
+
+export interface WebgpuDescription {
+  readonly device: string
+  readonly vendor: string
+  readonly architecture: string
+  readonly software: boolean
+  readonly features: readonly string[]
+  /** How the plan's hot kernels are written here, and whether variants were timed on the device. */
+  readonly kernels: string
+  readonly tuned: boolean
+}
+
+export const describeWebgpu = ({ gpu, plan }: WebgpuPair): WebgpuDescription => ({
+  device: gpu.description,
+  vendor: gpu.adapterInfo.vendor,
+  architecture: gpu.adapterInfo.architecture,
+  software: gpu.software,
+  features: [...gpu.device.features].sort(),
+  kernels: plan.style,
+  tuned: !gpu.software,
+})

@@ -1,113 +1,112 @@
 /**
  * `npm run -s bench -- --json`: what this project's engine does on the device at hand, in one run, against plain tfjs on the
- * same adapter. Speeds on software adapters mean nothing by themselves; ratios within a run do.
- *
- * --only A,B      sections: peak, ops, load, step, generate, pictures (default: all)
- * --model PATH    SmolLM2-135M-Instruct as a GGUF file (default: what ONEROUND_SMOLLM2 names; without it the embedded model alone)
- * --shapes A,B    of the step: tiny, 2layers, 1x64, 1x256 (default: all but 2layers); without tiny it is left out of texts too
- * --backend B     webgpu or wasm alone (default: both)
- * --pictures N    pictures a step of the text-to-image model takes (default 16; a software adapter is slow)
- * --seconds N     how long a contestant of a step is timed at most, beyond two steps (default 20)
- * --software      WebGPU on a software adapter, where there is no GPU (Linux)
+ * same adapter. Speeds on software adapters mean nothing by themselves; ratios within a run do. docs/benchmarks.md says
+ * what each field of the report is.
  */
-import { cpus, loadavg } from 'node:os'
-import { parseArgs } from 'node:util'
-import * as tf from '@tensorflow/tfjs-core'
-import { openWebgpu } from './devices.ts'
-import { reportAndExit } from './report.ts'
+import { DeviceError } from '../models/errors.ts'
+import type { OptionSpecs } from '../relay/cli/args.ts'
+import { UsageError } from '../relay/cli/errors.ts'
+import { runAgenda } from './agenda.ts'
+import { describeWebgpu, openWebgpu } from './devices.ts'
+import { runBench } from './run-bench.ts'
 import type { BenchContext } from './section.ts'
-import { benchGeneration } from './sections/generate.ts'
-import { benchLoad } from './sections/load.ts'
-import { benchOps } from './sections/ops.ts'
-import { benchPeak } from './sections/peak.ts'
-import { benchPictures } from './sections/pictures.ts'
-import { benchSteps, SHAPES } from './sections/step.ts'
+import { generateSection } from './sections/generate.ts'
+import { loadSection } from './sections/load.ts'
+import { opsSection } from './sections/ops.ts'
+import { peakSection } from './sections/peak.ts'
+import { picturesSection } from './sections/pictures.ts'
+import { SHAPES, stepSection } from './sections/step.ts'
 import { openSmolLm2 } from './smollm2.ts'
 
 /** In the order in which they run: later ones use what earlier ones have found. */
 const SECTIONS = {
-  peak: benchPeak,
-  ops: benchOps,
-  load: benchLoad,
-  step: benchSteps,
-  generate: benchGeneration,
-  pictures: benchPictures,
+  peak: peakSection,
+  ops: opsSection,
+  load: loadSection,
+  step: stepSection,
+  generate: generateSection,
+  pictures: picturesSection,
 } as const
 
-type Section = keyof typeof SECTIONS
-const names = Object.keys(SECTIONS) as Section[]
+const NAMES = Object.keys(SECTIONS) as (keyof typeof SECTIONS)[]
 
-const { values: options } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    only: { type: 'string' },
-    model: { type: 'string' },
-    shapes: { type: 'string' },
-    backend: { type: 'string' },
-    pictures: { type: 'string', default: '16' },
-    seconds: { type: 'string', default: '20' },
-    software: { type: 'boolean', default: false },
+const OPTIONS: OptionSpecs = {
+  only: { type: 'string', value: 'A,B', help: `some of ${NAMES.join(', ')}; default: all` },
+  model: {
+    type: 'string',
+    value: 'FILE',
+    help: 'SmolLM2-135M-Instruct as GGUF; default: what ONEROUND_SMOLLM2 names, else the embedded model alone',
   },
-})
-
-const log = (line: string) => process.stderr.write(`${line}\n`)
+  shapes: {
+    type: 'string',
+    value: 'A,B',
+    help: `of the step, some of ${SHAPES.join(', ')}; default: all but 2layers; without tiny it is left out of texts too`,
+  },
+  backend: { type: 'string', value: 'NAME', help: 'webgpu or wasm alone; default: both' },
+  pictures: {
+    type: 'string',
+    value: 'N',
+    help: 'pictures a step of the text-to-image model takes; default: 16, on a software adapter 4',
+  },
+  seconds: {
+    type: 'string',
+    value: 'N',
+    help: 'how long a contestant of a step or text is timed at most, beyond one run; default: 20',
+  },
+  software: { type: 'boolean', help: 'WebGPU on a software adapter, where there is no GPU (Linux)' },
+}
 
 /** A list of an option's, each one of those known; null where the option is not given. */
-function chosen<Name extends string>(option: 'only' | 'shapes', known: readonly Name[]): Name[] | null {
-  const asked = options[option]?.split(',')
-  if (!asked) return null
+function chosen<Name extends string>(option: string, text: string | undefined, known: readonly Name[]) {
+  if (text === undefined) return null
+  const asked = text.split(',')
   for (const name of asked) {
     if (!known.some((other) => other === name))
-      throw new RangeError(`--${option} takes some of ${known.join(',')}, not ${JSON.stringify(name)}`)
+      throw new UsageError(`--${option} takes some of ${known.join(',')}, not ${JSON.stringify(name)}.`)
   }
   return known.filter((name) => asked.includes(name))
 }
 
-async function bench() {
-  const sections = chosen('only', names) ?? names
-  const shapes = chosen('shapes', SHAPES)
-  const { backend } = options
-  if (backend !== undefined && backend !== 'webgpu' && backend !== 'wasm')
-    throw new RangeError('--backend takes webgpu or wasm')
-  const seconds = Number(options.seconds)
-  if (!(seconds > 0 && seconds <= 3600)) throw new RangeError('--seconds takes a number from above 0 to 3600')
-  const pictures = Number(options.pictures)
-  if (!(Number.isInteger(pictures) && pictures >= 1 && pictures <= 256))
-    throw new RangeError('--pictures takes a whole number from 1 to 256')
-  const webgpu = backend === 'wasm' ? null : await openWebgpu(options.software, log)
-  const path = options.model ?? process.env.ONEROUND_SMOLLM2
-  const smolLm2 = path ? await openSmolLm2(path) : null
-  if (!smolLm2) log('SmolLM2 is left out: name its GGUF file with --model or ONEROUND_SMOLLM2.')
-  const context: BenchContext = {
-    log,
-    webgpu,
-    smolLm2,
-    seconds,
-    shapes,
-    pictures,
-    wasm: backend !== 'webgpu',
-    found: {},
-  }
-  const results: Record<string, unknown> = {}
-  const sectionSeconds: Record<string, number> = {}
-  for (const name of sections) {
-    const start = performance.now()
-    results[name] = await SECTIONS[name](context)
-    sectionSeconds[name] = (performance.now() - start) / 1000
-  }
-  await smolLm2?.close()
-  return {
-    date: new Date().toISOString(),
-    cpu: `${cpus()[0]?.model ?? 'unknown'} x ${cpus().length}`,
-    loadAverage: loadavg()[0],
-    node: process.version,
-    tfjs: tf.version_core,
-    webgpu: webgpu && { device: webgpu.description, software: webgpu.software, kernels: webgpu.plan.style },
-    adapter: 'LoRA r 8 on all seven projections',
-    sectionSeconds,
-    ...results,
-  }
-}
-
-// Without --json the log has said it all, but for this.
-await reportAndExit(bench, { json: options.json, log })
+await runBench({
+  command: 'npm run -s bench --',
+  what: 'Measures peaks, ops, loading, training steps and generation of this engine, and plain tfjs beside it.',
+  options: OPTIONS,
+  async run(options, log) {
+    const names = chosen('only', options.text('only'), NAMES) ?? NAMES
+    const shapes = chosen('shapes', options.text('shapes'), SHAPES)
+    const backend = options.choice('backend', ['webgpu', 'wasm'])
+    const seconds = options.number('seconds', { least: 0.1, most: 3600 }) ?? 20
+    const pictures = options.integer('pictures', { least: 1, most: 256 })
+    const path = options.text('model') ?? process.env.ONEROUND_SMOLLM2
+    const smolLm2 = path ? await openSmolLm2(path) : null
+    if (!smolLm2) log('SmolLM2 is left out: name its GGUF file with --model or ONEROUND_SMOLLM2.')
+    const webgpu = backend === 'wasm' ? null : await openWebgpu(options.flag('software'), log)
+    if (backend === 'webgpu' && !webgpu)
+      throw new DeviceError(
+        'device/no-adapter',
+        'WebGPU found no graphics adapter: leave --backend webgpu out, or add --software.',
+      )
+    const faults: string[] = []
+    const context: BenchContext = {
+      log,
+      faults,
+      webgpu,
+      smolLm2,
+      seconds,
+      shapes,
+      pictures: pictures ?? (webgpu?.software ? 4 : 16),
+      wasm: backend !== 'webgpu',
+      found: {},
+    }
+    const sections = Object.fromEntries(names.map((name) => [name, SECTIONS[name](context)]))
+    const { reports, times } = await runAgenda(sections, { log, faults })
+    await smolLm2?.close()
+    return {
+      webgpu: webgpu && describeWebgpu(webgpu),
+      adapter: 'LoRA r 8 on all seven projections',
+      parts: times,
+      faults,
+      ...reports,
+    }
+  },
+})

@@ -5,35 +5,35 @@
  * relay has them and merged in a thread, as it does; their numbers are random, so nothing in them helps a decomposition.
  * Meanwhile this thread does what a relay's does, waiting to answer: how late its timers come says how late an answer
  * would.
- *
- * --updates N   default 64        --before LIST   default 1,16,64        --layers N   of the 30, default all
  */
 import { randomFillSync } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { cpus, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { parseArgs } from 'node:util'
+import type { AdapterShape } from '../models/adapters/adapter.ts'
 import { encodeUpdate, updateBytes } from '../models/adapters/update-codec.ts'
 import { parseSafetensors } from '../models/formats/safetensors.ts'
+import { type OptionSpecs, parseNumber } from '../relay/cli/args.ts'
+import { UsageError } from '../relay/cli/errors.ts'
 import { digestOf, digestOfText } from '../relay/protocol/canonical.ts'
 import { type Manifest, manifestDigest } from '../relay/protocol/manifest.ts'
 import type { Strategy } from '../relay/protocol/strategy.ts'
 import { JobThread } from '../relay/server/job-thread.ts'
 import type { StoredUpdate } from '../relay/server/update-file.ts'
 import { benchManifest } from './room.ts'
+import { type Log, runBench } from './run-bench.ts'
+import { type Lap, startClocks } from './timing.ts'
 
-const { values: options } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    updates: { type: 'string', default: '64' },
-    before: { type: 'string', default: '1,16,64' },
-    layers: { type: 'string', default: '30' },
+const OPTIONS: OptionSpecs = {
+  updates: { type: 'string', value: 'N', help: 'merged by FLoRIST; default: 64' },
+  before: {
+    type: 'string',
+    value: 'A,B',
+    help: 'how many were merged before one more arrives; default: 1,16,64',
   },
-})
-const log = (line: string) => process.stderr.write(`${line}\n`)
-const count = Number(options.updates)
-const before = options.before.split(',').map(Number)
+  layers: { type: 'string', value: 'N', help: 'of the 30; default: 30' },
+}
 
 const HIDDEN = 576
 const WIDE = 1536
@@ -47,19 +47,20 @@ const PROJECTIONS = [
   ['mlp.up_proj', HIDDEN, WIDE],
   ['mlp.down_proj', WIDE, HIDDEN],
 ] as const
-const shape = {
+
+const shapeOf = (layers: number): AdapterShape => ({
   rank: 8,
   alpha: 16,
-  modules: Array.from({ length: Number(options.layers) }, (_, layer) =>
+  modules: Array.from({ length: layers }, (_, layer) =>
     PROJECTIONS.map(([name, inFeatures, outFeatures]) => ({
       name: `base_model.model.model.layers.${layer}.${name}`,
       inFeatures,
       outFeatures,
     })),
   ).flat(),
-}
+})
 
-const manifestFor = (strategy: Strategy): Manifest =>
+const manifestFor = (shape: AdapterShape, strategy: Strategy): Manifest =>
   benchManifest({
     base: {
       id: 'smollm2',
@@ -71,7 +72,12 @@ const manifestFor = (strategy: Strategy): Manifest =>
   })
 
 /** So many updates of random codes, each as large as the last. */
-async function writeUpdates(folder: string, manifest: Manifest, updates: number): Promise<StoredUpdate[]> {
+async function writeUpdates(
+  folder: string,
+  shape: AdapterShape,
+  manifest: Manifest,
+  updates: number,
+): Promise<StoredUpdate[]> {
   const numbers = (entries: number) => new Float32Array(entries).fill(0.01)
   const template = encodeUpdate({
     change: new Map(
@@ -104,55 +110,90 @@ async function writeUpdates(folder: string, manifest: Manifest, updates: number)
 }
 
 /** Elapsed, and of all threads together the processor's: on a machine with other work the first says little. */
-const timed = async (work: () => Promise<unknown>) => {
-  const fromMs = performance.now()
-  const from = process.cpuUsage()
+async function timed(work: () => Promise<unknown>): Promise<{ ms: number; cpuMs: number }> {
+  const read = startClocks()
   await work()
-  const { user, system } = process.cpuUsage(from)
-  return { ms: Math.round(performance.now() - fromMs), cpuMs: Math.round((user + system) / 1000) }
+  const { wallMs, cpuMs }: Lap = read()
+  return { ms: Math.round(wallMs), cpuMs: Math.round(cpuMs) }
 }
 
-const thread = new JobThread()
-const folder = await mkdtemp(join(tmpdir(), 'oneround-merge-'))
 const peakMB = () => Math.round((process.resourceUsage().maxRSS * 1024) / 1e6)
-try {
-  const linear: { before: number; ms: number; cpuMs: number }[] = []
-  const fedit = manifestFor({ id: 'fedit' })
-  log(`${Math.max(...before) + before.length} updates for fedit …`)
-  const some = await writeUpdates(folder, fedit, Math.max(...before) + 1)
-  for (const were of before) {
-    const manifest = fedit
-    await thread.merge({ manifest, updates: some.slice(0, were), startPath: null })
-    const arrival = await timed(() =>
-      thread.merge({ manifest, updates: some.slice(0, were + 1), startPath: null }),
-    )
-    linear.push({ before: were, ...arrival })
-    log(`one more after ${were}: ${arrival.ms} ms, ${arrival.cpuMs} ms of processor time`)
-  }
-  const peakLinearMB = peakMB()
-  const florist = manifestFor({ id: 'florist', tau: 0.999 })
-  log(`${count} updates by FLoRIST …`)
-  const many = await writeUpdates(folder, florist, count)
-  const lateness = monitorEventLoopDelay({ resolution: 10 })
-  lateness.enable()
-  const merged = await timed(() => thread.merge({ manifest: florist, updates: many, startPath: null }))
-  lateness.disable()
-  const report = {
-    cpu: `${cpus()[0]?.model ?? 'unknown'} x ${cpus().length}`,
-    node: process.version,
-    layers: Number(options.layers),
-    numbers: shape.modules.reduce((sum, one) => sum + 8 * (one.inFeatures + one.outFeatures), 0),
-    updateBytes: updateBytes(shape, 'i8'),
-    linear,
-    florist: { updates: count, ...merged },
-    timerP99Ms: Math.round(lateness.percentile(99) / 1e6),
-    timerMaxMs: Math.round(lateness.max / 1e6),
-    peakLinearMB,
-    peakMB: peakMB(),
-  }
-  if (options.json) process.stdout.write(`${JSON.stringify(report)}\n`)
-  else log(JSON.stringify(report, null, 2))
-} finally {
-  await thread.close()
-  await rm(folder, { recursive: true, force: true })
+
+interface Asked {
+  readonly updates: number
+  readonly before: readonly number[]
+  readonly layers: number
 }
+
+async function bench({ updates, before, layers }: Asked, log: Log) {
+  const shape = shapeOf(layers)
+  const thread = new JobThread()
+  const folder = await mkdtemp(join(tmpdir(), 'oneround-merge-'))
+  try {
+    const linear: { before: number; ms: number; cpuMs: number }[] = []
+    const fedit = manifestFor(shape, { id: 'fedit' })
+    const most = Math.max(...before)
+    log(`${most + 1} updates are written for fedit …`)
+    const some = await writeUpdates(folder, shape, fedit, most + 1)
+    for (const were of before) {
+      const merge = (count: number) =>
+        thread.merge({ manifest: fedit, updates: some.slice(0, count), startPath: null })
+      await merge(were)
+      const arrival = await timed(() => merge(were + 1))
+      linear.push({ before: were, ...arrival })
+      log(`one more after ${were}: ${arrival.ms} ms, ${arrival.cpuMs} ms of processor time`)
+    }
+    const peakLinearMB = peakMB()
+    const florist = manifestFor(shape, { id: 'florist', tau: 0.999 })
+    log(`${updates} updates by FLoRIST …`)
+    const many = await writeUpdates(folder, shape, florist, updates)
+    const lateness = monitorEventLoopDelay({ resolution: 10 })
+    lateness.enable()
+    const merged = await timed(() => thread.merge({ manifest: florist, updates: many, startPath: null }))
+    lateness.disable()
+    return {
+      faults: [],
+      layers,
+      numbers: shape.modules.reduce((sum, one) => sum + 8 * (one.inFeatures + one.outFeatures), 0),
+      updateBytes: updateBytes(shape, 'i8'),
+      linear,
+      florist: { updates, ...merged },
+      timerP99Ms: Math.round(lateness.percentile(99) / 1e6),
+      timerMaxMs: Math.round(lateness.max / 1e6),
+      peakLinearMB,
+      peakMB: peakMB(),
+    }
+  } finally {
+    await thread.close()
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** Of the updates that a room takes at most. */
+const MOST_UPDATES = 1024
+
+function counts(text: string): number[] {
+  return text.split(',').map((part) => {
+    const count = parseNumber(part)
+    if (!(Number.isInteger(count) && count >= 1 && count < MOST_UPDATES))
+      throw new UsageError(
+        `--before takes whole numbers from 1 to ${MOST_UPDATES - 1}, not ${JSON.stringify(part)}.`,
+      )
+    return count
+  })
+}
+
+await runBench({
+  command: 'npm run -s bench:merge --',
+  what: 'Measures merges at the size of SmolLM2-135M: one more arrival by fedit, and many updates by FLoRIST.',
+  options: OPTIONS,
+  run: (options, log) =>
+    bench(
+      {
+        updates: options.integer('updates', { least: 1, most: MOST_UPDATES }) ?? 64,
+        before: counts(options.text('before') ?? '1,16,64'),
+        layers: options.integer('layers', { least: 1, most: 30 }) ?? 30,
+      },
+      log,
+    ),
+})

@@ -1,11 +1,14 @@
 /** What every section of the bench is given. */
+import type { BestProduct } from './best-product.ts'
 import type { WebgpuPair } from './devices.ts'
+import type { Peaks } from './peaks.ts'
+import type { Log } from './run-bench.ts'
 import type { SmolLm2 } from './smollm2.ts'
-
-export type Log = (line: string) => void
 
 export interface BenchContext {
   readonly log: Log
+  /** Sentences that make figures of this run unfit to be believed; sections add to them. */
+  readonly faults: string[]
   /** Null where there is no adapter. */
   readonly webgpu: WebgpuPair | null
   /** Null where the file was not named. */
@@ -22,14 +25,15 @@ export interface BenchContext {
   readonly found: Found
 }
 
-/** Best speeds of the engine's own products and of the device, where the sections that measure them have run. */
+/** The device's peaks and the engine's best product on WebGPU, measured when first needed. */
 export interface Found {
-  peakFmaGflops?: number
-  bandwidthGBs?: number
-  bestMatmulGflops?: number
+  peaks?: Peaks
+  bestProduct?: BestProduct
 }
 
 /** Where a section cannot run. */
 export interface Skipped {
   readonly skipped: string
 }
+
+export const NO_WEBGPU: Skipped = { skipped: 'no WebGPU adapter' }

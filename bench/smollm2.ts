@@ -7,6 +7,7 @@ import { readGgufHeader } from '../models/formats/gguf.ts'
 import type { LlamaConfig } from '../models/llama/config.ts'
 import { readGgufConfig } from '../models/llama/gguf-model.ts'
 import { fileSource } from '../relay/cli/base-model.ts'
+import { fileError } from '../relay/cli/errors.ts'
 
 export interface SmolLm2 {
   readonly path: string
@@ -18,7 +19,9 @@ export interface SmolLm2 {
 }
 
 export async function openSmolLm2(path: string): Promise<SmolLm2> {
-  const handle: FileHandle = await open(path)
+  const handle: FileHandle = await open(path).catch((error: unknown) => {
+    throw fileError('read', path, error)
+  })
   const source = fileSource(handle, (await handle.stat()).size)
   const { tensors } = await describeModelSources(new Map([['model.gguf', source]]))
   const config = readGgufConfig(await readGgufHeader(source))

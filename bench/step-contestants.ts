@@ -8,11 +8,13 @@ import { placeAdapter } from '../models/training/engine-adapter.ts'
 import { DEFAULT_RECIPE } from '../models/training/recipe.ts'
 import { hyperParameters } from '../models/training/schedule.ts'
 import { TrainingStep } from '../models/training/step.ts'
+import { type Place, placeOf } from './conditions.ts'
 import type { SubmitMeter } from './devices.ts'
 import type { BenchModel } from './models.ts'
 import { plainTraining } from './plain/training-step.ts'
 import { type Lap, startClocks } from './timing.ts'
 
+export const PLAIN = 'plain tfjs (tf.grads)'
 export const RANK = 8
 export const ALPHA = 16
 const SEED = 'bench'
@@ -33,7 +35,7 @@ export interface Reading extends Lap {
 
 export interface Contestant {
   readonly name: string
-  readonly device: string
+  readonly place: Place
   readonly engine: Engine
   readonly planBytes: number | null
   step(index: number): Promise<Reading>
@@ -71,7 +73,7 @@ export async function ownContestant(
   const isPlan = engine instanceof PlanEngine
   return {
     name: `oneround (${engine.executor})`,
-    device: engine.device,
+    place: placeOf(engine),
     engine,
     planBytes: isPlan ? engine.memory().bytes - before : null,
     step: (index) =>
@@ -107,8 +109,8 @@ export async function plainContestant(
   const ids = Int32Array.from(rows.flatMap(({ ids }) => [...ids.subarray(0, shape.tokens)]))
   const targets = Int32Array.from(rows.flatMap(({ ids }) => [...ids.subarray(1)]))
   return {
-    name: 'plain tfjs (tf.grads)',
-    device: engine.device,
+    name: PLAIN,
+    place: placeOf(engine, 'tfjs'),
     engine,
     planBytes: null,
     async step() {

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Engine } from '../models/backend/engine.ts'
 import type { BenchModel } from './models.ts'
-import type { Log } from './section.ts'
+import type { Log } from './run-bench.ts'
 import { plainContestant } from './step-contestants.ts'
 import { median, workMs } from './timing.ts'
 

@@ -11,6 +11,21 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
+/** What several measurements of the same came to. */
+export interface Spread {
+  readonly median: number
+  readonly least: number
+  readonly most: number
+  readonly count: number
+}
+
+export const spread = (values: readonly number[]): Spread => ({
+  median: median(values),
+  least: Math.min(...values),
+  most: Math.max(...values),
+  count: values.length,
+})
+
 /** Of all this process's threads. */
 export function processorMs(): number {
   const { user, system } = process.cpuUsage()
@@ -34,29 +49,6 @@ export function startClocks(): () => Lap {
 
 /** The clock that speeds are told by: on a software adapter the processor's. */
 export const workMs = ({ wallMs, cpuMs }: Lap, software: boolean): number => (software ? cpuMs : wallMs)
-
-export interface Repeats {
-  /** Runs before the clock starts: kernels are compiled in the first. */
-  readonly warmUp: number
-  readonly least: number
-  readonly most: number
-  /** No further run is begun after this. */
-  readonly budgetMs: number
-}
-
-/** A lap for each run after the warm-up; `run` resolves when the work is done. */
-export async function timed(run: () => Promise<void>, repeats: Repeats): Promise<Lap[]> {
-  for (let index = 0; index < repeats.warmUp; index++) await run()
-  const laps: Lap[] = []
-  const begun = performance.now()
-  while (laps.length < repeats.most) {
-    if (laps.length >= repeats.least && performance.now() - begun > repeats.budgetMs) break
-    const read = startClocks()
-    await run()
-    laps.push(read())
-  }
-  return laps
-}
 
 export const medianLap = (laps: readonly Lap[]): Lap => ({
   wallMs: median(laps.map(({ wallMs }) => wallMs)),

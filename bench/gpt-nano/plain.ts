@@ -1,9 +1,27 @@
-/** The same model and step as a user of tfjs would write it: `tf.variableGrads` and `tf.train.adam` over plain ops. */
+/**
+ * The same model and step as a user of tfjs would write it: `tf.variableGrads` and `tf.train.adam` over plain ops. One
+ * gradient is written by hand, as it has to be: tfjs's own of `tf.gather` asks for UnsortedSegmentSum, which its wasm backend
+ * does not have. `tf.scatterND` adds up the rows of a repeated id likewise and is there on every backend; a product with one-hot
+ * rows would be as much work again as the model's head.
+ */
 import * as tf from '@tensorflow/tfjs-core'
 import { causalMask, joinHeads, norm, rotaryParts, rotate, splitHeads } from '../plain/parts.ts'
 import { NANO, nanoShapes, nanoWeights } from './model.ts'
 
 const { layers, headDim, vocabulary, eps, batch, tokens, ropeTheta } = NANO
+
+/** These lie [in, out] here, as tf.layers keeps them and as tfjs multiplies fastest. */
+const isMatrix = (name: string) => name !== 'embedding' && !name.endsWith('Norm')
+
+/** The table's rows of these ids; its gradient is the rows' gradients, added up by id. */
+function lookUp(table: tf.Tensor2D, ids: tf.Tensor1D): tf.Tensor2D {
+  const [rows, width] = table.shape
+  const op = tf.customGrad((...[given]) => ({
+    value: tf.gather(given as tf.Tensor2D, ids),
+    gradFunc: (dy) => tf.scatterND(tf.expandDims(ids, 1), dy as tf.Tensor, [rows, width]),
+  }))
+  return op(table) as tf.Tensor2D
+}
 
 export interface PlainNano {
   step(ids: Int32Array, targets: Int32Array): Promise<number>
@@ -15,17 +33,20 @@ export function plainNano(learningRate: number): PlainNano {
   const variables = new Map(
     Array.from(nanoWeights(), ([name, values]) => [
       name,
-      tf.variable(tf.tensor2d(values, [...shapes.get(name)!])),
+      tf.tidy(() => {
+        const given = tf.tensor2d(values, [...shapes.get(name)!])
+        return tf.variable(isMatrix(name) ? tf.transpose(given) : given)
+      }),
     ]),
   )
   const of = (name: string) => variables.get(name)! as unknown as tf.Tensor2D
   const gain = (name: string): tf.Tensor1D => tf.reshape(of(name), [-1])
   const { cos, sin } = rotaryParts({ maxPositions: tokens, headDim, ropeTheta, ropeScaling: null }, 0, tokens)
   const mask = causalMask(tokens)
-  const apply = (x: tf.Tensor2D, name: string): tf.Tensor2D => tf.matMul(x, of(name), false, true)
+  const apply = (x: tf.Tensor2D, name: string): tf.Tensor2D => tf.matMul(x, of(name))
 
   const loss = (ids: tf.Tensor1D, hot: tf.Tensor2D): tf.Scalar => {
-    let x: tf.Tensor2D = tf.gather(of('embedding'), ids)
+    let x = lookUp(of('embedding'), ids) // [batch * tokens, width]
     for (let layer = 0; layer < layers; layer++) {
       const normed = norm(x, gain(`${layer}.inputNorm`), eps)
       const split = (name: string) => splitHeads(apply(normed, `${layer}.${name}`), batch, headDim)
@@ -46,10 +67,9 @@ export function plainNano(learningRate: number): PlainNano {
     async step(ids, targets) {
       const value = tf.tidy(() => {
         const hot = tf.cast(tf.oneHot(tf.tensor1d(targets, 'int32'), vocabulary), 'float32') as tf.Tensor2D
-        const { value, grads } = tf.variableGrads(
-          () => loss(tf.tensor1d(ids, 'int32'), hot),
-          [...variables.values()],
-        )
+        // Made out here: the gradients are computed when what was made inside is gone.
+        const given = tf.tensor1d(ids, 'int32')
+        const { value, grads } = tf.variableGrads(() => loss(given, hot), [...variables.values()])
         optimiser.applyGradients(grads as Parameters<typeof optimiser.applyGradients>[0])
         return value
       })

@@ -1,143 +1,233 @@
 /**
- * Greedy generation from the same prompt through this engine's cache and through plain tfjs's, on one adapter: how fast the
- * prompt is taken in, and how fast tokens follow. Both must choose the same tokens.
+ * Greedy generation from the same prompt through this engine's cache and through plain tfjs's, on one adapter: how long the
+ * first token takes, how fast the prompt is taken in, and how fast tokens follow. Contestants take turns, and must choose the
+ * same tokens.
  */
-
 import type { Engine } from '../../models/backend/engine.ts'
 import { createNodeEngine } from '../../models/backend/node.ts'
 import { Generator } from '../../models/text/generate.ts'
+import type { Part, Section } from '../agenda.ts'
+import { onProcessor, type Place, placeOf } from '../conditions.ts'
 import { generationFlops } from '../counts.ts'
 import { type BenchModel, smolLm2Model, tinyModel } from '../models.ts'
 import { plainGeneration } from '../plain/generation.ts'
 import type { BenchContext } from '../section.ts'
-import { type Lap, startClocks } from '../timing.ts'
+import { type Lap, medianLap, type Spread, spread, startClocks, workMs } from '../timing.ts'
+import { takeTurns } from '../turns.ts'
 
-export interface GenerationResult {
+export interface GenerationResult extends Place {
   readonly model: string
   readonly contestant: string
-  readonly device: string
+  /** Texts that were timed, after one that compiles kernels. */
+  readonly texts: number
   readonly promptTokens: number
+  /** From the call until the first token is there, by the wall: the whole prompt and one choice. */
+  readonly firstTokenMs: Spread
   readonly promptTokensPerSecond: number
+  /** Those that follow the first. */
   readonly decodedTokens: number
   readonly decodeTokensPerSecond: number
   /** By processor time, all threads. */
   readonly promptTokensPerCpuSecond: number
   readonly decodeTokensPerCpuSecond: number
+  /** By the place's clock. */
   readonly decodeGflops: number
   readonly tokens: readonly number[]
 }
 
+/** How many times faster this engine's decoding and prompt are than plain tfjs's beside it, text by text. */
+interface AgainstPlain {
+  readonly decodeByWall: Spread
+  readonly decodeByCpu: Spread
+  readonly promptByWall: Spread
+  readonly promptByCpu: Spread
+}
+
 export interface GenerationReport {
   readonly results: readonly GenerationResult[]
-  /** The plan's decoding over plain tfjs's on the same adapter, by model and by both clocks. */
-  readonly againstPlain: Readonly<Record<string, { readonly byWall: number; readonly byCpu: number }>>
+  /** By model and backend. */
+  readonly againstPlain: Readonly<Record<string, AgainstPlain>>
 }
 
 const PROMPT_TOKENS = 33
 const DECODED = 16
+/** Timed texts at most. */
+const MOST_TEXTS = 3
 
-type Stream = (count: number) => AsyncGenerator<number>
-
-export async function benchGeneration(context: BenchContext): Promise<GenerationReport> {
-  const { webgpu, smolLm2, log, shapes } = context
-  const models = [
-    ...(shapes === null || shapes.includes('tiny') ? [await tinyModel()] : []),
-    ...(smolLm2 ? [smolLm2Model(smolLm2)] : []),
-  ]
-  const results: GenerationResult[] = []
-  const againstPlain: Record<string, { byWall: number; byCpu: number }> = {}
-  const add = (result: GenerationResult) => {
-    log(
-      `generate: ${result.model}, ${result.contestant} on ${result.device}: prompt ${result.promptTokensPerSecond.toFixed(1)}, decode ${result.decodeTokensPerSecond.toFixed(2)} tokens/s`,
-    )
-    results.push(result)
-    return result
-  }
-  for (const model of models) {
-    const prompt = Array.from(
-      { length: PROMPT_TOKENS },
-      (_, i) => (i * 37 + 11) % model.config.vocabularySize,
-    )
-    if (webgpu) {
-      const own = add(await ownText(webgpu.plan, model, prompt))
-      await webgpu.plain.finish()
-      const plain = plainGeneration(model.config, await model.unpacked())
-      const other = add(
-        await measure(model, 'plain tfjs', webgpu.plain.device, prompt, (count) =>
-          plain.tokens(prompt, count),
-        ),
-      )
-      plain.dispose()
-      if (own.tokens.join() !== other.tokens.join())
-        throw new Error(`other tokens: ${own.tokens} and ${other.tokens}; not the same work`)
-      againstPlain[model.name] = {
-        byWall: own.decodeTokensPerSecond / other.decodeTokensPerSecond,
-        byCpu: own.decodeTokensPerCpuSecond / other.decodeTokensPerCpuSecond,
-      }
-    }
-    if (context.wasm) {
-      const wasm = await createNodeEngine({ backend: 'wasm' })
-      add(await ownText(wasm, model, prompt))
-      await wasm.dispose()
-    }
-  }
-  return { results, againstPlain }
+interface Contestant {
+  readonly name: string
+  readonly place: Place
+  readonly engine: Engine
+  stream(prompt: readonly number[], count: number): AsyncGenerator<number>
+  dispose(): void
 }
 
-async function ownText(
-  engine: Engine,
-  model: BenchModel,
-  prompt: readonly number[],
-): Promise<GenerationResult> {
+/** One text's times. */
+interface Text {
+  readonly first: Lap
+  readonly rest: Lap
+  readonly tokens: readonly number[]
+}
+
+export function generateSection(context: BenchContext): Section {
+  const { webgpu, wasm, smolLm2, shapes } = context
+  const results: GenerationResult[] = []
+  const againstPlain: Record<string, AgainstPlain> = {}
+  const take = async (model: BenchModel, backend: string, contestants: readonly Contestant[]) => {
+    const raced = await race(model, contestants, context)
+    results.push(...raced.results)
+    if (raced.againstPlain) againstPlain[`${model.name} ${backend}`] = raced.againstPlain
+  }
+  const models = [
+    ...(shapes === null || shapes.includes('tiny')
+      ? [{ name: 'tiny', make: tinyModel, seconds: [30, 5] as const }]
+      : []),
+    ...(smolLm2
+      ? [{ name: 'smollm2-135m', make: async () => smolLm2Model(smolLm2), seconds: [150, 30] as const }]
+      : []),
+  ]
+  const parts = models.flatMap(({ name, make, seconds }): Part[] => [
+    ...(webgpu
+      ? [
+          {
+            name: `${name}, WebGPU`,
+            seconds: seconds[0],
+            run: async () => {
+              const model = await make()
+              await take(model, 'webgpu', [
+                await ownContestant(webgpu.plan, model),
+                await plainContestant(webgpu.plain, model),
+              ])
+            },
+          },
+        ]
+      : []),
+    ...(wasm
+      ? [
+          {
+            name: `${name}, wasm`,
+            seconds: seconds[1],
+            run: async () => {
+              const model = await make()
+              const engine = await createNodeEngine({ backend: 'wasm' })
+              await take(model, 'wasm', [
+                await ownContestant(engine, model),
+                // Both at once do not fit what WebAssembly can address.
+                ...(name === 'tiny' ? [await plainContestant(engine, model)] : []),
+              ])
+              await engine.dispose()
+            },
+          },
+        ]
+      : []),
+  ])
+  return { parts, report: (): GenerationReport => ({ results, againstPlain }) }
+}
+
+async function ownContestant(engine: Engine, model: BenchModel): Promise<Contestant> {
   const loaded = await model.load(engine)
   const generator = new Generator(loaded.model, loaded.tokenizer)
-  try {
-    return await measure(
-      model,
-      `oneround (${engine.executor})`,
-      engine.device,
-      prompt,
-      async function* (count) {
-        const options = { adapter: null, prompt, maxTokens: count, temperature: 0, stopIds: [] }
-        for await (const { id } of generator.generate(options)) yield id
-      },
-    )
-  } finally {
-    generator.dispose()
-    loaded.dispose()
+  return {
+    name: `oneround (${engine.executor})`,
+    place: placeOf(engine),
+    engine,
+    async *stream(prompt, count) {
+      const options = { adapter: null, prompt: [...prompt], maxTokens: count, temperature: 0, stopIds: [] }
+      for await (const { id } of generator.generate(options)) yield id
+    },
+    dispose() {
+      generator.dispose()
+      loaded.dispose()
+    },
   }
 }
 
-/** The second text is timed: kernels are compiled in the first, which needs only one token after the prompt. */
-async function measure(
-  { name, config }: BenchModel,
-  contestant: string,
-  device: string,
-  prompt: readonly number[],
-  stream: Stream,
-): Promise<GenerationResult> {
-  for await (const _ of stream(2));
+async function plainContestant(engine: Engine, model: BenchModel): Promise<Contestant> {
+  // Makes the engine's backend tfjs's current one.
+  await engine.finish()
+  const plain = plainGeneration(model.config, await model.unpacked())
+  return {
+    name: 'plain tfjs',
+    place: placeOf(engine, 'tfjs'),
+    engine,
+    async *stream(prompt, count) {
+      await engine.finish()
+      yield* plain.tokens(prompt, count)
+    },
+    dispose: () => plain.dispose(),
+  }
+}
+
+async function race(
+  { name: model, config }: BenchModel,
+  contestants: readonly Contestant[],
+  { seconds, log }: BenchContext,
+): Promise<{ results: GenerationResult[]; againstPlain: AgainstPlain | null }> {
+  const prompt = Array.from({ length: PROMPT_TOKENS }, (_, i) => (i * 37 + 11) % config.vocabularySize)
+  const texts = await takeTurns(
+    contestants.map((contestant) => async (round: number): Promise<Text> => {
+      // Kernels are compiled for one token after the prompt.
+      const text = await write(contestant, prompt, round === 0 ? 2 : DECODED + 1)
+      log(
+        `generate: ${model}, ${contestant.name} on ${contestant.place.device}: first token ${text.first.wallMs.toFixed(0)} ms, ${text.tokens.length - 1} more in ${text.rest.wallMs.toFixed(0)} ms${round === 0 ? ' (first)' : ''}`,
+      )
+      return text
+    }),
+    { most: MOST_TEXTS, budgetMs: seconds * 1000 * contestants.length },
+  )
+  for (const contestant of contestants) contestant.dispose()
+  const timed = texts.map((all) => all.slice(1))
+  for (const { tokens } of timed.flat()) {
+    const [[{ tokens: expected }]] = timed
+    if (tokens.join() !== expected.join())
+      throw new Error(`other tokens: ${expected} and ${tokens}; not the same work`)
+  }
+  const flops = Array.from({ length: DECODED }, (_, i) =>
+    generationFlops(config, PROMPT_TOKENS + i, 1),
+  ).reduce((sum, count) => sum + count, 0)
+  const results = contestants.map(({ name, place, engine }, which): GenerationResult => {
+    const own = timed[which]
+    const [first, rest] = [medianLap(own.map(({ first }) => first)), medianLap(own.map(({ rest }) => rest))]
+    return {
+      ...place,
+      model,
+      contestant: name,
+      texts: own.length,
+      promptTokens: PROMPT_TOKENS,
+      firstTokenMs: spread(own.map(({ first }) => first.wallMs)),
+      promptTokensPerSecond: (PROMPT_TOKENS * 1000) / first.wallMs,
+      promptTokensPerCpuSecond: (PROMPT_TOKENS * 1000) / first.cpuMs,
+      decodedTokens: DECODED,
+      decodeTokensPerSecond: (DECODED * 1000) / rest.wallMs,
+      decodeTokensPerCpuSecond: (DECODED * 1000) / rest.cpuMs,
+      decodeGflops: flops / workMs(rest, onProcessor(engine)) / 1e6,
+      tokens: own[0].tokens,
+    }
+  })
+  const [own, plain] = timed
+  const ratios = (pick: (text: Text) => number) =>
+    spread(plain.map((text, round) => pick(text) / pick(own[round])))
+  return {
+    results,
+    againstPlain: plain
+      ? {
+          decodeByWall: ratios(({ rest }) => rest.wallMs),
+          decodeByCpu: ratios(({ rest }) => rest.cpuMs),
+          promptByWall: ratios(({ first }) => first.wallMs),
+          promptByCpu: ratios(({ first }) => first.cpuMs),
+        }
+      : null,
+  }
+}
+
+async function write({ stream }: Contestant, prompt: readonly number[], count: number): Promise<Text> {
   const tokens: number[] = []
-  const lap = startClocks()
+  const read = startClocks()
   let first: Lap = { wallMs: 0, cpuMs: 0 }
-  for await (const id of stream(DECODED + 1)) {
-    if (tokens.length === 0) first = lap()
+  for await (const id of stream(prompt, count)) {
+    if (tokens.length === 0) first = read()
     tokens.push(id)
   }
-  const all = lap()
-  const [decodeMs, decodeCpuMs] = [all.wallMs - first.wallMs, all.cpuMs - first.cpuMs]
-  const flops = Array.from({ length: DECODED }, (_, i) => generationFlops(config, prompt.length + i, 1))
-  return {
-    model: name,
-    contestant,
-    device,
-    promptTokens: prompt.length,
-    promptTokensPerSecond: (prompt.length * 1000) / first.wallMs,
-    promptTokensPerCpuSecond: (prompt.length * 1000) / first.cpuMs,
-    decodedTokens: DECODED,
-    decodeTokensPerSecond: (DECODED * 1000) / decodeMs,
-    decodeTokensPerCpuSecond: (DECODED * 1000) / decodeCpuMs,
-    decodeGflops: flops.reduce((sum, count) => sum + count, 0) / decodeMs / 1e6,
-    tokens,
-  }
+  const all = read()
+  return { first, rest: { wallMs: all.wallMs - first.wallMs, cpuMs: all.cpuMs - first.cpuMs }, tokens }
 }

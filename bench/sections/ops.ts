@@ -1,64 +1,96 @@
 /** Each op of a SmolLM2 step: as tfjs ops on the same adapter (eager), and in the plan, with its share of the peak. */
-
-import { bestMatmul } from '../best-matmul.ts'
+import type { Section } from '../agenda.ts'
+import { type ClockCheck, checkClock, clockFault } from '../clock-check.ts'
+import type { WebgpuPair } from '../devices.ts'
 import { type OpCase, otherCases, productCases } from '../op-cases.ts'
-import type { BenchContext, Skipped } from '../section.ts'
-import { type OpTime, timeOp } from '../time-op.ts'
+import { type OpTime, timeOp } from '../op-timer.ts'
+import { measurePeaks, type Peaks } from '../peaks.ts'
+import { type Share, shareOfPeak } from '../roofline.ts'
+import { type BenchContext, NO_WEBGPU } from '../section.ts'
 import { workMs } from '../timing.ts'
 
 export interface OpResult {
   readonly op: string
   readonly shape: string
-  readonly eager: OpTime
-  readonly plan: OpTime
-  /** How many times less time the plan takes: processor time on a software adapter. */
+  /** Products alone. */
+  readonly flops: number
+  /** Moved at least. */
+  readonly bytes: number
+  readonly eager: TimedOp
+  readonly plan: TimedOp
+  /** How many times less time the plan takes, by its clock. */
   readonly ratio: number
-  /** Of the device's multiply-add peak, or of its bandwidth for ops that do no products; null where it was not measured. */
-  readonly shareOfPeak: number | null
-  readonly peak: 'multiply-add' | 'bandwidth'
+}
+
+interface TimedOp extends OpTime {
+  readonly peak: Share
 }
 
 export interface OpsReport {
-  readonly bestMatmulGflops: number
+  readonly peaks: Peaks | null
+  /** Of both engines: their times end with the work. */
+  readonly clocks: readonly ClockCheck[]
   readonly results: readonly OpResult[]
 }
 
 const BUDGET_MS = 1000
 const ROWS = 64
 
-export async function benchOps(context: BenchContext): Promise<OpsReport | Skipped> {
-  const { webgpu, log, found } = context
-  if (!webgpu) return { skipped: 'no WebGPU adapter' }
+export function opsSection(context: BenchContext): Section {
+  const { webgpu, found, faults, log } = context
+  if (!webgpu) return { parts: [], report: () => NO_WEBGPU }
+  const clocks: ClockCheck[] = []
   const results: OpResult[] = []
-  for (const one of [...productCases(ROWS), ...otherCases(ROWS)]) {
-    const plan = await timeOp(one, webgpu.plan, BUDGET_MS)
-    const eager = await timeOp(one, webgpu.plain, BUDGET_MS)
-    const result = compare(one, eager, plan, context)
-    log(
-      `ops: ${one.name} ${one.shape}: eager ${eager.wallMs.toFixed(1)} ms, plan ${plan.wallMs.toFixed(1)} ms, ${result.ratio.toFixed(1)} x`,
-    )
-    results.push(result)
+  const believe = async () => {
+    found.peaks ??= await measurePeaks(webgpu, log)
+    for (const engine of [webgpu.plan, webgpu.plain]) {
+      const check = await checkClock(engine)
+      log(`ops: four times the work takes ${check.ratio.toFixed(2)} times as long (${engine.executor})`)
+      clocks.push(check)
+      const fault = clockFault(check)
+      if (fault) faults.push(fault)
+    }
   }
-  found.bestMatmulGflops ??= await bestMatmul(webgpu.plan, context)
-  return { bestMatmulGflops: found.bestMatmulGflops, results }
+  return {
+    parts: [
+      { name: 'whether the clocks are true', seconds: found.peaks ? 15 : 40, run: believe },
+      ...[...productCases(ROWS), ...otherCases(ROWS)].map((one) => ({
+        name: `${one.name}, ${one.shape}`,
+        seconds: 5,
+        run: async () => {
+          results.push(await timeBoth(one, webgpu, context))
+        },
+      })),
+    ],
+    report: (): OpsReport => ({ peaks: found.peaks ?? null, clocks, results }),
+  }
 }
 
-function compare(
-  { name, shape, flops }: OpCase,
-  eager: OpTime,
-  plan: OpTime,
-  { found, webgpu }: BenchContext,
-): OpResult {
-  const peak = flops > 0 ? 'multiply-add' : 'bandwidth'
-  const most = peak === 'multiply-add' ? found.peakFmaGflops : found.bandwidthGBs
-  const reached = peak === 'multiply-add' ? plan.gflops : plan.gigabytesPerSecond
-  return {
-    op: name,
-    shape,
-    eager,
-    plan,
-    ratio: workMs(eager, webgpu!.software) / workMs(plan, webgpu!.software),
-    shareOfPeak: most === undefined ? null : reached / most,
-    peak,
+async function timeBoth(
+  one: OpCase,
+  { plan, plain, software }: WebgpuPair,
+  { found, faults, log }: BenchContext,
+): Promise<OpResult> {
+  const peaks = found.peaks
+  if (!peaks) throw new Error('the peaks could not be measured')
+  const timed = (time: OpTime): TimedOp => {
+    const peak = shareOfPeak(one, workMs(time, software), peaks)
+    const { share, bound } = peak
+    if (share > 1) {
+      faults.push(
+        `${one.name} (${one.shape}, ${time.executor}) would have ${(100 * share).toFixed(0)} % of the ${bound} peak: its time is too short to be the work`,
+      )
+    }
+    return { ...time, peak }
   }
+  const result = {
+    plan: timed(await timeOp(one, plan, BUDGET_MS)),
+    eager: timed(await timeOp(one, plain, BUDGET_MS)),
+  }
+  const ratio = workMs(result.eager, software) / workMs(result.plan, software)
+  log(
+    `ops: ${one.name} ${one.shape}: eager ${result.eager.wallMs.toFixed(2)} ms, plan ${result.plan.wallMs.toFixed(2)} ms, ${ratio.toFixed(1)} x, ${(100 * result.plan.peak.share).toFixed(0)} % of the ${result.plan.peak.bound} peak`,
+  )
+  const { name: op, shape, flops, bytes } = one
+  return { op, shape, flops, bytes, ...result, ratio }
 }

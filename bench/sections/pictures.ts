@@ -20,31 +20,33 @@ import { placeAdapter } from '../../models/training/engine-adapter.ts'
 import type { Batch, BatchShape } from '../../models/training/model.ts'
 import { hyperParameters } from '../../models/training/schedule.ts'
 import { TrainingStep } from '../../models/training/step.ts'
+import type { Part, Section } from '../agenda.ts'
+import { onProcessor, type Place, placeOf } from '../conditions.ts'
 import { linearBackwardFlops, linearForwardFlops, productFlops } from '../counts.ts'
 import { plainPictures } from '../plain/pictures.ts'
 import type { BenchContext } from '../section.ts'
-import { type Lap, median, processorMs, startClocks } from '../timing.ts'
+import { PLAIN } from '../step-contestants.ts'
+import { type Lap, medianLap, processorMs, type Spread, spread, startClocks, workMs } from '../timing.ts'
+import { takeTurns } from '../turns.ts'
 
 const RANK = 8
 const ALPHA = 16
 const SEED = 'bench'
-const PLAIN = 'plain tfjs (tf.grads)'
 
-interface PictureResult {
+interface PictureResult extends Place {
   readonly contestant: string
-  readonly device: string
   readonly work: 'training step' | 'forward pass'
   readonly pictures: number
   readonly runs: number
-  readonly ms: number
-  readonly cpuMs: number
+  readonly ms: Spread
+  readonly cpuMs: Spread
   readonly picturesPerSecond: number
   readonly picturesPerCpuSecond: number
   readonly neededGflop: number
-  /** By processor time on a software adapter and on wasm. */
+  /** By the place's clock. */
   readonly neededGflops: number
   /** GFLOP/s of the step's kernels, run one by one, over that of the fastest product among them. */
-  readonly shareOfBestMatmul: number | null
+  readonly shareOfBestProduct: number | null
   /** Of the step's kernels, run one by one: the slowest first. */
   readonly kernels: readonly KernelShare[] | null
   readonly firstLoss: number | null
@@ -61,8 +63,15 @@ interface KernelShare {
 /** More would say little: the rest together is a few in a hundred. */
 const SHOWN_KERNELS = 12
 
+/** How many times less time this engine takes than plain tfjs beside it, round by round. */
+interface AgainstPlain {
+  readonly byWall: Spread
+  readonly byCpu: Spread
+}
+
 interface Contestant {
   readonly name: string
+  readonly place: Place
   readonly engine: Engine
   step(index: number): Promise<number>
   forward(): Promise<void>
@@ -103,55 +112,54 @@ export function pictureFlops(config: DiffusionConfig, pictures: number) {
   return { forward: layers * forward, step: layers * (forward + backward) }
 }
 
-export async function benchPictures(context: BenchContext) {
-  const { webgpu, wasm, log, pictures } = context
+export function picturesSection(context: BenchContext): Section {
+  const { webgpu, wasm, pictures } = context
+  const results: PictureResult[] = []
+  const againstPlain: Record<string, AgainstPlain> = {}
+  const take = async (backend: string, ownEngine: Engine, plainEngine: Engine) => {
+    const { config, source } = await emojiDit()
+    const contestants = [
+      await own(ownEngine, config, source, pictures),
+      await plain(plainEngine, config, source, pictures),
+    ]
+    const raced = await race(contestants, config, context)
+    results.push(...raced.results)
+    for (const [work, ratios] of Object.entries(raced.againstPlain))
+      againstPlain[`${work} ${backend}`] = ratios
+  }
+  const parts: Part[] = []
+  if (webgpu) {
+    parts.push({
+      name: 'emoji-dit, WebGPU',
+      seconds: 300,
+      run: () => take('webgpu', webgpu.plan, webgpu.plain),
+    })
+  }
+  if (wasm) {
+    parts.push({
+      name: 'emoji-dit, wasm',
+      seconds: 40,
+      run: async () => {
+        const engine = await createNodeEngine({ backend: 'wasm' })
+        await take('wasm', engine, engine)
+        await engine.dispose()
+      },
+    })
+  }
+  return { parts, report: () => ({ results, againstPlain }) }
+}
+
+async function emojiDit(): Promise<{ config: DiffusionConfig; source: TensorSource }> {
   const folder = new URL('../../models/catalog/emoji-dit/', import.meta.url)
   const config = parseDiffusionConfig(JSON.parse(await readFile(new URL('config.json', folder), 'utf8')))
   const { tensors } = parseSafetensors(await readFile(new URL('model.safetensors', folder)))
-  const source: TensorSource = (name) => {
-    const tensor = tensors.get(name)
-    return tensor && { shape: tensor.shape, values: toFloat32(tensor) }
+  return {
+    config,
+    source: (name) => {
+      const tensor = tensors.get(name)
+      return tensor && { shape: tensor.shape, values: toFloat32(tensor) }
+    },
   }
-  const results: PictureResult[] = []
-  if (webgpu) {
-    results.push(
-      ...(await race(
-        [
-          await own(webgpu.plan, config, source, pictures),
-          await plain(webgpu.plain, config, source, pictures),
-        ],
-        config,
-        context,
-      )),
-    )
-  }
-  if (wasm) {
-    const engine = await createNodeEngine({ backend: 'wasm' })
-    results.push(
-      ...(await race(
-        [await own(engine, config, source, pictures), await plain(engine, config, source, pictures)],
-        config,
-        context,
-      )),
-    )
-    await engine.dispose()
-  }
-  const againstPlain = Object.fromEntries(
-    results
-      .filter(({ contestant }) => contestant === PLAIN)
-      .map((other) => {
-        const ours = results.find(
-          ({ contestant, work, device }) =>
-            contestant !== PLAIN &&
-            work === other.work &&
-            device.includes('wasm') === other.device.includes('wasm'),
-        )!
-        const where = other.device.includes('wasm') ? 'wasm' : 'webgpu'
-        return [`${other.work} ${where}`, { byWall: other.ms / ours.ms, byCpu: other.cpuMs / ours.cpuMs }]
-      }),
-  )
-  log(`pictures: against plain tfjs ${JSON.stringify(againstPlain)}`)
-  return { results, againstPlain }
 }
 
 /** Noise in place of pictures: what is measured is speed, and a loss that falls shows that it trains. */
@@ -184,6 +192,7 @@ async function own(
   const batch = batchOf(model, pictures)
   return {
     name: `oneround (${engine.executor})`,
+    place: placeOf(engine),
     engine,
     step: (index) => step.runAndRead(batch, hyperParameters(recipe, index)).then(({ loss }) => loss),
     forward: () => pass.run(batch.inputs, ['velocity']).then(() => {}),
@@ -233,6 +242,7 @@ async function plain(
   probe.dispose()
   return {
     name: PLAIN,
+    place: placeOf(engine, 'tfjs'),
     engine,
     async step() {
       await engine.finish()
@@ -246,26 +256,37 @@ async function plain(
   }
 }
 
+interface Round {
+  readonly loss: number
+  readonly step: Lap
+  readonly forward: Lap
+}
+
+const WORK = { step: 'training step', forward: 'forward pass' } as const
+type Kind = keyof typeof WORK
+const KINDS = ['step', 'forward'] as const satisfies readonly Kind[]
+
 async function race(
   contestants: readonly Contestant[],
   config: DiffusionConfig,
   { seconds, log, pictures }: BenchContext,
-): Promise<PictureResult[]> {
-  const laps = contestants.map(() => ({ step: [] as Lap[], forward: [] as Lap[], losses: [] as number[] }))
-  const begun = performance.now()
-  for (let round = 0; round < 6 && (round < 2 || performance.now() - begun < seconds * 2000); round++) {
-    for (const [i, contestant] of contestants.entries()) {
+): Promise<{ results: PictureResult[]; againstPlain: Record<string, AgainstPlain> }> {
+  const rounds = await takeTurns(
+    contestants.map((contestant) => async (round: number): Promise<Round> => {
       let read = startClocks()
-      laps[i].losses.push(await contestant.step(round + 1))
-      laps[i].step.push(read())
+      const loss = await contestant.step(round + 1)
+      const step = read()
       read = startClocks()
       await contestant.forward()
-      laps[i].forward.push(read())
-      const [stepMs, passMs] = [laps[i].step, laps[i].forward].map((all) => all.at(-1)!.wallMs.toFixed(0))
-      log(`pictures: ${contestant.name} on ${contestant.engine.device}: step ${stepMs} ms, pass ${passMs} ms`)
-    }
-  }
-  const [first, other] = laps.map(({ losses }) => losses[0])
+      const forward = read()
+      log(
+        `pictures: ${contestant.name} on ${contestant.place.device}: step ${step.wallMs.toFixed(0)} ms, pass ${forward.wallMs.toFixed(0)} ms${round === 0 ? ' (first)' : ''}`,
+      )
+      return { loss, step, forward }
+    }),
+    { most: 5, budgetMs: seconds * 1000 * contestants.length },
+  )
+  const [first, other] = rounds.map(([{ loss }]) => loss)
   if (!(Math.abs(first - other) <= 1e-4)) throw new Error(`losses ${first} and ${other}: not the same work`)
   const flops = pictureFlops(config, pictures)
   const profiles = new Map<Contestant, Profile>()
@@ -273,34 +294,38 @@ async function race(
     const profile = await contestant.profile?.()
     if (profile) profiles.set(contestant, profile)
   }
-  const results = contestants.flatMap((contestant, i) =>
-    (['step', 'forward'] as const).map((kind): PictureResult => {
-      const { name, engine } = contestant
+  const timed = rounds.map((all) => all.slice(1))
+  const results = contestants.flatMap((contestant, which) =>
+    KINDS.map((kind): PictureResult => {
       const profile = kind === 'step' ? profiles.get(contestant) : undefined
-      // The first one compiles.
-      const all = laps[i][kind].slice(1)
-      const [ms, cpuMs] = [median(all.map(({ wallMs }) => wallMs)), median(all.map(({ cpuMs }) => cpuMs))]
-      const gflops = flops[kind] / (engine.software || engine.backend === 'wasm' ? cpuMs : ms) / 1e6
+      const laps = timed[which].map((round) => round[kind])
+      const lap = medianLap(laps)
       return {
-        contestant: name,
-        device: engine.device,
-        work: kind === 'step' ? 'training step' : 'forward pass',
+        ...contestant.place,
+        contestant: contestant.name,
+        work: WORK[kind],
         pictures,
-        runs: all.length,
-        ms,
-        cpuMs,
-        picturesPerSecond: (pictures * 1000) / ms,
-        picturesPerCpuSecond: (pictures * 1000) / cpuMs,
+        runs: laps.length,
+        ms: spread(laps.map(({ wallMs }) => wallMs)),
+        cpuMs: spread(laps.map(({ cpuMs }) => cpuMs)),
+        picturesPerSecond: (pictures * 1000) / lap.wallMs,
+        picturesPerCpuSecond: (pictures * 1000) / lap.cpuMs,
         neededGflop: flops[kind] / 1e9,
-        neededGflops: gflops,
-        shareOfBestMatmul: profile ? flops.step / profile.totalMs / bestProduct(profile) : null,
+        neededGflops: flops[kind] / workMs(lap, onProcessor(contestant.engine)) / 1e6,
+        shareOfBestProduct: profile ? flops.step / profile.totalMs / bestProduct(profile) : null,
         kernels: profile ? shares(profile) : null,
-        firstLoss: kind === 'step' ? laps[i].losses[0] : null,
+        firstLoss: kind === 'step' ? rounds[which][0].loss : null,
       }
     }),
   )
   for (const contestant of contestants) contestant.dispose()
-  return results
+  const [ours, others] = timed
+  const ratios = (kind: Kind, clock: keyof Lap) =>
+    spread(others.map((round, at) => round[kind][clock] / ours[at][kind][clock]))
+  const againstPlain = Object.fromEntries(
+    KINDS.map((kind) => [WORK[kind], { byWall: ratios(kind, 'wallMs'), byCpu: ratios(kind, 'cpuMs') }]),
+  )
+  return { results, againstPlain }
 }
 
 /** FLOP a millisecond of the fastest product of a frozen weight. */

@@ -1,41 +1,43 @@
 /**
  * A LoRA training step (r 8, all seven projections) on each engine and, on the same adapter, as plain tfjs ops with
- * tf.grads. Contestants take turns, so that a machine whose speed drifts treats them alike, and their first losses are
- * compared: it must be the same work.
+ * tf.grads. Contestants take turns, and are compared within a round; before and after each timed step the engine's best
+ * product is timed anew, and the step's speed is told as a share of what the device could do at that moment. The first
+ * losses are compared: it must be the same work.
  */
-import type { Engine } from '../../models/backend/engine.ts'
 import { createNodeEngine } from '../../models/backend/node.ts'
-import { bestMatmul } from '../best-matmul.ts'
+import type { Part, Section } from '../agenda.ts'
+import { type BestProduct, type BestProductResult, findBestProduct } from '../best-product.ts'
+import { onProcessor, type Place } from '../conditions.ts'
 import { trainingStepFlops } from '../counts.ts'
 import { type BenchModel, smolLm2Layers, smolLm2Model, tinyModel } from '../models.ts'
 import type { BenchContext } from '../section.ts'
 import { type Contestant, ownContestant, plainContestant, RANK, type Reading } from '../step-contestants.ts'
 import { chooseSubmitBatch } from '../submit-batch.ts'
-import { median, medianLap, workMs } from '../timing.ts'
+import { median, medianLap, type Spread, spread, workMs } from '../timing.ts'
+import { takeTurns } from '../turns.ts'
 
-export interface StepResult {
+export interface StepResult extends Place {
   readonly model: string
   readonly batch: number
   readonly tokens: number
   readonly contestant: string
-  readonly device: string
   /** Timed, after one that compiles kernels. */
   readonly steps: number
   readonly tokensPerSecond: number
-  readonly stepMs: number
+  readonly stepMs: Spread
   /** The same by processor time, all threads. */
   readonly tokensPerCpuSecond: number
-  readonly stepCpuMs: number
+  readonly stepCpuMs: Spread
   readonly firstStepMs: number
   readonly firstLoss: number
   readonly lastLoss: number
   /** Of one step, by its shape; `performed` has each block's second forward. */
   readonly neededFlops: number
   readonly performedFlops: number
-  /** By processor time on a software adapter and on wasm. */
+  /** By the place's clock. */
   readonly performedGflops: number
-  /** Of this engine's own best product on this adapter. */
-  readonly shareOfBestMatmul: number | null
+  /** Of the engine's best product on this device, timed before and after each step; null where there is none. */
+  readonly shareOfBestProduct: Spread | null
   /** Dispatches of the plan; kernels of tfjs. */
   readonly dispatches: number
   /** Everything the step needs beside the weights, as the plan laid it out. */
@@ -51,13 +53,19 @@ export interface StepResult {
   }
 }
 
+/** How many times less time this engine takes than plain tfjs on the same adapter or backend, round by round. */
+export interface AgainstPlain {
+  readonly byWall: Spread
+  readonly byCpu: Spread
+}
+
 export interface StepReport {
   /** WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE that plain tfjs was quickest with, on the small model. */
   readonly submitBatch: number | null
-  readonly bestMatmulGflops: number | null
+  readonly bestProducts: readonly BestProductResult[]
   readonly results: readonly StepResult[]
-  /** This engine's tokens/s over plain tfjs's on the same adapter or backend, by shape and by both clocks. */
-  readonly againstPlain: Readonly<Record<string, { readonly byWall: number; readonly byCpu: number }>>
+  /** By shape and backend. */
+  readonly againstPlain: Readonly<Record<string, AgainstPlain>>
 }
 
 /** By what --shapes takes. */
@@ -65,141 +73,194 @@ export const SHAPES = ['tiny', '2layers', '1x64', '1x256'] as const
 
 export type ShapeLabel = (typeof SHAPES)[number]
 
-function casesOf({ smolLm2, webgpu, shapes }: BenchContext, tiny: BenchModel): Case[] {
-  const cases: Case[] = [{ label: 'tiny', model: tiny, batch: 4, tokens: 128, wasm: 'both', plain: true }]
-  if (smolLm2) {
-    const model = smolLm2Model(smolLm2)
-    const plain = webgpu?.software === false
-    // Only where it is asked for: the whole says more.
-    if (shapes !== null)
-      cases.push({
-        ...{ label: '2layers', model: smolLm2Layers(smolLm2, 2), batch: 1, tokens: 64 },
-        ...{ wasm: 'both', plain: true },
-      })
-    cases.push({ label: '1x64', model, batch: 1, tokens: 64, wasm: 'own', plain: true })
-    // Plain tfjs would take half an hour there on a software adapter.
-    cases.push({ label: '1x256', model, batch: 1, tokens: 256, wasm: 'none', plain })
-  }
-  return cases
-}
-
 interface Case {
   readonly label: ShapeLabel
-  readonly model: BenchModel
+  readonly model: () => Promise<BenchModel>
   readonly batch: number
   readonly tokens: number
   readonly wasm: 'both' | 'own' | 'none'
   readonly plain: boolean
+  /** About how long, on WebGPU and on wasm. */
+  readonly seconds: readonly [number, number]
 }
 
-export async function benchSteps(context: BenchContext): Promise<StepReport> {
-  const { webgpu, log, found, shapes } = context
-  const tiny = await tinyModel()
-  const cases = casesOf(context, tiny).filter(({ label }) => shapes === null || shapes.includes(label))
-  const submitBatch = webgpu ? await chooseSubmitBatch(webgpu.plain, tiny, log) : null
-  if (webgpu) found.bestMatmulGflops ??= await bestMatmul(webgpu.plan, context)
+function casesOf({ smolLm2, webgpu, shapes }: BenchContext): Case[] {
+  const plain = true
+  const cases: Case[] = [
+    { label: 'tiny', model: tinyModel, batch: 4, tokens: 128, wasm: 'both', plain, seconds: [60, 25] },
+  ]
+  if (smolLm2) {
+    const model = async () => smolLm2Model(smolLm2)
+    const layers = async () => smolLm2Layers(smolLm2, 2)
+    // Only where it is asked for: the whole says more.
+    if (shapes !== null)
+      cases.push({
+        label: '2layers',
+        model: layers,
+        batch: 1,
+        tokens: 64,
+        wasm: 'both',
+        plain,
+        seconds: [90, 30],
+      })
+    cases.push({ label: '1x64', model, batch: 1, tokens: 64, wasm: 'own', plain, seconds: [150, 30] })
+    // Plain tfjs would take half an hour there on a software adapter.
+    const slow = webgpu?.software !== false
+    cases.push({ label: '1x256', model, batch: 1, tokens: 256, wasm: 'none', plain: !slow, seconds: [60, 0] })
+  }
+  return cases.filter(({ label }) => shapes === null || shapes.includes(label))
+}
+
+export function stepSection(context: BenchContext): Section {
+  const { webgpu, wasm, log, found } = context
+  let submitBatch: number | null = null
+  const bestProducts: BestProductResult[] = []
   const results: StepResult[] = []
-  for (const one of cases) results.push(...(await race(one, context)))
-  const againstPlain: Record<string, { byWall: number; byCpu: number }> = {}
-  for (const { model, batch, tokens, contestant, device, stepMs, stepCpuMs } of results) {
-    if (contestant !== PLAIN) continue
-    const own = results.find(
-      (other) =>
-        other.contestant !== PLAIN &&
-        other.model === model &&
-        other.batch === batch &&
-        other.tokens === tokens &&
-        onWasm(other.device) === onWasm(device),
+  const againstPlain: Record<string, AgainstPlain> = {}
+  const parts: Part[] = []
+  if (webgpu) {
+    parts.push(
+      {
+        name: 'how plain tfjs submits best',
+        seconds: 30,
+        run: async () => {
+          submitBatch = await chooseSubmitBatch(webgpu.plain, await tinyModel(), log)
+        },
+      },
+      {
+        name: 'best product, WebGPU',
+        seconds: 15,
+        run: async () => {
+          found.bestProduct ??= await findBestProduct(webgpu.plan, log)
+          bestProducts.push(found.bestProduct.found)
+        },
+      },
     )
-    if (own) {
-      const where = onWasm(device) ? 'wasm' : 'webgpu'
-      againstPlain[`${model} ${batch}x${tokens} ${where}`] = {
-        byWall: stepMs / own.stepMs,
-        byCpu: stepCpuMs / own.stepCpuMs,
-      }
+  }
+  const take = async (
+    one: Case,
+    backend: string,
+    makers: readonly Maker[],
+    product: BestProduct | undefined,
+  ) => {
+    const model = await one.model()
+    const raced = await race(one, model, context, makers, product)
+    results.push(...raced.results)
+    if (raced.againstPlain)
+      againstPlain[`${model.name} ${one.batch}x${one.tokens} ${backend}`] = raced.againstPlain
+  }
+  for (const one of casesOf(context)) {
+    if (webgpu) {
+      const { plan, planMeter, plain, plainMeter } = webgpu
+      const makers: Maker[] = [(model) => ownContestant(plan, model, one, planMeter)]
+      if (one.plain) makers.push((model) => plainContestant(plain, model, one, plainMeter))
+      parts.push({
+        name: `${one.label}, WebGPU`,
+        seconds: one.seconds[0],
+        run: () => take(one, 'webgpu', makers, found.bestProduct),
+      })
+    }
+    if (wasm && one.wasm !== 'none') {
+      parts.push({
+        name: `${one.label}, wasm`,
+        seconds: one.seconds[1],
+        run: async () => {
+          const engine = await createNodeEngine({ backend: 'wasm' })
+          const product = await findBestProduct(engine, log)
+          bestProducts.push(product.found)
+          const makers: Maker[] = [(model) => ownContestant(engine, model, one)]
+          if (one.wasm === 'both') makers.push((model) => plainContestant(engine, model, one))
+          await take(one, 'wasm', makers, product)
+          product.dispose()
+          await engine.dispose()
+        },
+      })
     }
   }
-  return { submitBatch, bestMatmulGflops: found.bestMatmulGflops ?? null, results, againstPlain }
+  return {
+    parts,
+    report: (): StepReport => ({ submitBatch, bestProducts, results, againstPlain }),
+  }
 }
 
-const PLAIN = 'plain tfjs (tf.grads)'
+type Maker = (model: BenchModel) => Promise<Contestant>
 
-const onWasm = (device: string) => device.includes('wasm')
+/** Timed rounds at most. */
+const MOST_ROUNDS = 5
 
-async function race(one: Case, context: BenchContext): Promise<StepResult[]> {
-  const { webgpu, wasm } = context
-  const results: StepResult[] = []
-  if (webgpu) {
-    results.push(
-      ...(await take(one, context, [
-        () => ownContestant(webgpu.plan, one.model, one, webgpu.planMeter),
-        ...(one.plain ? [() => plainContestant(webgpu.plain, one.model, one, webgpu.plainMeter)] : []),
-      ])),
-    )
-  }
-  if (wasm && one.wasm !== 'none') {
-    const engine: Engine = await createNodeEngine({ backend: 'wasm' })
-    results.push(
-      ...(await take(one, context, [
-        () => ownContestant(engine, one.model, one),
-        ...(one.wasm === 'both' ? [() => plainContestant(engine, one.model, one)] : []),
-      ])),
-    )
-    await engine.dispose()
-  }
-  return results
+interface TimedStep extends Reading {
+  /** GFLOP/s of the best product around it. */
+  readonly productGflops: number | null
 }
 
-async function take(
-  { model, batch, tokens }: Case,
-  { log, seconds, found }: BenchContext,
-  makers: ReadonlyArray<() => Promise<Contestant>>,
-): Promise<StepResult[]> {
+async function race(
+  { batch, tokens }: Case,
+  model: BenchModel,
+  { log, seconds }: BenchContext,
+  makers: readonly Maker[],
+  product: BestProduct | undefined,
+): Promise<{ results: StepResult[]; againstPlain: AgainstPlain | null }> {
   const contestants: Contestant[] = []
-  for (const make of makers) contestants.push(await make())
-  const readings: Reading[][] = contestants.map(() => [])
-  const begun = performance.now()
-  const mostMs = seconds * 1000 * contestants.length
-  // One step each that compiles, then at least one and at most five.
-  for (let round = 0; round < 6 && (round < 2 || performance.now() - begun < mostMs); round++) {
-    for (const [which, contestant] of contestants.entries()) {
+  for (const make of makers) contestants.push(await make(model))
+  const flops = trainingStepFlops(model.config, { batch, tokens, rank: RANK })
+  const speedOf = ({ engine }: Contestant, reading: Reading) =>
+    flops.performed / workMs(reading, onProcessor(engine)) / 1e6
+  const readings = await takeTurns(
+    contestants.map((contestant) => async (round: number): Promise<TimedStep> => {
+      const timed = round > 0 && product !== undefined
+      const before = timed ? await product.now() : 0
       const reading = await contestant.step(round + 1)
-      readings[which].push(reading)
+      const productGflops = timed ? (before + (await product.now())) / 2 : null
+      const share =
+        productGflops === null
+          ? ' (first)'
+          : `, ${((100 * speedOf(contestant, reading)) / productGflops).toFixed(0)} % of the best product`
       log(
-        `step: ${model.name} ${batch}x${tokens}, ${contestant.name} on ${contestant.device}: ${reading.wallMs.toFixed(0)} ms, processor ${reading.cpuMs.toFixed(0)} ms${round === 0 ? ' (first)' : ''}`,
+        `step: ${model.name} ${batch}x${tokens}, ${contestant.name} on ${contestant.place.device}: ${reading.wallMs.toFixed(0)} ms, processor ${reading.cpuMs.toFixed(0)} ms${share}`,
+      )
+      return { ...reading, productGflops }
+    }),
+    { most: MOST_ROUNDS, budgetMs: seconds * 1000 * contestants.length },
+  )
+  for (const contestant of contestants) contestant.dispose()
+  const [reference] = readings[0]
+  for (const [which, [{ loss }]] of readings.entries()) {
+    if (!(Math.abs(loss - reference.loss) <= 1e-3)) {
+      throw new Error(
+        `${contestants[which].name} starts at a loss of ${loss}, not ${reference.loss}: not the same work`,
       )
     }
   }
-  const flops = trainingStepFlops(model.config, { batch, tokens, rank: RANK })
   const results = contestants.map((contestant, which): StepResult => {
     const [first, ...rest] = readings[which]
     const of = (pick: (reading: Reading) => number) => median(rest.map(pick))
+    const [hostMs, submitMs, dispatches] = [
+      of((one) => one.hostMs),
+      of((one) => one.submitMs),
+      of((one) => one.dispatches),
+    ]
     const lap = medianLap(rest)
-    const { wallMs: stepMs, cpuMs: stepCpuMs } = lap
-    const onProcessor = contestant.engine.software || contestant.engine.backend === 'wasm'
-    const hostMs = of((reading) => reading.hostMs)
-    const submitMs = of((reading) => reading.submitMs)
-    const dispatches = of((reading) => reading.dispatches)
-    const gflops = flops.performed / workMs(lap, onProcessor) / 1e6
-    const best = contestant.engine.executor === 'plan' ? found.bestMatmulGflops : undefined
+    const shares = rest.flatMap((one) =>
+      one.productGflops === null ? [] : [speedOf(contestant, one) / one.productGflops],
+    )
     return {
+      ...contestant.place,
       model: model.name,
       batch,
       tokens,
       contestant: contestant.name,
-      device: contestant.device,
       steps: rest.length,
-      tokensPerSecond: (batch * tokens * 1000) / stepMs,
-      stepMs,
-      tokensPerCpuSecond: (batch * tokens * 1000) / stepCpuMs,
-      stepCpuMs,
+      tokensPerSecond: (batch * tokens * 1000) / lap.wallMs,
+      stepMs: spread(rest.map(({ wallMs }) => wallMs)),
+      tokensPerCpuSecond: (batch * tokens * 1000) / lap.cpuMs,
+      stepCpuMs: spread(rest.map(({ cpuMs }) => cpuMs)),
       firstStepMs: first.wallMs,
       firstLoss: first.loss,
       lastLoss: rest.at(-1)!.loss,
       neededFlops: flops.needed,
       performedFlops: flops.performed,
-      performedGflops: gflops,
-      shareOfBestMatmul: best === undefined ? null : gflops / best,
+      performedGflops: flops.performed / workMs(lap, onProcessor(contestant.engine)) / 1e6,
+      shareOfBestProduct: shares.length > 0 ? spread(shares) : null,
       dispatches,
       planBytes: contestant.planBytes,
       host:
@@ -209,18 +270,18 @@ async function take(
               microsecondsPerDispatch: dispatches > 0 ? (hostMs * 1000) / dispatches : 0,
               encodeMs: hostMs - submitMs,
               submitMs,
-              completionMs: Math.max(0, stepMs - hostMs),
-              share: hostMs / stepMs,
+              completionMs: Math.max(0, lap.wallMs - hostMs),
+              share: hostMs / lap.wallMs,
             },
     }
   })
-  for (const contestant of contestants) contestant.dispose()
-  for (const { contestant, firstLoss } of results) {
-    if (!(Math.abs(firstLoss - results[0].firstLoss) <= 1e-3)) {
-      throw new Error(
-        `${contestant} starts at a loss of ${firstLoss}, not ${results[0].firstLoss}: not the same work`,
-      )
-    }
+  const [own, plain] = readings.map((all) => all.slice(1))
+  const ratios = (pick: (reading: Reading) => number) =>
+    spread(plain.map((reading, round) => pick(reading) / pick(own[round])))
+  return {
+    results,
+    againstPlain: plain
+      ? { byWall: ratios(({ wallMs }) => wallMs), byCpu: ratios(({ cpuMs }) => cpuMs) }
+      : null,
   }
-  return results
 }

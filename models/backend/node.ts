@@ -44,8 +44,12 @@ export async function openNodeGpuDevice(): Promise<GpuDevice> {
 
 async function openPlan(): Promise<Engine> {
   const gpu = await openNodeGpuDevice()
-  return createPlanEngine({ ...gpu, ...tunerFor(gpu, kernelFile(join(cacheFolder(), 'kernels.json'))) })
+  return createPlanEngine({ ...gpu, ...rememberedKernels(gpu) })
 }
+
+/** A plan engine's tuner, which keeps its choices in a file of this person's. Spread it into the engine's options. */
+export const rememberedKernels = (gpu: GpuDevice) =>
+  tunerFor(gpu, kernelFile(join(cacheFolder(), 'kernels.json')))
 
 // WebGL needs a browser, so it is no candidate here.
 const webgpu: EngineCandidate = { backend: 'webgpu', open: openPlan }

@@ -50,11 +50,12 @@ describe.skipIf(process.env.ONEROUND_TEST_GPU === 'none')('eager on tfjs-webgpu'
   })
 
   it('writes some of its parameters without reading the others back', async () => {
+    // So large that tfjs does not keep them on the CPU.
     const set = engine.parameters([
-      { name: 'a', shape: [2, 3] },
-      { name: 'b', shape: [3, 2] },
+      { name: 'a', shape: [SIDE, SIDE] },
+      { name: 'b', shape: [SIDE, SIDE] },
     ])
-    const [a, b] = [normals(6, 3), normals(6, 4)]
+    const [a, b] = [normals(SIDE * SIDE, 3), normals(SIDE * SIDE, 4)]
     set.write(new Map([['a', a]]))
     set.write(new Map([['b', b]]))
     expect(await set.read()).toEqual(new Map(Object.entries({ a, b })))
