@@ -61,6 +61,23 @@ function tfjsWasmThreads(): Plugin {
   }
 }
 
+/**
+ * uPlot makes a number format of the browser's language when it is loaded, and never loads where that is no language tag: it
+ * is "C" in WebKitGTK without a locale. The page's numbers are English anyway, and uPlot's own are not shown.
+ */
+function uplotLanguage(): Plugin {
+  const language = "domEnv ? nav.language : 'en-US'"
+  return {
+    name: 'oneround:uplot-language',
+    enforce: 'pre',
+    transform(code, id) {
+      if (!/uPlot\.esm\.js($|\?)/.test(id)) return null
+      if (!code.includes(language)) throw new Error(`${id} is not as expected; see vite.config.ts`)
+      return { code: code.replace(language, "'en-US'"), map: null }
+    },
+  }
+}
+
 /** What only Node can run must not get into the page; an import of it is a mistake, named here. */
 const NODE_ONLY = ['webgpu', 'libsql', 'socket.io', 'pino', 'selfsigned', 'playwright']
 
@@ -92,7 +109,7 @@ const relay = process.env.ONEROUND_RELAY ?? 'http://127.0.0.1:8787'
 
 export default defineConfig(({ command }) => ({
   root,
-  plugins: [refuseNodeOnly(), tfjsWasm(), tfjsWasmThreads(), offlinePage(root)],
+  plugins: [refuseNodeOnly(), tfjsWasm(), tfjsWasmThreads(), uplotLanguage(), offlinePage(root)],
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   ...(command === 'serve' && { html: { cspNonce: DEV_NONCE } }),
   // What the worker and the lazily loaded parts import is known from the start: no reload in mid-use.

@@ -18,19 +18,20 @@ import './styles/motion.css'
 exposeDiagnostics()
 const root = document.getElementById('app')
 if (!root) throw new Error('index.html has no #app')
+
+/** Whether it did not come or did not start, only the browser can say. */
+function partMissing(error: unknown): void {
+  console.error(error)
+  if (root) root.textContent = problems.partMissing
+}
+
 if (isConsole(location.pathname)) {
   // The host's console is an application of its own in the same page: participants fetch nothing of it.
-  import('./screens/host/start.tsx')
-    .then(({ startConsole }) => startConsole(root))
-    .catch(() => {
-      root.textContent = problems.partMissing
-    })
+  import('./screens/host/start.tsx').then(({ startConsole }) => startConsole(root)).catch(partMissing)
 } else if (isRoundPage(location.pathname)) {
   import('./screens/what-happened/start.tsx')
     .then(({ startRoundPage }) => startRoundPage(root))
-    .catch(() => {
-      root.textContent = problems.partMissing
-    })
+    .catch(partMissing)
 } else {
   root.replaceChildren()
   render(<App />, root)

@@ -33,16 +33,17 @@ export async function picture(page: Page, name: string): Promise<void> {
   await page.screenshot({ path: path.join(target, `${name}.png`), fullPage: true })
 }
 
-/** What sticks out to the right of the window, where anything does. */
-export const overflowing = (page: Page) =>
-  page.evaluate(() => {
-    const width = document.documentElement.clientWidth
-    if (document.documentElement.scrollWidth <= width) return []
-    return [...document.querySelectorAll('body *')]
-      .filter((element) => element.getBoundingClientRect().right > width + 1)
-      .map((element) => `${element.tagName}.${element.className}`)
-      .slice(0, 5)
-  })
+/** What sticks out to the right of the window, where anything does. Runs in the page. */
+export function findOverflowing(): string[] {
+  const width = document.documentElement.clientWidth
+  if (document.documentElement.scrollWidth <= width) return []
+  return [...document.querySelectorAll('body *')]
+    .filter((element) => element.getBoundingClientRect().right > width + 1)
+    .map((element) => `${element.tagName}.${element.className}`)
+    .slice(0, 5)
+}
+
+export const overflowing = (page: Page) => page.evaluate(findOverflowing)
 
 export async function settled(page: Page): Promise<void> {
   await page.evaluate(async () => {

@@ -1,5 +1,6 @@
 /** Engines in a browser, made in the worker where models run: WebGPU, tfjs-wasm, tfjs-webgl, tfjs-cpu. */
 import { createStore, get, set } from 'idb-keyval'
+import { DeviceError } from '../errors.ts'
 import { createPlanEngine } from '../plan/plan-engine.ts'
 import type { TunerStore } from '../plan/tuner.ts'
 import {
@@ -32,7 +33,14 @@ export async function createBrowserEngine(options: BrowserEngineOptions): Promis
   }
   const wasm: EngineCandidate = {
     backend: 'wasm',
-    open: async () => (await import('./tfjs-wasm.ts')).createWasmEngine(wasmPath),
+    async open() {
+      if (typeof WebAssembly === 'undefined')
+        throw new DeviceError(
+          'device/no-webassembly',
+          'This browser has neither WebGPU nor WebAssembly, or they are switched off, so no model can run in it; switch them on, or take a current Chrome, Edge, Firefox or Safari.',
+        )
+      return (await import('./tfjs-wasm.ts')).createWasmEngine(wasmPath)
+    },
   }
   const webgl: EngineCandidate = {
     backend: 'webgl',

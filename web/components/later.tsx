@@ -1,6 +1,6 @@
-/** A part of the page that is fetched when it is first shown; until then its place is empty. */
+/** A part of the page that is fetched when it is first shown. */
 import { useSignal } from '@preact/signals'
-import type { ComponentType } from 'preact'
+import type { ComponentChildren, ComponentType } from 'preact'
 import { useEffect } from 'preact/hooks'
 import { problem } from '../state/store.ts'
 import { problems } from '../strings/problems.ts'
@@ -8,19 +8,23 @@ import { problems } from '../strings/problems.ts'
 interface LaterProps<P> {
   readonly load: () => Promise<ComponentType<P>>
   readonly props: P
+  /** What stands in its place until then, and where it does not come. */
+  readonly meanwhile?: ComponentChildren
 }
 
-export function Later<P extends object>({ load, props }: LaterProps<P>) {
+export function Later<P extends object>({ load, props, meanwhile = null }: LaterProps<P>) {
   const loaded = useSignal<ComponentType<P> | null>(null)
   useEffect(() => {
     load()
       .then((component) => {
         loaded.value = component
       })
-      .catch(() => {
+      .catch((error) => {
+        // Whether it did not come or did not start, only the browser can say.
+        console.error(error)
         problem.value = { code: 'page/part-missing', message: problems.partMissing }
       })
   }, [load, loaded])
   const Loaded = loaded.value
-  return Loaded ? <Loaded {...props} /> : null
+  return Loaded ? <Loaded {...props} /> : meanwhile
 }

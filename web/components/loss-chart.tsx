@@ -10,6 +10,7 @@ import 'uplot/dist/uPlot.min.css'
 import { loss } from '../format.ts'
 import { type CurvePoint, curve, plannedSteps } from '../state/store.ts'
 import { train as text } from '../strings/train.ts'
+import { ChartPlace } from './chart-place.tsx'
 
 const HEIGHT_PIXELS = 272
 
@@ -76,6 +77,10 @@ function options(width: number): uPlot.Options {
 }
 
 export function LossChart() {
+  return curve.value.length > 0 ? <Plot /> : <ChartPlace />
+}
+
+function Plot() {
   const box = useRef<HTMLDivElement>(null)
   useEffect(() => {
     const element = box.current

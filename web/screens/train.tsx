@@ -1,8 +1,7 @@
 /** Training: the plan, then the live curve with speed and time left, pause, resume and an early stop. */
-import { useSignal } from '@preact/signals'
-import type { ComponentType } from 'preact'
-import { useEffect } from 'preact/hooks'
+import { ChartPlace } from '../components/chart-place.tsx'
 import { BigNumber, Fact, Facts } from '../components/facts.tsx'
+import { Later } from '../components/later.tsx'
 import { Meter } from '../components/meter.tsx'
 import { PreviewCard } from '../components/preview-card.tsx'
 import { SampleCard } from '../components/sample-card.tsx'
@@ -197,24 +196,13 @@ function Progress() {
   )
 }
 
+const loadChart = async () => (await import('../components/loss-chart.tsx')).LossChart
+
 /** The chart's library is fetched with this screen, not with the page; its place is kept meanwhile. */
 function Curve() {
-  const Chart = useSignal<ComponentType | null>(null)
-  useEffect(() => {
-    void import('../components/loss-chart.tsx').then(({ LossChart }) => {
-      Chart.value = LossChart
-    })
-  }, [Chart])
-  const Loaded = Chart.value
   return (
     <figure>
-      {Loaded && curve.value.length > 0 ? (
-        <Loaded />
-      ) : (
-        <div class="chart">
-          <div class="chart-empty">{text.chartEmpty}</div>
-        </div>
-      )}
+      <Later load={loadChart} props={{}} meanwhile={<ChartPlace />} />
       <figcaption class="legend" aria-hidden="true">
         <span class="legend-item">{text.chartTrain}</span>
         <span class="legend-item legend-held-out">{text.chartHeldOut}</span>

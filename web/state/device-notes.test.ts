@@ -2,8 +2,14 @@ import { describe, expect, it } from 'vitest'
 import type { DeviceReport } from '../worker/api.ts'
 import { deviceNotes } from './device-notes.ts'
 
-const wasm: DeviceReport = { backend: 'wasm', executor: 'eager', device: 'a processor', software: false }
-const gpu: DeviceReport = { backend: 'webgpu', executor: 'plan', device: 'a GPU', software: false }
+const wasm: DeviceReport = {
+  backend: 'wasm',
+  executor: 'eager',
+  device: 'a processor',
+  software: false,
+  hasSimd: true,
+}
+const gpu: DeviceReport = { ...wasm, backend: 'webgpu', executor: 'plan', device: 'a GPU' }
 const all = { secure: true, hasWebGpu: true, hasSharedMemory: true, isPhone: false }
 
 describe('what is said of the device', () => {
@@ -12,7 +18,14 @@ describe('what is said of the device', () => {
     expect(deviceNotes({ ...gpu, software: true }, all)).toEqual(['software'])
     expect(deviceNotes(wasm, all)).toEqual(['other'])
     expect(deviceNotes(wasm, { ...all, hasWebGpu: false })).toEqual(['no-webgpu'])
-    expect(deviceNotes(wasm, { ...all, hasSharedMemory: false })).toEqual(['other', 'no-threads'])
+    expect(deviceNotes(wasm, { ...all, hasSharedMemory: false })).toEqual(['one-thread'])
+    expect(deviceNotes(wasm, { ...all, hasWebGpu: false, hasSharedMemory: false })).toEqual([
+      'no-webgpu-one-thread',
+    ])
+    expect(deviceNotes({ ...wasm, hasSimd: false }, all)).toEqual(['other', 'no-simd'])
+    expect(deviceNotes({ ...gpu, hasSimd: false }, all)).toEqual(['webgpu'])
+    // One thread is what plain JavaScript has anyway.
+    expect(deviceNotes({ ...wasm, backend: 'cpu' }, { ...all, hasSharedMemory: false })).toEqual(['other'])
   })
 
   it('leaves it to the sentence about plain HTTP where that is why', () => {

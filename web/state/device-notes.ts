@@ -1,7 +1,15 @@
 /** What this browser withholds from training, and what a phone needs: which sentences go beside the device. Pure. */
 import type { DeviceReport } from '../worker/api.ts'
 
-export type DeviceNote = 'webgpu' | 'software' | 'other' | 'no-webgpu' | 'no-threads' | 'phone'
+export type DeviceNote =
+  | 'webgpu'
+  | 'software'
+  | 'other'
+  | 'no-webgpu'
+  | 'one-thread'
+  | 'no-webgpu-one-thread'
+  | 'no-simd'
+  | 'phone'
 
 export interface Browser {
   /** Over plain HTTP nearly everything is withheld, and the page says so in a sentence of its own. */
@@ -15,10 +23,17 @@ export interface Browser {
 export function deviceNotes(device: DeviceReport, browser: Browser): readonly DeviceNote[] {
   const notes: DeviceNote[] = []
   if (device.backend === 'webgpu') notes.push(device.software ? 'software' : 'webgpu')
-  else notes.push(browser.secure && !browser.hasWebGpu ? 'no-webgpu' : 'other')
-  if (device.backend === 'wasm' && browser.secure && !browser.hasSharedMemory) notes.push('no-threads')
+  else notes.push(whyTheProcessor(device, browser))
+  if (device.backend === 'wasm' && !device.hasSimd) notes.push('no-simd')
   if (browser.isPhone) notes.push('phone')
   return notes
+}
+
+function whyTheProcessor(device: DeviceReport, browser: Browser): DeviceNote {
+  if (!browser.secure) return 'other'
+  const oneThread = device.backend === 'wasm' && !browser.hasSharedMemory
+  if (browser.hasWebGpu) return oneThread ? 'one-thread' : 'other'
+  return oneThread ? 'no-webgpu-one-thread' : 'no-webgpu'
 }
 
 /** As this page finds it. A phone: touched, and narrow whichever way it is held. */

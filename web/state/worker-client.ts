@@ -20,16 +20,40 @@ function start(): Running {
   const ended = new Promise<never>((_, reject) => {
     worker.addEventListener('error', (event) => {
       event.preventDefault()
-      // An error before the module has run has no message: its file did not load.
-      const problem: Problem = event.message
-        ? { code: 'worker/stopped', message: lost.workerStopped }
-        : { code: 'worker/missing', message: problems.workerMissing }
-      if (running?.worker === worker) loseDevice(problem)
+      const problem = problemOf(event)
+      if (running?.worker === worker) {
+        // There is no device to lose, and another try ends the same.
+        if (problem.code === 'worker/no-modules') stopWorker()
+        else loseDevice(problem)
+      }
       reject(new PageError(problem.code, problem.message))
     })
   })
   ended.catch(() => {})
   return { worker, api: wrap<ModelWorker>(worker), ended }
+}
+
+function problemOf({ message }: ErrorEvent): Problem {
+  // An error before the module has run has no message: its file did not load.
+  if (!message) return { code: 'worker/missing', message: problems.workerMissing }
+  // As a classic script, which is what it then was, the file ends at its first import.
+  if (!takesModules()) return { code: 'worker/no-modules', message: problems.workerNoModules }
+  return { code: 'worker/stopped', message: lost.workerStopped }
+}
+
+/** A browser that knows of module workers asks for the type. */
+function takesModules(): boolean {
+  let asked = false
+  const options = {
+    get type() {
+      asked = true
+      return 'module' as const
+    },
+  }
+  const address = URL.createObjectURL(new Blob([], { type: 'text/javascript' }))
+  new Worker(address, options).terminate()
+  URL.revokeObjectURL(address)
+  return asked
 }
 
 /** Runs one call in the worker; fails when the worker ends first. */

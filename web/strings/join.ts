@@ -36,7 +36,11 @@ const text = {
     other: 'The processor trains. That is slower than a graphics processor, but gives the same result.',
     'no-webgpu':
       'This browser has no WebGPU, so the processor trains: slower than a graphics processor, with the same result.',
-    'no-threads': 'This browser gives no SharedArrayBuffer, so one thread does all the work.',
+    'one-thread':
+      'This browser gives no SharedArrayBuffer, so one thread of the processor trains: slower than several, with the same result.',
+    'no-webgpu-one-thread':
+      'This browser has neither WebGPU nor SharedArrayBuffer, so one thread of the processor trains: slower, with the same result.',
+    'no-simd': 'Its WebAssembly has no SIMD, so each step takes about twice as long.',
     phone: 'On a phone, keep the screen on and this page in front until you have sent.',
   },
   deviceForced: (backend: string) => `The address of this page asks for ${backend}.`,

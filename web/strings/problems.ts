@@ -22,6 +22,8 @@ export const problems = {
   partMissing:
     'A part of this page could not be loaded; check the connection and reload. What is trained is kept.',
   workerMissing: 'The part of the page that runs the model could not be started; reload the page.',
+  workerNoModules:
+    'This browser is too old to run the model, because its workers take no modules; take a current Chrome, Edge, Firefox or Safari.',
   workerTwice:
     'This browser started the part of the page that runs the model twice in one worker, so nothing would be trained rightly; take another browser, and tell the host.',
   otherRound:

@@ -17,6 +17,8 @@ export interface DeviceReport {
   readonly executor: ExecutorName
   readonly device: string
   readonly software: boolean
+  /** Of WebAssembly here, whichever backend runs. */
+  readonly hasSimd: boolean
 }
 
 export interface ModelProgress {

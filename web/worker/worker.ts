@@ -12,6 +12,7 @@ import { adapterChange, encodeUpdate } from '../../models/adapters/update-codec.
 import { createBrowserEngine } from '../../models/backend/browser.ts'
 import type { Engine } from '../../models/backend/engine.ts'
 import { nextTask } from '../../models/backend/next-task.ts'
+import { hasWasmSimd } from '../../models/backend/wasm-simd.ts'
 import { loadModel } from '../../models/catalog/load.ts'
 import type { LoadedModel, PictureModel, TextModel } from '../../models/families/family.ts'
 import { readPeftAdapter } from '../../models/formats/peft.ts'
@@ -209,7 +210,7 @@ const models: ModelWorker = {
     dispatches = countDispatches(opened)
     void opened.lost.then(onLost)
     const { executor, device, software } = opened
-    return { backend: opened.backend, executor, device, software }
+    return { backend: opened.backend, executor, device, software, hasSimd: hasWasmSimd() }
   },
 
   async loadModel({ base, adapter }, onProgress) {

@@ -8,7 +8,7 @@ export interface Commands {
   newSession(): Promise<{ browserName: string; browserVersion: string }>
   navigate(url: string): Promise<void>
   reload(): Promise<void>
-  /** Answers what `script`, a function's body, returns; `args` are its arguments. Both are JSON. */
+  /** Answers what `script`, a function's body, returns or promises; `args` are its arguments. Both are JSON. */
   execute(script: string, args: readonly unknown[]): Promise<unknown>
   /** Of the window, in CSS pixels. Windows have a smallest size of their own. */
   resize(width: number, height: number): Promise<void>

@@ -43,12 +43,20 @@ export class OtherBrowser {
     return this.#commands.reload()
   }
 
-  resize(width: number, height: number): Promise<void> {
-    return this.#commands.resize(width, height)
+  /** Of the window, in CSS pixels, as far as it lets itself be; returns when the page is drawn anew. */
+  async resize(width: number, height: number): Promise<void> {
+    await this.#commands.resize(width, height)
+    await this.evaluate(async () => {
+      for (let frame = 0; frame < 3; frame += 1)
+        await new Promise((resolve) => requestAnimationFrame(() => resolve(null)))
+    })
   }
 
-  /** Runs `body` in the page, serialised; what it answers must be JSON. */
-  async evaluate<A extends readonly unknown[], T>(body: (...args: A) => T, ...args: A): Promise<T> {
+  /** Runs `body` in the page, serialised; what it answers, or its promise resolves to, must be JSON. */
+  async evaluate<A extends readonly unknown[], T>(
+    body: (...args: A) => T | Promise<T>,
+    ...args: A
+  ): Promise<T> {
     return (await this.#commands.execute(`return (${body})(...arguments)`, args)) as T
   }
 
