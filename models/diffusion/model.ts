@@ -275,15 +275,22 @@ export class DiffusionModel
   ): { y: Tensor; kept: KeptBlock | null } {
     return ops.scope(`layer${layer}`, () => {
       const linears = this.linears(layer, adapter)
-      const kept = this.blockForward(ops, x, linears, condition)
-      const down = ops.linear.forward(kept.activated, linears.down)
-      const gate = { values: kept.modulation, part: GATE_2 }
-      return { y: ops.gatedAdd.forward(kept.middle, down, gate), kept: keep ? kept : null }
+      const kept = keep ? this.blockForward(ops, x, linears, condition) : null
+      const { modulation, middle, middleNormed } = kept ?? this.attend(ops, x, linears, condition)
+      const activated = kept?.activated ?? ops.swiglu.ofLayers(middleNormed, [linears.gate, linears.up])
+      const down = ops.linear.forward(activated, linears.down)
+      return { y: ops.gatedAdd.forward(middle, down, { values: modulation, part: GATE_2 }), kept }
     })
   }
 
-  /** A block up to its last projection. */
-  private blockForward(ops: Ops, x: Tensor, linears: BlockLinears, { c, pictures }: Condition): KeptBlock {
+  /** A block up to its last projection, with everything its backward needs. */
+  private blockForward(ops: Ops, x: Tensor, linears: BlockLinears, condition: Condition): KeptBlock {
+    const own = this.attend(ops, x, linears, condition)
+    return { ...own, ...ops.swiglu.ofLayersKept(own.middleNormed, [linears.gate, linears.up]) }
+  }
+
+  /** A block up to what its feed-forward half reads. */
+  private attend(ops: Ops, x: Tensor, linears: BlockLinears, { c, pictures }: Condition) {
     const eps = this.config.rmsNormEps
     const modulation = ops.linear.forward(c, linears.modulation)
     const part = (part: number): PerPicture => ({ values: modulation, part })
@@ -293,9 +300,7 @@ export class DiffusionModel
     const attended = ops.linear.forward(attention.out, linears.o)
     const middle = ops.gatedAdd.forward(x, attended, part(GATE_1))
     const middleNormed = ops.modulatedNorm.forward(middle, part(SHIFT_2), part(SCALE_2), eps)
-    const [gate, up] = ops.linear.forwardEach(middleNormed, [linears.gate, linears.up])
-    const activated = ops.swiglu.forward(gate, up)
-    return { modulation, normed, q, k, v, attention, attended, middle, middleNormed, gate, up, activated }
+    return { modulation, normed, q, k, v, attention, attended, middle, middleNormed }
   }
 
   /**
@@ -320,10 +325,9 @@ export class DiffusionModel
       const modulated = linears.modulation.lora !== undefined
 
       const dDown = ops.gatedAdd.backward(dy, part(GATE_2))
-      const dActivated = ops.linear.backward(dDown, kept.activated, linears.down)
-      const { dGate, dUp } = ops.swiglu.backward(dActivated, kept.gate, kept.up)
-      const dFromGate = ops.linear.backward(dGate, kept.middleNormed, linears.gate)
-      const dMiddleNormed = ops.linear.backward(dUp, kept.middleNormed, linears.up, { addTo: dFromGate })
+      const { activated, gate, up, middleNormed } = kept
+      const { dGate, dUp } = ops.swiglu.backwardThrough(dDown, activated, linears.down, gate, up)
+      const dMiddleNormed = ops.linear.backwardEach([dGate, dUp], middleNormed, [linears.gate, linears.up])
       const dMiddle = ops.modulatedNorm.backward(dMiddleNormed, kept.middle, part(SCALE_2), eps, {
         addTo: dy,
       })
@@ -340,16 +344,13 @@ export class DiffusionModel
         logSumExp,
         this.attentionShape(pictures),
       )
+      const projections = [linears.q, linears.k, linears.v]
       if (layer === 0 && !modulated) {
         // Before block 0 there are only frozen embeddings: the gradients of q, k and v's factors are all there is.
-        ops.linear.backward(dq, kept.normed, linears.q, { needInput: false })
-        ops.linear.backward(dk, kept.normed, linears.k, { needInput: false })
-        ops.linear.backward(dv, kept.normed, linears.v, { needInput: false })
+        ops.linear.backwardEach([dq, dk, dv], kept.normed, projections, { needInput: false })
         return null
       }
-      const dFromQuery = ops.linear.backward(dq, kept.normed, linears.q)
-      const dFromKey = ops.linear.backward(dk, kept.normed, linears.k, { addTo: dFromQuery })
-      const dNormed = ops.linear.backward(dv, kept.normed, linears.v, { addTo: dFromKey })
+      const dNormed = ops.linear.backwardEach([dq, dk, dv], kept.normed, projections)
 
       if (modulated) {
         const first = ops.modulatedNorm.modulationGradients(dNormed, x, pictures, eps)

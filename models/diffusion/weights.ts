@@ -56,15 +56,21 @@ export function* placingDiffusion(config: DiffusionConfig, placer: Placer): Plac
   }
   for (let layer = 0; layer < config.layers; layer++) {
     const at = `layers.${layer}`
+    const modulation = yield* weight(`${at}.modulation`, 6 * hidden, hidden)
+    const [q, k, v] = placer.together([
+      { weight: yield* weight(`${at}.self_attn.q_proj`, width, hidden) },
+      { weight: yield* weight(`${at}.self_attn.k_proj`, width, hidden) },
+      { weight: yield* weight(`${at}.self_attn.v_proj`, width, hidden) },
+    ])
+    const o = yield* weight(`${at}.self_attn.o_proj`, hidden, width)
+    const [gate, up] = placer.together([
+      { weight: yield* weight(`${at}.mlp.gate_proj`, intermediate, hidden) },
+      { weight: yield* weight(`${at}.mlp.up_proj`, intermediate, hidden) },
+    ])
+    const down = yield* weight(`${at}.mlp.down_proj`, hidden, intermediate)
     layers.push({
-      modulation: yield* weight(`${at}.modulation`, 6 * hidden, hidden),
-      q: yield* weight(`${at}.self_attn.q_proj`, width, hidden),
-      k: yield* weight(`${at}.self_attn.k_proj`, width, hidden),
-      v: yield* weight(`${at}.self_attn.v_proj`, width, hidden),
-      o: yield* weight(`${at}.self_attn.o_proj`, hidden, width),
-      gate: yield* weight(`${at}.mlp.gate_proj`, intermediate, hidden),
-      up: yield* weight(`${at}.mlp.up_proj`, intermediate, hidden),
-      down: yield* weight(`${at}.mlp.down_proj`, hidden, intermediate),
+      ...{ modulation, q: q.weight, k: k.weight, v: v.weight, o },
+      ...{ gate: gate.weight, up: up.weight, down },
     })
   }
   return weights

@@ -17,7 +17,7 @@ export function planAttention(recorder: Recorder): AttentionOp {
       const { batch, tokens, heads, headDim, causal } = shape
       const vec = vectors(headDim)
       const rows = batch * tokens
-      const [k, v] = [asColumns(kTensor), asColumns(vTensor)]
+      const [q, k, v] = [asColumns(qTensor), asColumns(kTensor), asColumns(vTensor)]
       const out = recorder.tensor([rows, heads * headDim])
       const logSumExp = recorder.tensor([rows, heads])
       const as = vectorsOf(vec.size)
@@ -26,12 +26,12 @@ export function planAttention(recorder: Recorder): AttentionOp {
         {
           headDim,
           name: 'attention.forward',
-          reads: { q: as(asPlanTensor(qTensor)), k: as(k), v: as(v), ...starts(segments) },
+          reads: { q: as(q), k: as(k), v: as(v), ...starts(segments) },
           writes: { y: as(out), logSumExp },
           flops: 4 * rows * heads * headDim * (causal ? (tokens + 1) / 2 : tokens),
         },
         shape,
-        (kernel) => `${queryRow(shape, vec.count)}
+        (kernel) => `${queryRow(shape, vec, q)}
 ${registers(kernel, 'query', 'sum')}
 ${each(kernel, (own, at) => `${own('query')} = q[qAt + ${at}] * ${scaleOf(shape)};`)}
   var top = -3.0e38f;
@@ -54,7 +54,7 @@ ${each(kernel, (own) => `${own('sum')} *= shrink;`)}
 ${each(kernel, (own, _, c) => `${own('sum')} += p * ${entry(1, c)};`)}`,
 })}
   if (t >= ${tokens}u) { return; }
-${each(kernel, (own, at) => `y[qAt + ${at}] = ${own('sum')} / total;`)}
+${each(kernel, (own, at) => `y[outAt + ${at}] = ${own('sum')} / total;`)}
   logSumExp[row * ${heads}u + head] = top + log(total);`,
       )
       return { out, logSumExp }
@@ -73,10 +73,10 @@ ${each(kernel, (own, at) => `y[qAt + ${at}] = ${own('sum')} / total;`)}
       const delta = recorder.tensor([rows, heads])
       const pairs = rows * heads * (causal ? (tokens + 1) / 2 : tokens)
       const scale = scaleOf(shape)
-      const [k, v] = [asColumns(kTensor), asColumns(vTensor)]
+      const [q, k, v] = [asColumns(qTensor), asColumns(kTensor), asColumns(vTensor)]
       const reads = {
         dOut: as(asPlanTensor(dOutTensor)),
-        q: as(asPlanTensor(qTensor)),
+        q: as(q),
         k: as(k),
         v: as(v),
         logSumExp,
@@ -93,10 +93,10 @@ ${each(kernel, (own, at) => `y[qAt + ${at}] = ${own('sum')} / total;`)}
           flops: 6 * pairs * headDim,
         },
         shape,
-        (kernel) => `${queryRow(shape, vec.count)}
+        (kernel) => `${queryRow(shape, vec, q)}
 ${registers(kernel, 'query', 'upstream', 'sum')}
   var rowDelta = 0.0f;
-${each(kernel, (own, at) => `${own('query')} = q[qAt + ${at}] * ${scale}; ${own('upstream')} = dOut[qAt + ${at}]; rowDelta += ${vec.dot(own('upstream'), `out[qAt + ${at}]`)};`)}
+${each(kernel, (own, at) => `${own('query')} = q[qAt + ${at}] * ${scale}; ${own('upstream')} = dOut[outAt + ${at}]; rowDelta += ${vec.dot(own('upstream'), `out[outAt + ${at}]`)};`)}
   let lse = logSumExp[row * ${heads}u + head];
 ${walk(kernel, {
   ...keysOf(shape, vec.count, kernel.size, segments, [k, v]),
@@ -139,7 +139,7 @@ ${walk(kernel, {
   first: causal ? 't0' : '0u',
   end: `${tokens}u`,
   at: [
-    `(firstRow + j) * ${heads * vec.count}u + queryHead * ${vec.count}u`,
+    `${rowAt(q, '(firstRow + j)', vec.size)} + queryHead * ${vec.count}u`,
     `(firstRow + j) * ${heads * vec.count}u + queryHead * ${vec.count}u`,
   ],
   body: (entry) => `    let row = firstRow + j;
@@ -193,9 +193,14 @@ const starts = (segments: Tensor | undefined): Record<string, Binding> =>
   segments ? { segments: asPlanTensor(segments) } : {}
 
 /** The invocation's query row; those past the window's end take its last, and write nothing. */
-const queryRow = ({ tokens, heads }: AttentionShape, count: number) =>
+const queryRow = (
+  { tokens, heads }: AttentionShape,
+  { count, size }: { readonly count: number; readonly size: number },
+  q: PlanTensor,
+) =>
   `  let row = firstRow + min(t, ${tokens - 1}u);
-  let qAt = row * ${heads * count}u + head * ${count}u;`
+  let qAt = ${rowAt(q, 'row', size)} + head * ${count}u;
+  let outAt = row * ${heads * count}u + head * ${count}u;`
 
 /** The keys that any query of the workgroup sees: documents begin in order, so its first query's is the first. */
 const keysOf = (
