@@ -35,41 +35,52 @@ const sharesLanes = (recorder: Recorder) => recorder.style === 'direct' && recor
 /** @param b all Bs, one after another [outputs with a low-rank path, rank] */
 export function stackBack(
   recorder: Recorder,
-  { dy, parts, rank }: StackGradient,
+  gradient: StackGradient,
   b: PlanTensor,
   scale: number,
 ): PlanTensor {
+  const { dy, parts, rank } = gradient
   const low = lowParts(parts)
   const g = recorder.tensor([dy.rows, low.length * rank])
   const kernel = sharesLanes(recorder)
     ? sharedBack(dy, low, rank, scale, recorder.subgroupLanes)
-    : alone(splitBack(dy, low, rank, scale))
-  recorder.dispatch({
-    name: `lora.stackBack.${kernel.subgroups ? 'shared' : 'split'}`,
-    reads: { dy: { tensor: dy, vector: 4 }, b: { tensor: b, vector: 4 } },
-    writes: { g: { tensor: g, vector: 4 } },
-    flops: 2 * dy.rows * rank * low.reduce((sum, { outputs }) => sum + outputs, 0),
-    ...kernel,
-  })
+    : split(splitBack(dy, low, rank, scale))
+  record(recorder, 'lora.stackBack', gradient, { b }, { g }, kernel)
   return g
 }
 
-/** @param gradient all slots of B, one after another [outputs with a low-rank path, rank] */
+/** @param slots of B, one after another [outputs with a low-rank path, rank] */
 export function stackGradB(
   recorder: Recorder,
-  { dy, parts, rank }: StackGradient,
+  gradient: StackGradient,
   u: PlanTensor,
-  gradient: PlanTensor,
+  slots: PlanTensor,
 ): void {
+  const { dy, parts, rank } = gradient
   const low = lowParts(parts)
   const kernel = sharesLanes(recorder)
     ? sharedGradB(dy, u, low, rank, recorder.subgroupLanes)
-    : alone(splitGradB(dy, u, low, rank))
+    : split(splitGradB(dy, u, low, rank))
+  record(recorder, 'lora.stackGradB', gradient, { u }, { y: slots }, kernel)
+}
+
+/** A product of dy, or both at once, over all that it reads and writes in vectors. */
+function record(
+  recorder: Recorder,
+  name: string,
+  { dy, parts, rank }: StackGradient,
+  operands: Readonly<Record<string, PlanTensor>>,
+  results: Readonly<Record<string, PlanTensor>>,
+  kernel: Kernel,
+): void {
+  const inVectors = (tensors: Readonly<Record<string, PlanTensor>>) =>
+    Object.fromEntries(Object.entries(tensors).map(([key, tensor]) => [key, { tensor, vector: 4 as const }]))
+  const outputs = lowParts(parts).reduce((sum, part) => sum + part.outputs, 0)
   recorder.dispatch({
-    name: `lora.stackGradB.${kernel.subgroups ? 'shared' : 'split'}`,
-    reads: { dy: { tensor: dy, vector: 4 }, u: { tensor: u, vector: 4 } },
-    writes: { y: { tensor: gradient, vector: 4 } },
-    flops: 2 * dy.rows * rank * low.reduce((sum, { outputs }) => sum + outputs, 0),
+    name: `${name}.${kernel.subgroups ? 'shared' : 'split'}`,
+    reads: inVectors({ dy, ...operands }),
+    writes: inVectors(results),
+    flops: 2 * Object.keys(results).length * dy.rows * rank * outputs,
     ...kernel,
   })
 }
@@ -77,7 +88,7 @@ export function stackGradB(
 /** `stackBack` and `stackGradB`: neither waits for the other, and apart each would leave a GPU idle. */
 export function stackGradients(
   recorder: Recorder,
-  { dy, parts, rank }: StackGradient,
+  gradient: StackGradient,
   factors: {
     readonly b: PlanTensor
     readonly u: PlanTensor
@@ -85,42 +96,25 @@ export function stackGradients(
     readonly scale: number
   },
 ): PlanTensor {
-  const { b, u, gradient, scale } = factors
+  const { dy, parts, rank } = gradient
+  const { b, u, gradient: slots, scale } = factors
   if (sharesLanes(recorder)) {
-    stackGradB(recorder, { dy, parts, rank }, u, gradient)
-    return stackBack(recorder, { dy, parts, rank }, b, scale)
+    stackGradB(recorder, gradient, u, slots)
+    return stackBack(recorder, gradient, b, scale)
   }
   const low = lowParts(parts)
   const g = recorder.tensor([dy.rows, low.length * rank])
   const back = splitBack(dy, low, rank, scale)
   const gradB = splitGradB(dy, u, low, rank)
-  const workgroups = lineOfWorkgroups(back.tiles + gradB.tiles)
-  recorder.dispatch({
-    name: 'lora.stackGradients.split',
-    reads: {
-      dy: { tensor: dy, vector: 4 },
-      b: { tensor: b, vector: 4 },
-      u: { tensor: u, vector: 4 },
-    },
-    writes: { g: { tensor: g, vector: 4 }, y: { tensor: gradient, vector: 4 } },
-    workgroups,
-    body: splitKernel(
-      workgroups,
-      `  if (tile < ${back.tiles}u) {
-${back.sum}
+  /** The first tiles are those of `back`. */
+  const either = (part: 'sum' | 'write') => `  if (tile < ${back.tiles}u) {
+${back[part]}
   } else {
     let tile = tile - ${back.tiles}u;
-${gradB.sum}
-  }`,
-      `  if (tile < ${back.tiles}u) {
-${back.write}
-  } else {
-    let tile = tile - ${back.tiles}u;
-${gradB.write}
-  }`,
-    ),
-    flops: 4 * dy.rows * rank * low.reduce((sum, { outputs }) => sum + outputs, 0),
-  })
+${gradB[part]}
+  }`
+  const kernel = split({ tiles: back.tiles + gradB.tiles, sum: either('sum'), write: either('write') })
+  record(recorder, 'lora.stackGradients', gradient, { b, u }, { g, y: slots }, kernel)
   return g
 }
 
@@ -134,8 +128,9 @@ interface SplitTile {
   readonly write: string
 }
 
-function splitKernel(workgroups: readonly [number, number, number], sum: string, write: string): string {
-  return `var<workgroup> partial: array<vec4<f32>, ${SPLIT * TILE}>;
+function split({ tiles, sum, write }: SplitTile): Kernel {
+  const workgroups = lineOfWorkgroups(tiles)
+  const body = `var<workgroup> partial: array<vec4<f32>, ${SPLIT * TILE}>;
 @compute @workgroup_size(${SPLIT})
 fn main(${GROUP}) {
   let tile = workgroup.x + workgroup.y * ${workgroups[0]}u;
@@ -153,11 +148,7 @@ ${times(TILE, (row) => `      partial[local + ${row * SPLIT}u] += partial[local 
   let total = partial[local * ${SPLIT}u];
 ${write}
 }`
-}
-
-function alone({ tiles, sum, write }: SplitTile): Kernel {
-  const workgroups = lineOfWorkgroups(tiles)
-  return { workgroups, body: splitKernel(workgroups, sum, write) }
+  return { workgroups, body }
 }
 
 /** Four rows by four columns of one part. */
