@@ -3,7 +3,7 @@
  * `dispatch`; the plan turns the list into pipelines, bind groups and buffers once.
  */
 import type { DType, StorageType } from '../ops/ops.ts'
-import { PlanTensor } from './plan-tensor.ts'
+import { PlanTensor, type Storage } from './plan-tensor.ts'
 
 /** How the hot kernels are written; see `models/ops/linear/matmul.wgsl.ts`. */
 export type KernelStyle =
@@ -54,6 +54,13 @@ export interface Tuning {
   readonly others: readonly (() => Dispatch)[]
 }
 
+/** How normed rows come from x [rows, width]: x / sqrt(mean(x²) + eps) * weight. */
+export interface RowNorm {
+  readonly x: PlanTensor
+  readonly weight: PlanTensor
+  readonly eps: number
+}
+
 export class Recorder {
   readonly dispatches: Dispatch[] = []
   readonly style: KernelStyle
@@ -61,6 +68,7 @@ export class Recorder {
   readonly subgroupLanes: number
   private readonly scopes: string[] = []
   private readonly memo = new Map<PlanTensor, Map<unknown, PlanTensor>>()
+  private readonly norms = new Map<Storage, { readonly y: PlanTensor; readonly norm: RowNorm }>()
   private transients = 0
 
   constructor(style: KernelStyle, subgroupLanes = 0) {
@@ -80,6 +88,8 @@ export class Recorder {
     alternatives?: { readonly key: string; readonly others: readonly (() => DispatchRequest)[] },
   ): void {
     const scope = this.scopes.join('/')
+    for (const binding of Object.values({ ...request.reads, ...request.updates }))
+      this.norms.delete(tensorOf(binding).storage)
     this.dispatches.push({
       ...written(request, scope),
       ...(alternatives &&
@@ -110,6 +120,17 @@ export class Recorder {
     return result
   }
 
+  /** Says that y is x's rows normed: a product of few rows may do that itself, and y need not be made. */
+  normed(y: PlanTensor, norm: RowNorm): void {
+    this.norms.set(y.storage, { y, norm })
+  }
+
+  /** How `tensor` comes from what it was normed of; undefined once a kernel reads it, for which it is made anyway. */
+  normOf(tensor: PlanTensor): RowNorm | undefined {
+    const found = this.norms.get(tensor.storage)
+    return found?.y === tensor ? found.norm : undefined
+  }
+
   /** Parameters change here: nothing computed from them before holds after. */
   forget(): void {
     this.memo.clear()
@@ -124,6 +145,8 @@ export class Recorder {
     }
   }
 }
+
+const tensorOf = (binding: Binding) => (binding instanceof PlanTensor ? binding : binding.tensor)
 
 const SCALARS: Readonly<Record<StorageType, string>> = { float32: 'f32', int32: 'i32', float16: 'f16' }
 

@@ -15,18 +15,36 @@
 import { PackedTensor } from '../../plan/packed-tensor.ts'
 import type { Binding, DispatchRequest, Recorder } from '../../plan/recorder.ts'
 import { direct, SPLIT, splitK } from './kernels/direct.ts'
-import { lowRank, type MatmulRequest, outputsOf, type Source, TILE } from './kernels/request.ts'
+import { FEW, lowRank, type MatmulRequest, outputsOf, type Source, TILE } from './kernels/request.ts'
 import { subgroup, subgroupForm } from './kernels/subgroup.ts'
 import { fitsTiles, TILES, tiled } from './kernels/tiled.ts'
 
 export type { MatmulRequest } from './kernels/request.ts'
 
+/**
+ * Outputs of a product that norms its rows itself. Every workgroup of it does, which is little beside a dispatch; a product
+ * with a vocabulary of outputs lasts so long that the norm done so often would cost more than the dispatch.
+ */
+const MOST_NORMED = 16_384
+
 export type MatmulVariant = 'direct' | 'subgroup' | 'splitK' | keyof typeof TILES
 
 /** Records the product in the variant that suits such devices, with the others for a tuner to try. */
-export function matmul(recorder: Recorder, request: MatmulRequest): void {
+export function matmul(recorder: Recorder, given: MatmulRequest): void {
+  const request = withNorm(recorder, given)
   const [first, ...others] = variantsOf(recorder, request)
   recordMatmul(recorder, request, first, others)
+}
+
+/**
+ * Where a is normed rows that are few: the product of the rows before the norm, which it does itself. Of GPUs alone: there
+ * a dispatch costs more than its arithmetic; a processor that plays GPU pays for every load.
+ */
+function withNorm(recorder: Recorder, request: MatmulRequest): MatmulRequest {
+  const { m, k, aLayout, bLayout, residual } = request
+  const norm = recorder.style === 'workgroup' ? recorder.normOf(request.a) : undefined
+  const few = m <= FEW && aLayout === 'mk' && bLayout === 'nk' && k % 4 === 0 && !residual
+  return norm && few && outputsOf(request) <= MOST_NORMED ? { ...request, a: norm.x, norm } : request
 }
 
 /** Every variant that can meet the request, the likeliest to be quick first. */
@@ -83,12 +101,13 @@ export function recordMatmul(
 
 /** Products with the same key cost the same. */
 function keyOf(request: MatmulRequest): string {
-  const { m, n, k, aLayout, b, bLayout, low, bias, residual, gated, ungated } = request
+  const { m, n, k, aLayout, b, bLayout, low, norm, bias, residual, gated, ungated } = request
   const type = b instanceof PackedTensor ? b.packing : 'F32'
   const extras = [
     low && `rank ${low.rank} ${low.layout}${low.parts ? ' stack' : ''}`,
     bias && 'bias',
     residual && 'residual',
+    norm && 'norm',
     gated && (gated.both ? 'gated, kept' : 'gated'),
     ungated && 'ungated',
   ]
@@ -110,6 +129,7 @@ function dispatchOf(recorder: Recorder, request: MatmulRequest, variant: MatmulV
     reads.h = { tensor: low.h, vector: hVector }
     reads.l = { tensor: low.l, vector: lVector }
   }
+  if (request.norm) reads.norm = { tensor: request.norm.weight, vector: 4 }
   if (request.bias) reads.bias = { tensor: request.bias, vector: outVector }
   if (request.ungated) reads.both = { tensor: request.ungated.both, vector: 4 }
   if (request.residual) reads.residual = { tensor: request.residual, vector: outVector }

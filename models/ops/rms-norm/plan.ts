@@ -1,4 +1,4 @@
-/** RMSNorm recorded: one dispatch forward, one backward. Formulas: `models/ops/ops.ts`, `./eager.ts`. */
+/** RMSNorm recorded: one dispatch forward (of few rows none, where products do it), one backward. Formulas: `models/ops/ops.ts`, `./eager.ts`. */
 import { asColumns, asPlanTensor, type PlanTensor } from '../../plan/plan-tensor.ts'
 import type { Recorder } from '../../plan/recorder.ts'
 import { rowKernel } from '../../plan/rows.ts'
@@ -24,6 +24,8 @@ export function planRmsNorm(recorder: Recorder): RmsNormOp {
         ...kernel,
         flops: 4 * rows * width,
       })
+      // Where nothing but products of few rows read y, no one needs the dispatch.
+      if (width === x.width && !x.within) recorder.normed(y, { x, weight: asPlanTensor(weightTensor), eps })
       return y
     },
 

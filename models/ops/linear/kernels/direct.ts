@@ -8,8 +8,10 @@ import {
   type AccName,
   completed,
   type MatmulRequest,
+  type Norming,
   outputsOf,
   quadOfB,
+  rowOfA,
   type Source,
   sums,
   TILE,
@@ -26,6 +28,7 @@ function registerLoop(
   first: string,
   step: string,
   acc: AccName = (row) => `acc${row}`,
+  norming: Norming = null,
 ): { code: string; aVector: 1 | 4; bVector: 1 | 4 } {
   const { m, k, aLayout, bLayout } = request
   const n = outputsOf(request)
@@ -48,8 +51,9 @@ function registerLoop(
       const weights = byBlock ? `scale${j}.x * bCodes4(${quad}) + scale${j}.y` : quadOfB(request, quad)
       lines.push(`    let b${j} = ${weights};`)
     }
+    if (norming) lines.push('    let gain = norm[k];')
     for (let i = 0; i < rows; i++) {
-      lines.push(`    let a${i} = a[aRow${i} + k];`)
+      lines.push(rowOfA(norming, `a${i}`, i, `a[aRow${i} + k]`, 'gain'))
       lines.push(`    ${acc(i)} += vec4<f32>(${times(TILE, (j) => `dot(a${i}, b${j})`).join(', ')});`)
     }
     lines.push(byBlock ? '  } }' : '  }')
@@ -117,7 +121,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let nOwn = id.x * ${TILE}u;
   let m0 = id.y * ${rows}u;
   if (nOwn >= ${n}u || m0 >= ${m}u) { return; }
-${sums(request, rows, (acc) => `${registerLoop(request, rows, '0u', '1u', acc).code}\n${completed(request, rows, acc)}`, '')}
+${sums(request, rows, (acc, norming) => `${registerLoop(request, rows, '0u', '1u', acc, norming).code}\n${completed(request, rows, acc)}`, '')}
 }`,
   }
 }
@@ -127,25 +131,29 @@ export function splitK(request: MatmulRequest): Source {
   const rows = Math.min(m, TILE)
   const columns = Math.ceil(n / TILE)
   const workgroups = lineOfWorkgroups(columns * Math.ceil(m / rows))
-  const walk = (acc: AccName) => registerLoop(request, rows, 'local', `${SPLIT}u`, acc)
-  const { aVector, bVector } = walk(String)
+  const walk = (acc: AccName, norming: Norming) =>
+    registerLoop(request, rows, 'local', `${SPLIT}u`, acc, norming)
+  const { aVector, bVector } = walk(String, null)
   /** A tree over the workgroup, in a fixed order; the memory is used again for the next sum. */
-  const reduced = (acc: AccName) => `  workgroupBarrier();
-${times(rows, (i) => `  partial[local + ${i * SPLIT}u] = ${acc(i)};`).join('\n')}
+  const reduced = (sums: readonly string[]) => `  workgroupBarrier();
+${sums.map((sum, i) => `  partial[local + ${i * SPLIT}u] = ${sum};`).join('\n')}
   workgroupBarrier();
   for (var width = ${SPLIT / 2}u; width > 0u; width >>= 1u) {
     if (local < width) {
-${times(rows, (i) => `      partial[local + ${i * SPLIT}u] += partial[local + ${i * SPLIT}u + width];`).join('\n')}
+${sums.map((_, i) => `      partial[local + ${i * SPLIT}u] += partial[local + ${i * SPLIT}u + width];`).join('\n')}
     }
     workgroupBarrier();
   }
-${times(rows, (i) => `  ${acc(i)} = partial[${i * SPLIT}];`).join('\n')}`
-  const sum = (acc: AccName) => `${walk(acc).code}\n${reduced(acc)}\n${completed(request, rows, acc)}`
+${sums.map((sum, i) => `  ${sum} = partial[${i * SPLIT}];`).join('\n')}`
+  const sum = (acc: AccName, norming: Norming) => {
+    const own = [...times(rows, acc), ...(norming === 'squares' ? ['squares'] : [])]
+    return `${walk(acc, norming).code}\n${reduced(own)}\n${completed(request, rows, acc)}`
+  }
   return {
     aVector,
     bVector,
     workgroups,
-    body: `var<workgroup> partial: array<vec4<f32>, ${SPLIT * rows}>;
+    body: `var<workgroup> partial: array<vec4<f32>, ${SPLIT * (request.norm ? rows + 1 : rows)}>;
 @compute @workgroup_size(${SPLIT})
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   let tile = workgroup.x + workgroup.y * ${workgroups[0]}u;

@@ -64,6 +64,8 @@ export interface MatmulRequest {
     /** Of a stack of layers, 'nk' alone: each has its own columns of h [m, all ranks], and its own rows of l. */
     readonly parts?: readonly StackPart[]
   }
+  /** a's rows are normed on the way, x / sqrt(mean(x²) + eps) * weight: of up to FEW rows, 'mk' by 'nk'. */
+  readonly norm?: { readonly weight: PlanTensor; readonly eps: number }
   readonly bias?: PlanTensor // [n]
   readonly residual?: PlanTensor // [m, n]
   /**
@@ -82,6 +84,9 @@ export const outputsOf = ({ n, gated }: MatmulRequest): number => (gated ? 2 * n
 
 /** A register tile is four columns wide: one vector. */
 export const TILE = 4
+
+/** Rows of a product that is a matrix times a vector or little more, as in decoding. */
+export const FEW = 4
 
 export interface Source {
   readonly body: string
@@ -108,28 +113,33 @@ const plainAcc: AccName = (row) => `acc${row}`
 const gateAcc: AccName = (row) => `gate${row}`
 const upAcc: AccName = (row) => `up${row}`
 
+/** What a sum does whose rows of a are normed: multiply by the norm's weights, and add up squares unless that is done. */
+export type Norming = 'squares' | 'gain' | null
+
 /**
  * Every sum of a register tile, and what becomes of it: `sum` adds up the results for the four outputs from `n0` under the
  * names it is given. Of a gated product there are two, one after the other; the invocation's columns of y begin at
- * `nOwn`.
+ * `nOwn`. Where rows are normed on the way, the first also adds up their `squares`, a row a component.
  *
  * @param leave WGSL between the sums and the writing: returns where there is nothing to write
  */
 export function sums(
   request: MatmulRequest,
   rows: number,
-  sum: (acc: AccName) => string,
+  sum: (acc: AccName, norming: Norming) => string,
   leave: string,
 ): string {
   const named = (acc: AccName) => times(rows, (i) => `  var ${acc(i)} = vec4<f32>();`).join('\n')
+  const squares = request.norm ? '  var squares = vec4<f32>();\n' : ''
+  const [first, second]: Norming[] = request.norm ? ['squares', 'gain'] : [null, null]
   if (!request.gated)
-    return `${named(plainAcc)}\n  let n0 = nOwn;\n${sum(plainAcc)}\n${leave}\n${store(request, rows)}`
-  return `${named(gateAcc)}
+    return `${squares}${named(plainAcc)}\n  let n0 = nOwn;\n${sum(plainAcc, first)}\n${leave}\n${store(request, rows)}`
+  return `${squares}${named(gateAcc)}
 ${named(upAcc)}
   { let n0 = nOwn;
-${sum(gateAcc)} }
+${sum(gateAcc, first)} }
   { let n0 = nOwn + ${request.n}u;
-${sum(upAcc)} }
+${sum(upAcc, second)} }
   let n0 = nOwn;
 ${leave}
 ${store(request, rows)}`
@@ -186,9 +196,22 @@ export function completed(request: MatmulRequest, rows: number, acc: AccName = p
   return `${scaled(request, rows, acc)}\n${lowRank(request, rows, acc).code}`
 }
 
-export function scaled({ scale }: MatmulRequest, rows: number, acc: AccName = plainAcc): string {
-  if (scale === undefined || scale === 1) return ''
-  return times(rows, (i) => `  ${acc(i)} *= ${float(scale)};`).join('\n')
+/** The norm's reciprocals, which `squares` hold the sums for, and the scale. */
+export function scaled({ k, norm, scale = 1 }: MatmulRequest, rows: number, acc: AccName = plainAcc): string {
+  const factors = (i: number) => [
+    ...(norm ? [`inverseSqrt(squares[${i}] / ${k}.0f + ${norm.eps}f)`] : []),
+    ...(scale === 1 ? [] : [float(scale)]),
+  ]
+  return times(rows, (i) => factors(i).map((factor) => `  ${acc(i)} *= ${factor};`))
+    .flat()
+    .join('\n')
+}
+
+/** `name` is row i's vector `value` of a, times the vector `gain` of the norm's weights where rows are normed. */
+export function rowOfA(norming: Norming, name: string, i: number, value: string, gain: string): string {
+  if (!norming) return `    let ${name} = ${value};`
+  const squares = norming === 'squares' ? ` squares[${i}] += dot(x${name}, x${name});` : ''
+  return `    let x${name} = ${value};${squares} let ${name} = x${name} * ${gain};`
 }
 
 /** The sums, bias and residual -> y; of a gated product silu(gate) up, of its gradient those of gate and up. */

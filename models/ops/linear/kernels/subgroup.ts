@@ -13,11 +13,14 @@ import { PackedTensor } from '../../../plan/packed-tensor.ts'
 import {
   type AccName,
   completed,
+  FEW,
   float,
   lowRank,
   type MatmulRequest,
+  type Norming,
   outputsOf,
   quadOfB,
+  rowOfA,
   type Source,
   scaled,
   stackPlaces,
@@ -31,7 +34,6 @@ type Form = 'wide' | 'few' | 'rows' | 'gradient'
 /** Narrower sides than this are shared whole. */
 const MAX_NARROW = 32
 const ROWS = 8
-const FEW = 4
 const ENTRY = `@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32,
         @builtin(subgroup_invocation_id) invocation: u32`
 
@@ -219,12 +221,12 @@ fn main(${ENTRY}) {
   let lane = invocation % ${lanes}u;
   let nOwn = (workgroup.x * ${size}u + local) * ${TILE}u;
   let m0 = 0u;
-${sums(request, m, (acc) => fewSum(request, lanes, acc), `  if (n0 >= ${n}u) { return; }`)}
+${sums(request, m, (acc, norming) => fewSum(request, lanes, acc, norming), `  if (n0 >= ${n}u) { return; }`)}
 }`,
   }
 }
 
-function fewSum(request: MatmulRequest, lanes: number, acc: AccName): string {
+function fewSum(request: MatmulRequest, lanes: number, acc: AccName, norming: Norming): string {
   const { m, k, b } = request
   const n = outputsOf(request)
   const k4 = k / 4
@@ -232,9 +234,11 @@ function fewSum(request: MatmulRequest, lanes: number, acc: AccName): string {
   const lines: string[] = []
   for (let j = 0; j < TILE; j++) lines.push(`  let bRow${j} = min(n0 + ${j}u, ${n - 1}u) * ${k4}u;`)
   lines.push(`  for (var block = 0u; block < ${k4 / 8}u; block++) {`)
-  for (let i = 0; i < m; i++) {
-    for (let part = 0; part < 8 / lanes; part++)
-      lines.push(`    let own${i}_${part} = a[${i * k4 + part * lanes}u + block * 8u + lane];`)
+  for (let part = 0; part < 8 / lanes; part++) {
+    const place = `${part * lanes}u + block * 8u + lane`
+    if (norming) lines.push(`    let gain${part} = norm[${place}];`)
+    for (let i = 0; i < m; i++)
+      lines.push(rowOfA(norming, `own${i}_${part}`, i, `a[${i * k4}u + ${place}]`, `gain${part}`))
   }
   if (byBlock) for (let j = 0; j < TILE; j++) lines.push(`    let scale${j} = bScale(bRow${j} / 8u + block);`)
   const quad = (q: number) => {
@@ -261,6 +265,9 @@ function fewSum(request: MatmulRequest, lanes: number, acc: AccName): string {
     lines.push('    }')
   }
   lines.push('  }')
+  // Each lane has the squares of its parts.
+  if (norming === 'squares')
+    lines.push(`  squares = ${times(lanes, (lane) => shared('squares', lane)).join(' + ')};`)
   lines.push(completed(request, m, acc))
   return lines.join('\n')
 }
