@@ -77,8 +77,20 @@ async function looksRight(page: Page, name: string): Promise<string[]> {
 
 const number = async (tab: Tab, testId: string) => Number(await tab.at(testId).textContent())
 
+/** Rehearsed some other day. */
+async function openRehearsal(room: string): Promise<void> {
+  const manifest = await (await fetch(`${relay.answer.url}/api/rooms/main/manifest`)).json()
+  const answer = await fetch(`${relay.answer.url}/api/rooms`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${hostToken()}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ ...manifest, room, title: 'Rehearsal of fables' }),
+  })
+  expect(answer.status).toBe(201)
+}
+
 describe('a host', () => {
   it('takes a class through a round', async () => {
+    await openRehearsal('rehearsal-fables')
     const host = await Tab.open(browser, consoleAddress())
     const { page } = host
     const looks: string[] = []
@@ -256,7 +268,7 @@ describe('a host', () => {
     }
   })
 
-  it('rehearses with a simulated student, in a room that the class is not shown', async () => {
+  it('rehearses with a simulated student, in a room that the class is not shown and that is deleted afterwards', async () => {
     const host = await Tab.open(browser, consoleAddress('/main'))
     const { page } = host
     try {
@@ -273,8 +285,33 @@ describe('a host', () => {
       const student = await Tab.open(browser, relay.answer.url)
       await student.page.locator('[data-testid=page][data-at=welcome], [data-at=choosing]').waitFor()
       expect(await student.page.locator('[data-testid^=room-rehearsal]').count()).toBe(0)
+
+      // Enough rehearsed: whoever has a link to it is told.
+      await student.page.goto(`${relay.answer.url}/join/rehearsal-main`)
+      await student.page.locator('[data-testid=page][data-at=welcome]').waitFor()
+      await host.at('host-delete').click()
+      await host.at('host-delete-confirm').click()
+      await host.at('host-new').waitFor()
+      expect(await host.at('host-room-rehearsal-main').count()).toBe(0)
+      await student.page.reload()
+      await expect
+        .poll(() => student.page.locator('main').textContent(), SOON)
+        .toMatch(/The host has deleted this room/)
       await student.close()
-      expect(host.errors).toEqual([])
+      // The next one gets another name, and goes with all rehearsals at once.
+      await host.at('host-room-main').click()
+      await host.at('plan-rehearsal-steps').fill('4')
+      await host.at('host-rehearse').click()
+      await expect.poll(() => new URL(page.url()).pathname, SOON).toBe('/host/rehearsal-main-2')
+      await page.goBack()
+      await page.getByRole('link', { name: 'All rooms' }).click()
+      await host.at('host-rehearsals-delete').click()
+      await host.at('host-rehearsals-delete-confirm').click()
+      await expect.poll(() => host.at('host-rehearsals-delete').count(), SOON).toBe(0)
+      const rooms = fs.readdirSync(path.join(relay.answer.dataDir, 'rooms'))
+      expect(rooms.filter((name) => name.includes('rehearsal'))).toEqual([])
+      // The taken name, which the relay alone knew.
+      expect(host.errors.filter((error) => !error.includes('409'))).toEqual([])
     } finally {
       await host.close()
     }

@@ -31,11 +31,13 @@ it('does what docs/protocol.md says', async () => {
   expect(results.length).toBeGreaterThan(15)
 }, 60_000)
 
-it('keeps what docs/protocol.md says of rounds, sequential, private rooms and the gate', async (context) => {
+it('keeps what docs/protocol.md says of rounds, sequential, private and gated rooms, and of deletion', async (context) => {
   if (hostToken === '') return context.skip('ONEROUND_HOST_TOKEN is not given')
   const results = await runRoomKinds(url, hostToken)
   expect(results.filter(({ ok }) => !ok)).toEqual([])
-  expect(results.map(({ name }) => name.split(':')[0])).toEqual(['rounds', 'sequential', 'private', 'a gate'])
+  expect(results.map(({ name }) => name.split(':')[0])).toEqual([
+    ...['rounds', 'sequential', 'private', 'a gate', 'deletion'],
+  ])
 }, 60_000)
 
 it('finds out a server that only looks like a relay', async () => {
@@ -46,7 +48,7 @@ it('finds out a server that only looks like a relay', async () => {
     const failed = (await runConformance(`http://127.0.0.1:${port}`)).filter(({ ok }) => !ok)
     expect(failed.length).toBeGreaterThan(12)
     const kinds = await runRoomKinds(`http://127.0.0.1:${port}`, 'token')
-    expect(kinds.map(({ ok }) => ok)).toEqual([false, false, false, false])
+    expect(kinds.map(({ ok }) => ok)).toEqual([false, false, false, false, false])
   } finally {
     impostor.closeAllConnections()
     impostor.close()

@@ -1,5 +1,5 @@
 /**
- * The kinds of rooms that a host opens: rounds, sequential, private, with a gate. Each is opened on the relay by its
+ * The kinds of rooms that a host opens: rounds, sequential, private, with a gate; and one that is deleted. Each is opened on the relay by its
  * host token as a copy of the manifest of a room that is there, so that the base model is one the relay has, driven by
  * docs/protocol.md alone, and closed.
  */
@@ -212,6 +212,32 @@ export async function runRoomKinds(
       await host(`/api/rooms/${room}/close`)
     },
   )
+
+  await check('deletion: all are told, nothing is answered, and the name stays taken', async () => {
+    const { manifest, digest } = await open('deleted', {})
+    const { room } = manifest
+    const [sender, reader] = [await joined(manifest), await joined(manifest)]
+    const file = updateFile(manifest, { manifestDigest: digest, firstValue: 1e-3 })
+    expectThat((await outside.send(sender, manifest, file)).ok === true, 'not accepted')
+    const told = [sender, reader].map(
+      (socket) => new Promise<Answer>((resolve) => socket.once('refused', resolve)),
+    )
+    const remove = (token: string) =>
+      fetch(url(`/api/rooms/${room}`), { method: 'DELETE', headers: { Authorization: `Bearer ${token}` } })
+    expectThat((await remove('somebody')).status === 401, 'deleted for anybody')
+    const last = (await events(room)).at(-1)
+    const answer: Answer = await (await remove(hostToken)).json()
+    expectThat(answer.room === room && answer.manifestDigest === digest, answer)
+    expectThat(answer.log.hash === last?.hash && answer.log.lines === last?.sequence, answer)
+    for (const found of await Promise.all(told)) expectThat(found.code === 'room/deleted', found)
+    for (const path of ['manifest', 'status', 'versions', 'audit']) {
+      const gone = await fetch(url(`/api/rooms/${room}/${path}`))
+      expectThat(gone.status === 410 && (await gone.json()).error.code === 'room/deleted', path)
+    }
+    await refused('room/deleted', ask(await connect(), 'join', { protocolVersion: 1, room }))
+    const { receiptKey: _, ...again } = manifest as Manifest & { receiptKey?: unknown }
+    expectThat((await host('/api/rooms', again)).error?.code === 'room/exists', 'the name was given again')
+  })
 
   outside.disconnect()
   return outside.results

@@ -65,14 +65,24 @@ const MANIFEST_OPTIONS = [
   'model',
 ]
 
+/** Without --room: the usual name, or the first after it that no deleted room had. */
+function nameOf(relay: Relay, args: Arguments, { room }: HostPlan): string {
+  if (args.has('room')) return room
+  for (let number = 1; ; number += 1) {
+    const name = number === 1 ? room : `${room}-${number}`
+    if (!relay.wasDeleted(name)) return name
+  }
+}
+
 /** A new room, or the one of this name from an earlier start, as it was. */
 export async function openRoom(
   relay: Relay,
-  wanted: Manifest,
+  asked: Manifest,
   args: Arguments,
   plan: HostPlan,
   console: Console,
 ): Promise<Manifest> {
+  const wanted = { ...asked, room: nameOf(relay, args, plan) }
   if (!relay.rooms().includes(wanted.room)) {
     await relay.createRoom(wanted)
     return wanted

@@ -26,6 +26,10 @@ const COMMANDS: Readonly<Record<string, { about: string; load: () => Promise<{ c
     about: "make a new key for the host's console",
     load: () => import('./commands/host-key.ts'),
   },
+  'delete-room': {
+    about: 'delete a room with all that is in it',
+    load: () => import('./commands/delete-room.ts'),
+  },
   backup: { about: "copy a relay's data folder while it runs", load: () => import('./commands/backup.ts') },
   restore: { about: 'make a data folder from such a copy', load: () => import('./commands/restore.ts') },
   inspect: { about: 'say what a model file holds', load: () => import('./commands/inspect.ts') },

@@ -36,6 +36,7 @@ import {
   type RoundState,
   resume,
   review,
+  roomDeleted,
   type Sending,
   type SendingFailed,
   type Sent,
@@ -151,12 +152,13 @@ export class RelayClient {
 
   /**
    * Where training starts: null for the room's initial adapter, else the version whose `start.safetensors` it is. In a
-   * room of rounds, waits until the round before is merged. Throws ProtocolError `room/closed`.
+   * room of rounds, waits until the round before is merged. Throws ProtocolError `room/closed` or `room/deleted`.
    */
   async roundStart(signal?: AbortSignal): Promise<RoundStart> {
     const { status } = this
     if (status && !status.round) return { round: 1, version: null }
     for (;;) {
+      if (this.#state.phase === 'failed') throw this.#state.error
       const found = this.#room.openRound()
       if (found) return found
       if (this.#room.status?.closed) throw new ProtocolError('room/closed')
@@ -164,11 +166,12 @@ export class RelayClient {
     }
   }
 
-  /** Waits for a round after that of the receipt, to take part in it; null where none comes. */
+  /** Waits for a round after that of the receipt, to take part in it; null where none comes. Throws ProtocolError `room/deleted`. */
   async nextRound(from: Sent, signal?: AbortSignal): Promise<Ready | null> {
     const { round } = from.receipt
     if (round === undefined || from.membership.manifest.mode?.kind !== 'rounds') return null
     for (;;) {
+      if (this.#state.phase === 'failed') throw this.#state.error
       if (this.#room.status?.closed) return null
       const open = this.#room.openRound()
       if (open && open.round > round) return this.#move(from, startNextRound(from))
@@ -336,6 +339,10 @@ export class RelayClient {
 
   #ended(error: ProtocolError): void {
     const { phase } = this.#state
+    if (error.code === 'room/deleted' && this.#state.phase === 'sent') {
+      this.#move(this.#state, roomDeleted(this.#state, error))
+      return
+    }
     // An upload that fails by this says so itself, and keeps the update.
     if (phase === 'sent' || phase === 'left' || phase === 'failed' || phase === 'sending') return
     this.#move(this.#state, fail(this.#state as Exclude<RoundState, { phase: 'sent' | 'left' }>, error))

@@ -102,7 +102,7 @@ export class Connection {
     this.#listen('retired', ({ version }) => options.listener.retired(version))
     this.#listen('withdrawn', ({ by }) => options.listener.withdrawn(by))
     this.#listen('refused', ({ code }) => {
-      if (code.startsWith('join/')) this.#end(new ProtocolError(code))
+      if (code.startsWith('join/') || code === 'room/deleted') this.#end(new ProtocolError(code))
     })
     this.#socket.connect()
   }

@@ -9,6 +9,7 @@
  *                +-- next round -------------------------+
  *
  *   joining, sending -> failed (sending can be tried again); every state but sent -> left
+ *   every state -> failed, when the host deletes the room: nothing of what was accepted is left then
  *
  * Each transition takes the states it may start from, so an illegal one does not compile. Pure: no socket here.
  */
@@ -159,6 +160,11 @@ export const failSending = ({ membership, update }: Sending, error: ProtocolErro
 
 /** Not from sent: what was accepted stays accepted. */
 export const fail = (_from: Exclude<RoundState, Sent | Left>, error: ProtocolError): Failed => ({
+  phase: 'failed',
+  error,
+})
+
+export const roomDeleted = (_from: Exclude<RoundState, Left>, error: ProtocolError): Failed => ({
   phase: 'failed',
   error,
 })

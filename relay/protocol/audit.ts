@@ -82,6 +82,13 @@ export const auditEventSchema = v.variant('event', [
   v.strictObject({ event: v.literal('host-key-replaced') }),
   v.strictObject({ event: v.literal('joining-closed') }),
   v.strictObject({ event: v.literal('closed') }),
+  /** In the log of deleted rooms alone: which it was, and the last line of its own log, which went with it. */
+  v.strictObject({
+    event: v.literal('deleted'),
+    room: roomName,
+    manifestDigest: digest,
+    log: v.strictObject({ lines: wholeNumber(1, Number.MAX_SAFE_INTEGER), hash: digest }),
+  }),
 ])
 
 export type AuditEvent = v.InferOutput<typeof auditEventSchema>

@@ -20,6 +20,8 @@ const SENTENCES = {
   'room/unknown': 'There is no such room on this relay; check the link, or ask the host for a new one.',
   'room/closed':
     'The host has closed this room, so nothing more is accepted; the merged result can still be downloaded.',
+  'room/deleted':
+    'The host has deleted this room and all that was in it; nothing of it can be sent or downloaded any more.',
   'room/full': 'This room has all the contributions it can take; the merged result can still be downloaded.',
   'room/exists': 'A room with this name already exists with another manifest; choose another name.',
   'room/limit': 'This relay has as many rooms as it can hold; start another relay with its own data folder.',

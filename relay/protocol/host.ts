@@ -127,12 +127,21 @@ export const hostKeySchema = v.strictObject({
   hostToken: v.pipe(v.string(), v.regex(/^[\x21-\x7e]{1,256}$/)),
 })
 
+/** The answer to a deletion: which room it was, and the last line of its audit log. */
+export const deletedRoomSchema = v.strictObject({
+  room: roomName,
+  manifestDigest: digest,
+  log: v.strictObject({ lines: wholeNumber(1, Number.MAX_SAFE_INTEGER), hash: digest }),
+  deletedAt: timestamp,
+})
+
 export const joinCodeChangeSchema = v.strictObject({ code: v.nullable(joinCode) })
 
 export type { Measured }
 export type CandidateView = v.InferOutput<typeof candidateViewSchema>
 export type ParticipantView = v.InferOutput<typeof participantViewSchema>
 export type ContributionView = v.InferOutput<typeof contributionViewSchema>
+export type DeletedRoom = v.InferOutput<typeof deletedRoomSchema>
 export type Overview = v.InferOutput<typeof overviewSchema>
 export type OfferedModel = v.InferOutput<typeof offeredModelSchema>
 export type Offer = v.InferOutput<typeof offerSchema>

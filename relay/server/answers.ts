@@ -21,6 +21,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   'request/too-often': 429,
   'request/too-large': 413,
   'relay/stopping': 503,
+  'room/deleted': 410,
   'room/exists': 409,
   'room/limit': 409,
   'room/unknown': 404,

@@ -174,7 +174,10 @@ async function sendMetrics(response: ServerResponse, metrics: RelayMetrics): Pro
 }
 
 function answerError(error: unknown, request: IncomingMessage, response: ServerResponse, log: Logger): void {
-  const hungUp = (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE'
+  // By the client, or by the relay because what is sent is there no more.
+  const hungUp = ['ERR_STREAM_PREMATURE_CLOSE', 'ABORT_ERR'].includes(
+    (error as NodeJS.ErrnoException).code ?? '',
+  )
   const code: ErrorCode = error instanceof ProtocolError ? error.code : (diskError(error) ?? 'relay/internal')
   if (!hungUp && !(error instanceof ProtocolError))
     log.error({ err: error }, 'a request could not be handled')

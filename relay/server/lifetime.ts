@@ -1,6 +1,6 @@
 /**
  * What a room still lets in. Newcomers until its host closes joining, updates until the host closes the room or its
- * last round ends, and neither once the time in its manifest is over.
+ * last round ends, and neither once the time in its manifest is over. Nothing at all once it is deleted.
  */
 import { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
 import type { RoomStore } from '../store/room-store.ts'
@@ -10,6 +10,7 @@ import { MAX_TIMER_MS } from './timers.ts'
 export class Lifetime {
   readonly #store: RoomStore
   #closed: boolean
+  #deleted = false
   #expiry: NodeJS.Timeout | undefined
 
   constructor(store: RoomStore, closed: boolean) {
@@ -24,6 +25,20 @@ export class Lifetime {
   end(): void {
     this.#closed = true
     this.stopClock()
+  }
+
+  delete(): void {
+    this.#deleted = true
+    this.end()
+  }
+
+  get deleted(): boolean {
+    return this.#deleted
+  }
+
+  /** Throws ProtocolError `room/deleted`. */
+  requireThere(): void {
+    if (this.#deleted) throw new ProtocolError('room/deleted')
   }
 
   /** Calls once, when the time of a room that is open is over; a timer cannot wait longer than MAX_TIMER_MS. */
@@ -43,6 +58,7 @@ export class Lifetime {
 
   /** Why nobody new may join, or null. */
   refusesNew(): ErrorCode | null {
+    if (this.#deleted) return 'room/deleted'
     if (this.#expired()) return 'room/expired'
     if (this.#closed) return 'room/closed'
     return this.#store.joiningClosed() ? 'room/joining-closed' : null
@@ -59,8 +75,9 @@ export class Lifetime {
     }
   }
 
-  /** Throws ProtocolError `room/expired` or `room/closed`. */
+  /** Throws ProtocolError `room/deleted`, `room/expired` or `room/closed`. */
   requireOpen(): void {
+    this.requireThere()
     if (this.#expired()) throw new ProtocolError('room/expired')
     if (this.#closed) throw new ProtocolError('room/closed')
   }

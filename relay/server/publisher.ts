@@ -60,6 +60,7 @@ export class Publisher {
   readonly #calls = new SerialQueue<'publish'>()
   /** Where the room has a gate. */
   readonly #candidates: Candidates | null
+  #stopped = false
 
   constructor({ store, thread, startPath, isClosed, onPublished, onCandidate }: PublisherOptions) {
     this.#store = store
@@ -77,7 +78,23 @@ export class Publisher {
    * other. Throws what merging throws.
    */
   publishDue({ all = false } = {}): Promise<void> {
-    return this.#calls.run('publish', () => this.#publishAll(all))
+    return this.#run(() => this.#publishAll(all))
+  }
+
+  /** After what is being published: `last` runs, and nothing after it. */
+  stop<T>(last: () => T): Promise<T> {
+    return this.#run(async () => {
+      const result = last()
+      this.#stopped = true
+      return result
+    })
+  }
+
+  #run<T>(job: () => Promise<T>): Promise<T> {
+    return this.#calls.run('publish', async () => {
+      if (this.#stopped) throw new ProtocolError('room/deleted')
+      return job()
+    })
   }
 
   /** Puts back versions whose files were damaged. Throws ProtocolError `store/version-differs`. */
@@ -167,7 +184,7 @@ export class Publisher {
 
   /** Publishes the candidate if it is good enough, else holds it back. Throws ProtocolError `host/no-candidate`. */
   judge(digest: Digest, measured: Measured): Promise<boolean> {
-    return this.#calls.run('publish', async () => {
+    return this.#run(async () => {
       if (!this.#candidates) throw new ProtocolError('host/no-candidate')
       const isGood = this.#candidates.judge(digest, measured)
       if (isGood) await this.#publishCandidate(digest, measured)
@@ -177,7 +194,7 @@ export class Publisher {
 
   /** Publishes the candidate whatever was measured. Throws ProtocolError `host/no-candidate`. */
   publishCandidate(digest: Digest): Promise<void> {
-    return this.#calls.run('publish', () => this.#publishCandidate(digest, null))
+    return this.#run(() => this.#publishCandidate(digest, null))
   }
 
   async #publishCandidate(digest: Digest, measured: Measured | null): Promise<void> {

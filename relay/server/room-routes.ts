@@ -7,7 +7,7 @@ import * as v from 'valibot'
 import { CONTINUATION_FILE } from '../../models/adapters/continuation.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import { digest, roomName } from '../protocol/fields.ts'
-import { joinCodeChangeSchema } from '../protocol/host.ts'
+import { type DeletedRoom, joinCodeChangeSchema } from '../protocol/host.ts'
 import { type Manifest, parseManifest } from '../protocol/manifest.ts'
 import { measuredSchema } from '../protocol/measured.ts'
 import { sendJson } from './answers.ts'
@@ -18,8 +18,10 @@ import { REVALIDATE, sendFile } from './send-file.ts'
 
 export interface RoomRoutesOptions extends HostAccess {
   readonly rooms: () => Iterable<Room>
-  readonly findRoom: (name: string) => Room | undefined
+  /** Throws ProtocolError `room/unknown` or `room/deleted`. */
+  readonly findRoom: (name: string) => Room
   readonly createRoom: (manifest: Manifest) => Promise<Room>
+  readonly deleteRoom: (name: string) => Promise<DeletedRoom>
 }
 
 const VERSION_FILES = ['adapter_config.json', 'adapter_model.safetensors', CONTINUATION_FILE, 'version.json']
@@ -39,7 +41,11 @@ export async function routeRooms(
     const room = await options.createRoom(parseManifest(await readJson(request)))
     return sendJson(response, 201, describe(room))
   }
-  if (action === undefined) throw new ProtocolError('request/not-found')
+  if (action === undefined) {
+    requireMethod(request, response, 'DELETE')
+    requireHost(request, options)
+    return sendJson(response, 200, await options.deleteRoom(existing(name, options).store.room))
+  }
   const host = hostAction(action, rest)
   if (host) {
     requireMethod(request, response, ...host.methods)
@@ -140,6 +146,7 @@ async function sendVersions(
     path: room.store.versionPath(version.version, file),
     cacheControl: REVALIDATE,
     etag,
+    until: room.gone,
   })
 }
 
@@ -159,6 +166,7 @@ async function sendCandidate(
     path: room.store.candidate.filePath(file!),
     cacheControl: REVALIDATE,
     etag: `"${candidate.digest}-${file}"`,
+    until: room.gone,
   })
 }
 
@@ -168,7 +176,6 @@ function describe(room: Room) {
 }
 
 function existing(name: string, options: RoomRoutesOptions): Room {
-  const room = v.is(roomName, name) ? options.findRoom(name) : undefined
-  if (!room) throw new ProtocolError('room/unknown')
-  return room
+  if (!v.is(roomName, name)) throw new ProtocolError('room/unknown')
+  return options.findRoom(name)
 }

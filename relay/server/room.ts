@@ -2,6 +2,7 @@
  * One room while the relay runs: what a joined participant may ask of it. Knows nothing of sockets; each method is
  * one message of the protocol, and throws ProtocolError with the code to answer.
  */
+import { setMaxListeners } from 'node:events'
 import type { Logger } from 'pino'
 import type { Digest } from '../protocol/canonical.ts'
 import { ProtocolError } from '../protocol/errors.ts'
@@ -73,9 +74,12 @@ export class Room {
   readonly #rounds: Rounds | undefined
   readonly #view: RoomView
   readonly #announcer = new Announcer(() => this.#listener.status(this.status()))
+  readonly #gone = new AbortController()
 
   constructor(options: RoomOptions) {
     this.store = options.store
+    // Each download that is under way waits for it.
+    setMaxListeners(0, this.#gone.signal)
     this.#lifetime = new Lifetime(options.store, options.closed)
     this.#tokens = options.tokens
     this.#inspecting = options.inspecting
@@ -152,6 +156,11 @@ export class Room {
     return this.#lifetime.closed
   }
 
+  /** Aborted when the room is deleted: what is being downloaded of it ends. */
+  get gone(): AbortSignal {
+    return this.#gone.signal
+  }
+
   status(): RoomStatus {
     return this.#view.status()
   }
@@ -170,7 +179,7 @@ export class Room {
 
   /** Merges the newest version anew and says in the log if it is not what was published. */
   async audit(): Promise<void> {
-    if (!(await this.#publisher.newestFollowsFromUpdates())) {
+    if (!(await this.#publisher.newestFollowsFromUpdates()) && !this.#lifetime.deleted) {
       this.#log.error(
         { code: 'store/version-differs' },
         'the newest version does not follow from the updates',
@@ -314,6 +323,7 @@ export class Room {
     if (!this.#lifetime.closed) {
       // Updates being accepted at this moment still count; those after them find the room closed.
       await this.#acceptance.run('accept', async () => {
+        this.#lifetime.requireThere()
         this.store.close()
         this.#lifetime.end()
       })
@@ -321,6 +331,22 @@ export class Room {
     }
     await this.#publish({ all: true })
     return this.status()
+  }
+
+  /**
+   * After what is being accepted and published at this moment: `commit` makes the room be gone, and nothing of it is
+   * answered any more. Where it throws, the room is as it was. Throws ProtocolError `room/deleted`.
+   */
+  delete<T>(commit: () => T): Promise<T> {
+    return this.#acceptance.run('accept', async () => {
+      this.#lifetime.requireThere()
+      const result = await this.#publisher.stop(commit)
+      this.#lifetime.delete()
+      this.#rounds?.stop()
+      this.#announcer.stop()
+      this.#gone.abort()
+      return result
+    })
   }
 
   #hasClosed(): void {
@@ -345,7 +371,10 @@ export class Room {
   }
 
   async #takeOut(by: 'participant' | 'host', change: () => Promise<Withdrawal>): Promise<Withdrawal> {
-    const withdrawal = await this.#acceptance.run('accept', change)
+    const withdrawal = await this.#acceptance.run('accept', () => {
+      this.#lifetime.requireThere()
+      return change()
+    })
     this.#log.info({ retired: withdrawal.retired.length, by }, 'contribution withdrawn')
     this.#flushLog()
     for (const version of withdrawal.retired) this.#listener.retired(version)
@@ -361,6 +390,7 @@ export class Room {
     try {
       await this.#publisher.publishDue(options)
     } catch (error) {
+      this.#lifetime.requireThere()
       this.#log.error({ err: error }, 'publishing failed')
       throw new ProtocolError('relay/merge-failed', undefined, { cause: error })
     }
@@ -376,7 +406,8 @@ export class Room {
 
   #publishInBackground(): void {
     this.#publisher.publishDue().catch((error: unknown) => {
-      if (error instanceof ProtocolError && error.code === 'relay/stopping') return
+      if (this.#lifetime.deleted || (error instanceof ProtocolError && error.code === 'relay/stopping'))
+        return
       this.#log.error({ err: error, code: 'relay/merge-failed' }, 'publishing failed; the updates are safe')
     })
   }

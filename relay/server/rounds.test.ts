@@ -168,8 +168,9 @@ describe('rounds', () => {
 
     if (late === 'refuse') {
       await expect(upload).rejects.toMatchObject({ code: 'update/late' })
-      const log = readAuditLog(await readFile(inRoom('audit.jsonl'), 'utf8'))
-      expect(log.at(-1)!.event).toMatchObject({ event: 'refused', code: 'update/late' })
+      // The file follows the ledger.
+      const last = async () => readAuditLog(await readFile(inRoom('audit.jsonl'), 'utf8')).at(-1)!.event
+      await expect.poll(last, SOON).toMatchObject({ event: 'refused', code: 'update/late' })
       expect(await readdir(inRoom('updates'))).toHaveLength(2)
     } else {
       expect(await upload).toMatchObject({ round: 2 })

@@ -42,6 +42,8 @@ export interface SentFile {
   readonly etag?: string
   /** Given where the file may be sent compressed. */
   readonly compressed?: CompressedFiles
+  /** Once aborted, what is under way ends before its end. */
+  readonly until?: AbortSignal
 }
 
 /** Throws ProtocolError `request/not-found` (nothing sent yet) or `request/range` (Content-Range set). */
@@ -97,7 +99,8 @@ export async function sendFile(
       response.end()
       return
     }
-    await pipeline(file.createReadStream({ start: first, end: last, autoClose: false }), response)
+    const stream = file.createReadStream({ start: first, end: last, autoClose: false })
+    await pipeline(stream, response, { signal: sent.until })
   } finally {
     await file.close()
   }

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net'
 import pino, { type Logger } from 'pino'
 import type { Digest } from '../protocol/canonical.ts'
 import { ProtocolError } from '../protocol/errors.ts'
-import type { Offer } from '../protocol/host.ts'
+import type { DeletedRoom, Offer } from '../protocol/host.ts'
 import { type Manifest, parseManifest } from '../protocol/manifest.ts'
 import type { Measured } from '../protocol/measured.ts'
 import type { FileSystem } from '../store/file-system.ts'
@@ -77,6 +77,13 @@ export interface Relay {
   /** Names, those of earlier runs included. */
   rooms(): string[]
   createRoom(manifest: Manifest): Promise<void>
+  /**
+   * With all that was accepted and published in it, for good; its name stays taken. Resolves when nothing of it is on
+   * the disk any more. Throws ProtocolError `room/unknown` or `room/deleted`.
+   */
+  deleteRoom(room: string): Promise<DeletedRoom>
+  /** Whether there was a room of this name. */
+  wasDeleted(room: string): boolean
   /** Null: anybody who knows the address may join. */
   setJoinCode(room: string, code: string | null): void
   joinCode(room: string): string | null
@@ -119,6 +126,8 @@ class RunningRelay implements Relay {
   readonly #http: HttpServer | HttpsServer
   readonly #sockets: Sockets
   #closing: Promise<void> | undefined
+  /** Rooms whose files are being erased. */
+  readonly #erasing = new Set<Promise<void>>()
 
   constructor(options: RelayOptions, store: RelayStore, log: Logger) {
     this.#options = options
@@ -126,7 +135,7 @@ class RunningRelay implements Relay {
     this.#log = log
     this.#hostToken = options.hostToken ?? hostTokenOf(store.hostKey)
     this.#tokens = new ParticipantTokens(store.tokenKey)
-    const findRoom = (name: string) => this.#rooms.get(name)
+    const findRoom = (name: string) => this.#existing(name)
     const limits = { ...DEFAULT_ADDRESS_LIMITS, ...options.limits }
     const guarded = {
       wrongSecrets: new RateLimit(limits.wrongSecretsPerMinute),
@@ -147,6 +156,7 @@ class RunningRelay implements Relay {
       findRoom,
       // Whoever sends a manifest from afar cannot know the key.
       createRoom: (manifest) => this.#createRoom({ ...manifest, receiptKey: this.receiptKey }),
+      deleteRoom: (name) => this.deleteRoom(name),
       offer: () => options.offer?.(this) ?? null,
       log,
     })
@@ -202,6 +212,25 @@ class RunningRelay implements Relay {
     await this.#createRoom(parseManifest(manifest))
   }
 
+  async deleteRoom(name: string): Promise<DeletedRoom> {
+    const room = this.#existing(name)
+    const deleted = await room.delete(() => this.#store.commitDeletion(room.store))
+    this.#rooms.delete(name)
+    this.#sockets.dismissRoom(name, 'room/deleted')
+    this.#log.info({ room: name }, 'room deleted')
+    const erased = room
+      .settled()
+      .then(() => this.#store.eraseDeleted(name))
+      .finally(() => this.#erasing.delete(erased))
+    this.#erasing.add(erased)
+    await erased
+    return deleted
+  }
+
+  wasDeleted(name: string): boolean {
+    return this.#store.wasDeleted(name)
+  }
+
   async closeRoom(name: string): Promise<void> {
     await this.#existing(name).close()
   }
@@ -241,6 +270,8 @@ class RunningRelay implements Relay {
     await this.#sockets.close()
     await Promise.all([this.#inspecting.close(), this.#merging.close()])
     await Promise.all([...this.#rooms.values()].map((room) => room.settled()))
+    // What could not be erased, the next start erases.
+    await Promise.allSettled(this.#erasing)
     this.#store.close()
   }
 
@@ -254,7 +285,7 @@ class RunningRelay implements Relay {
 
   #existing(name: string): Room {
     const room = this.#rooms.get(name)
-    if (!room) throw new ProtocolError('room/unknown')
+    if (!room) throw new ProtocolError(this.#store.wasDeleted(name) ? 'room/deleted' : 'room/unknown')
     return room
   }
 

@@ -19,7 +19,8 @@ import { OffsetError } from './uploads.ts'
 
 export interface SocketOptions {
   readonly http: HttpServer | HttpsServer
-  readonly findRoom: (name: string) => Room | undefined
+  /** Throws ProtocolError `room/unknown` or `room/deleted`. */
+  readonly findRoom: (name: string) => Room
   /** Origins besides the relay's own whose pages may connect. */
   readonly allowedOrigins: readonly string[]
   readonly log: Logger
@@ -44,6 +45,8 @@ type Ack = (answer: unknown) => void
 
 export interface Sockets {
   readonly server: Server
+  /** Ends the connections of all who are in the room, each told why. */
+  dismissRoom(room: string, code: ErrorCode): void
   /** Ends every connection, after what is being handled is answered; resolves when the HTTP server has closed. */
   close(): Promise<void>
 }
@@ -114,7 +117,6 @@ export function attachSockets(options: SocketOptions): Sockets {
       if (message.event === 'join') {
         if (joined) throw new ProtocolError('protocol/already-joined')
         const room = options.findRoom(message.payload.room)
-        if (!room) throw new ProtocolError('room/unknown')
         const answer = admit(room, message.payload)
         joined = { room, participant: answer.participant }
         clearTimeout(timeout)
@@ -185,6 +187,13 @@ export function attachSockets(options: SocketOptions): Sockets {
   })
   return {
     server,
+    dismissRoom(room, code) {
+      const ids = [...(server.sockets.adapter.rooms.get(room) ?? [])]
+      for (const id of ids) {
+        const socket = server.sockets.sockets.get(id)
+        if (socket) dismiss(socket, code)
+      }
+    },
     async close() {
       endAnswers()
       await Promise.all(handling)

@@ -63,8 +63,9 @@ export class Uploads {
   }
 
   chunk(participant: string, { offset, data }: Chunk): Promise<Accepted<'chunk'>> {
-    const { store, messages } = this.#options
+    const { store, lifetime, messages } = this.#options
     return messages.run(participant, async () => {
+      lifetime.requireThere()
       const upload = store.openUpload(participant)
       if (!upload) throw new ProtocolError('upload/not-begun')
       const { chunkBytes } = store.manifest.limits
@@ -91,8 +92,9 @@ export class Uploads {
     })
   }
 
-  #accept(participant: string): Promise<Receipt> {
-    const { store, inspecting } = this.#options
+  async #accept(participant: string): Promise<Receipt> {
+    const { store, inspecting, lifetime } = this.#options
+    lifetime.requireThere()
     const announced = this.#announcedExamples.get(participant)
     return store.accept(participant, async (expectedDigest, bytes) => {
       const found = await inspecting.inspect(store.manifest, expectedDigest, bytes)

@@ -2,33 +2,38 @@
  * The audit log as a file beside a room's updates, for people and for `oneround verify`. The ledger holds the same
  * lines, written in one transaction with what they tell; the file follows it, and is brought up to date at each start.
  */
+import type { AuditPlace } from '../protocol/audit.ts'
 import type { FileSystem } from './file-system.ts'
-import type { Ledger } from './ledger.ts'
+
+/** Of one log, as the ledger has it. */
+export interface AuditLines {
+  /** Lines after this many, each without its line feed. */
+  lines(after: number): readonly string[]
+  place(): AuditPlace | null
+}
 
 export class AuditFile {
   readonly path: string
-  readonly #room: string
   readonly #files: FileSystem
-  readonly #ledger: Ledger
+  readonly #log: AuditLines
   /** Lines the file holds, all of them durable. */
   #lines = 0
   #bytes = 0
   #writing: Promise<void> = Promise.resolve()
 
-  constructor(path: string, room: string, files: FileSystem, ledger: Ledger) {
+  constructor(path: string, files: FileSystem, log: AuditLines) {
     this.path = path
-    this.#room = room
     this.#files = files
-    this.#ledger = ledger
+    this.#log = log
   }
 
   /** The whole log, as the ledger has it. */
   text(): string {
-    return joined(this.#ledger.auditLines(this.#room, 0))
+    return joined(this.#log.lines(0))
   }
 
   place() {
-    return this.#ledger.auditPlace(this.#room)
+    return this.#log.place()
   }
 
   /**
@@ -60,7 +65,7 @@ export class AuditFile {
   }
 
   async #append(): Promise<void> {
-    const lines = this.#ledger.auditLines(this.#room, this.#lines)
+    const lines = this.#log.lines(this.#lines)
     if (lines.length === 0) return
     const text = new TextEncoder().encode(joined(lines))
     try {

@@ -17,7 +17,7 @@ import { manifestDigest } from '../protocol/manifest.ts'
 import { aboutVersion } from './about-version.ts'
 import { nodeFileSystem } from './file-system.ts'
 import { Ledger } from './ledger.ts'
-import { RelayStore } from './relay-store.ts'
+import { DELETED_ROOMS, RelayStore } from './relay-store.ts'
 
 export interface Copied {
   readonly rooms: number
@@ -31,7 +31,7 @@ const MAX_ATTEMPTS = 5
 
 const LEDGER = 'relay.sqlite'
 /** Made anew from the ledger, or of one process only. */
-const NOT_COPIED = new Set([LEDGER, `${LEDGER}-wal`, `${LEDGER}-shm`, 'rooms', 'ready.probe'])
+const NOT_COPIED = new Set([LEDGER, `${LEDGER}-wal`, `${LEDGER}-shm`, 'rooms', 'ready.probe', DELETED_ROOMS])
 
 class FileGone extends Error {}
 

@@ -5,7 +5,7 @@
  */
 import { statSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, sep } from 'node:path'
 import { ProtocolError } from '../protocol/errors.ts'
 import type { FileSystem } from './file-system.ts'
 
@@ -22,6 +22,11 @@ export async function withQuota(
   let usedBytes = (await bytesUnder(directory)) - databaseBytes(databases)
   /** What is still to come, by path. */
   const reserved = new Map<string, number>()
+  /** Of a file, or of all that is in a folder. */
+  const forget = (gone: string) => {
+    for (const path of reserved.keys())
+      if (path === gone || path.startsWith(`${gone}${sep}`)) reserved.delete(path)
+  }
   const sizeOf = async (path: string) => (await files.stat(path))?.bytes ?? 0
   return {
     ...files,
@@ -52,13 +57,13 @@ export async function withQuota(
       const replaced = await bytesUnder(to)
       await files.rename(from, to)
       usedBytes -= replaced
-      reserved.delete(from)
+      forget(from)
     },
     async remove(path) {
       const before = await bytesUnder(path)
       await files.remove(path)
       usedBytes -= before
-      reserved.delete(path)
+      forget(path)
     },
   }
 }

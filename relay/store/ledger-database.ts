@@ -75,6 +75,11 @@ export class LedgerDatabase {
     return (rows as { line: string }[]).map(({ line }) => line)
   }
 
+  /** What was erased stands in the log of changes until that is written back: now, unless somebody is reading. */
+  writeBack(): void {
+    this.#database.pragma('wal_checkpoint(TRUNCATE)')
+  }
+
   close(): void {
     this.#closed = true
     this.#database.close()

@@ -12,6 +12,7 @@ import type { Measured } from '../protocol/measured.ts'
 import type { Receipt } from '../protocol/messages.ts'
 import { ContributionRows } from './ledger-contributions.ts'
 import { LedgerDatabase } from './ledger-database.ts'
+import { DeletedRoomRows } from './ledger-deleted.ts'
 import { PublicationRows } from './ledger-publications.ts'
 import { RoomRows } from './ledger-rooms.ts'
 import { RoundRows } from './ledger-rounds.ts'
@@ -45,12 +46,15 @@ export class Ledger {
   readonly #senders: SenderRows
   readonly #publications: PublicationRows
   readonly #withdrawals: Withdrawals
+  /** Rooms that there were. */
+  readonly deleted: DeletedRoomRows
 
   /** Opens or creates the file. Throws ProtocolError `store/newer` if a newer program wrote it. */
   constructor(path: string) {
     this.#database = new LedgerDatabase(path)
     this.#rounds = new RoundRows(this.#database)
     this.#rooms = new RoomRows(this.#database, this.#rounds)
+    this.deleted = new DeletedRoomRows(this.#database)
     this.#contributions = new ContributionRows(this.#database)
     this.#senders = new SenderRows(this.#database, this.#rounds)
     this.#publications = new PublicationRows(this.#database, (room) => this.updates(room))

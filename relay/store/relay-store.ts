@@ -4,8 +4,10 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { ProtocolError } from '../protocol/errors.ts'
+import type { DeletedRoom } from '../protocol/host.ts'
 import { MAX_ROOMS } from '../protocol/limits.ts'
 import { type Manifest, manifestDigest } from '../protocol/manifest.ts'
+import { AuditFile } from './audit-file.ts'
 import { diskError } from './disk-errors.ts'
 import { withQuota } from './disk-quota.ts'
 import { type FileSystem, nodeFileSystem } from './file-system.ts'
@@ -13,6 +15,12 @@ import { Ledger } from './ledger.ts'
 import { type DirectoryLock, lockDirectory } from './lock.ts'
 import { ReceiptSigner } from './receipt-signer.ts'
 import { RoomStore } from './room-store.ts'
+
+/** The log of rooms that were deleted, in the data folder. */
+export const DELETED_ROOMS = 'deleted-rooms.jsonl'
+
+/** No room's name has a dot in it. */
+const ASIDE = '.deleted'
 
 export interface RelayStoreOptions {
   readonly directory: string
@@ -37,6 +45,8 @@ export class RelayStore {
   #triedWritingMs = Number.NEGATIVE_INFINITY
   #writable = Promise.resolve(true)
   readonly #manifests = new Map<string, Manifest>()
+  readonly #deleted: Set<string>
+  readonly #deletedLog: AuditFile
 
   private constructor(
     directory: string,
@@ -56,6 +66,8 @@ export class RelayStore {
     this.signer = signer
     this.tokenKey = ledger.secret('participant-token')
     for (const { store } of restored) this.#manifests.set(store.room, store.manifest)
+    this.#deleted = new Set(ledger.deleted.names())
+    this.#deletedLog = new AuditFile(join(directory, DELETED_ROOMS), files, ledger.deleted)
   }
 
   /** Throws ProtocolError `store/locked`, `store/newer`, `store/damaged`, `store/full` or `store/unwritable`. */
@@ -81,7 +93,9 @@ export class RelayStore {
         await store.audit.recover()
         restored.push({ store, closed })
       }
-      return new RelayStore(directory, fileSystem, ledger, lock, signer, now, restored)
+      const store = new RelayStore(directory, fileSystem, ledger, lock, signer, now, restored)
+      await store.#recoverDeleted()
+      return store
     } catch (error) {
       ledger?.close()
       lock.release()
@@ -95,6 +109,12 @@ export class RelayStore {
    */
   async createRoom(manifest: Manifest): Promise<RoomStore> {
     if (this.#manifests.has(manifest.room)) throw new ProtocolError('room/exists')
+    if (this.#deleted.has(manifest.room)) {
+      throw new ProtocolError(
+        'room/exists',
+        `There was a room ${manifest.room}, which the host deleted, and its links must open no other; choose another name.`,
+      )
+    }
     if (this.#manifests.size >= MAX_ROOMS) throw new ProtocolError('room/limit')
     this.#manifests.set(manifest.room, manifest)
     try {
@@ -123,6 +143,42 @@ export class RelayStore {
       )
     }
     await this.#files.remove(folder)
+  }
+
+  wasDeleted(room: string): boolean {
+    return this.#deleted.has(room)
+  }
+
+  /** The room is gone from here on, also where the relay dies now; its files then go with `eraseDeleted`. */
+  commitDeletion({ manifest }: RoomStore): DeletedRoom {
+    const deleted = this.#ledger.deleted.delete(manifest, this.#now().toISOString())
+    this.#manifests.delete(manifest.room)
+    this.#deleted.add(manifest.room)
+    return deleted
+  }
+
+  /**
+   * Once nothing reads or writes the room's folder any more. It is moved aside first, so that nobody finds half of it;
+   * the next start finishes what was interrupted.
+   */
+  async eraseDeleted(room: string): Promise<void> {
+    const rooms = join(this.#directory, 'rooms')
+    const [folder, aside] = [join(rooms, room), join(rooms, `${room}${ASIDE}`)]
+    await this.#files.remove(aside)
+    if ((await this.#files.stat(folder)) !== null) await this.#files.rename(folder, aside)
+    await this.#files.syncDirectory(rooms)
+    await this.#files.remove(aside)
+    await this.#files.syncDirectory(rooms)
+    await this.#deletedLog.flush()
+  }
+
+  async #recoverDeleted(): Promise<void> {
+    if (this.#deleted.size === 0) return
+    await this.#deletedLog.recover()
+    const found = new Set(await this.#files.list(join(this.#directory, 'rooms')))
+    for (const room of this.#deleted) {
+      if (found.has(room) || found.has(`${room}${ASIDE}`)) await this.eraseDeleted(room)
+    }
   }
 
   /** True if a room of this name has this very manifest. Throws ProtocolError `room/exists` if it has another. */

@@ -83,7 +83,10 @@ export class RoomStore {
     this.#updateFiles = new UpdateFiles(join(directory, 'updates'), manifest.room, files)
     this.#versionFolders = new VersionFolders(join(directory, 'versions'), this.manifestDigest, files)
     this.candidate = new CandidateFolder(join(directory, 'candidate'), files)
-    this.audit = new AuditFile(join(directory, 'audit.jsonl'), manifest.room, files, ledger)
+    this.audit = new AuditFile(join(directory, 'audit.jsonl'), files, {
+      lines: (after) => ledger.auditLines(manifest.room, after),
+      place: () => ledger.auditPlace(manifest.room),
+    })
     this.#versions = ledger.versions(manifest.room).map((version) => this.#digests.in(version))
     this.#undecided = 0
     this.#joinCode = ledger.joinCode(manifest.room)

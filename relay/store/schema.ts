@@ -91,6 +91,12 @@ const STEPS: readonly string[] = [
     PRIMARY KEY (room, digest)
   ) STRICT;
   `,
+  // Rooms that the host has deleted: their names stay taken.
+  `
+  CREATE TABLE deleted_rooms (
+    sequence INTEGER PRIMARY KEY, room TEXT NOT NULL UNIQUE, hash TEXT NOT NULL, line TEXT NOT NULL
+  ) STRICT;
+  `,
 ]
 
 /** Creates the tables or brings them up to date. Throws ProtocolError `store/newer`. */

@@ -188,6 +188,9 @@ function replay(lines: readonly AuditLine[], manifest: Manifest, problems: strin
         if (event.round !== expected.rounds.size + 1) problem(line, 'ends a round out of its turn')
         expected.rounds.set(event.round, event.updates)
         break
+      case 'deleted':
+        problem(line, 'deletes a room, which no room’s own log tells')
+        break
       case 'approved':
       case 'held-back':
       case 'refused':

@@ -18,8 +18,10 @@ import { recordWire } from './wire.ts'
 /** Other fields may come with a newer relay; the page shows these. */
 const roomListSchema = v.object({ rooms: v.array(v.object({ room: v.string(), title: v.string() })) })
 
-/** The host tries things out in these; nobody is invited. */
-export const isRehearsal = (room: string) => room.startsWith('rehearsal-')
+/** The host tries things out in rooms that are called so; nobody is invited. */
+const REHEARSAL = 'rehearsal-'
+export const isRehearsal = (room: string) => room.startsWith(REHEARSAL)
+export const rehearsalName = (room: string) => `${REHEARSAL}${room}`
 const errorSchema = v.object({ error: v.object({ code: v.string(), message: v.string() }) })
 
 /** Null where a relay, or something in front of it, answers with no JSON. */

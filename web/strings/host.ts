@@ -23,6 +23,13 @@ const words = {
   homeOpen: 'Open a room',
   homeFacts: (connected: number, contributions: number, versions: number) =>
     `${count(connected)} in the room · ${counted(contributions, 'contribution')} · ${counted(versions, 'version')}`,
+  rehearsalsTitle: 'Rehearsals',
+  rehearsalsLead: 'Only you see these. What was sent in them counts nowhere else.',
+  rehearsalsDelete: (rooms: number) => (rooms === 1 ? 'Delete it' : `Delete all ${count(rooms)}`),
+  rehearsalsQuestion: (rooms: number) =>
+    rooms === 1
+      ? 'Delete this rehearsal, with all that is in it? This cannot be undone.'
+      : `Delete all ${count(rooms)} rehearsals, with all that is in them? This cannot be undone.`,
   stateOpen: 'open',
   stateClosed: 'closed',
 
@@ -230,6 +237,17 @@ const words = {
     'Close the room? Nobody can send any more, and this cannot be undone. What waits is merged and published.',
   endYes: 'Close the room',
   ending: 'Closing, merging and publishing…',
+
+  deleteTitle: 'Delete this room',
+  deleteLead:
+    'The relay erases its contributions, its merged versions and its log. Its links open nothing any more, and no other room gets its name. Export first what you want to keep.',
+  delete: 'Delete the room',
+  deleteQuestion: (title: string, contributions: number, versions: number) =>
+    `Delete “${title}” with ${counted(contributions, 'contribution')} and ${counted(versions, 'version')}? Whoever is in it is told. This cannot be undone; copies that people downloaded stay.`,
+  deleteYes: 'Delete it for good',
+  deleting: 'Deleting…',
+  roomGone: 'This room was deleted. Nothing of it is left on the relay.',
+  projectorGone: 'This room is no more.',
 
   settingsTitle: 'What this room trains',
   settingsModel: 'Base model',

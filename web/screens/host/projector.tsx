@@ -7,7 +7,7 @@ import { LineChart } from '../../components/host/line-chart.tsx'
 import { MergedPictures } from '../../components/host/merged-pictures.tsx'
 import { QrCode } from '../../components/host/qr.tsx'
 import { count } from '../../format.ts'
-import { joinLink, overview, roomDraws } from '../../state/host/host-store.ts'
+import { joinLink, overview, roomDraws, roomGone } from '../../state/host/host-store.ts'
 import { baseLoss, measures, versionLosses } from '../../state/host/measuring.ts'
 import { watchRoom } from '../../state/host/watching.ts'
 import { console as text } from '../../strings/host.ts'
@@ -19,7 +19,7 @@ export function ProjectorScreen({ room }: { readonly room: string }) {
   useEffect(() => watchRoom(room), [room])
   const seen = overview.value
   const link = joinLink.value
-  const { joinable, closed } = seen?.status ?? { joinable: false, closed: false }
+  const { joinable, closed } = seen && !roomGone.value ? seen.status : { joinable: false, closed: false }
   const [address] = (link ?? '').replace(/^https?:\/\//, '').split('#')
   const points = versionLosses.value
   return (
@@ -58,7 +58,15 @@ export function ProjectorScreen({ room }: { readonly room: string }) {
             )}
           </section>
         ) : (
-          seen && <p class="projector-ended">{closed ? text.projectorClosed : text.projectorJoiningClosed}</p>
+          (seen || roomGone.value) && (
+            <p class="projector-ended">
+              {roomGone.value
+                ? text.projectorGone
+                : closed
+                  ? text.projectorClosed
+                  : text.projectorJoiningClosed}
+            </p>
+          )
         )}
         <section class="projector-side" aria-label={text.peopleTitle}>
           <dl class="projector-counts">

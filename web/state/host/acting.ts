@@ -1,9 +1,13 @@
 /** What the host does to a room: one thing at a time, each answered by the room as it then is. */
 import type { Overview } from '../../../relay/protocol/host.ts'
+import type { Manifest } from '../../../relay/protocol/manifest.ts'
 import { toProblem } from '../problems.ts'
+import { isRehearsal } from '../relay-http.ts'
 import { problem } from '../store.ts'
+import type { RoomInList } from './host-http.ts'
 import * as relay from './host-http.ts'
-import { hostManifest, offer, overview, roomList, working } from './host-store.ts'
+import { hostManifest, hostManifestDigest, offer, overview, roomList, working } from './host-store.ts'
+import { forgetMeasures } from './keeping.ts'
 import { go } from './place.ts'
 import { manifestOf, newJoinCode, type Plan, roomNameFor } from './plan.ts'
 import { keepToken } from './token.ts'
@@ -39,6 +43,32 @@ export const endRoom = () =>
     await relay.closeRoom(here())
     return relay.fetchOverview(here())
   })
+/** For good; the list of rooms is shown next. */
+export const deleteRoom = (room: string, manifestDigest: string) =>
+  act('delete', async () => {
+    await relay.deleteRoom(room)
+    roomList.value = roomList.peek()?.filter((one) => one.room !== room) ?? null
+    await forgetMeasures(manifestDigest).catch(() => {})
+    hostManifest.value = null
+    hostManifestDigest.value = ''
+    go({ view: 'home' })
+    return null
+  })
+
+/** One after the other, as far as it goes; then the list is as it is. */
+export const deleteRooms = (rooms: readonly RoomInList[]) =>
+  act('delete', async () => {
+    try {
+      for (const { room, manifestDigest } of rooms) {
+        await relay.deleteRoom(room)
+        await forgetMeasures(manifestDigest).catch(() => {})
+      }
+    } finally {
+      roomList.value = await relay.fetchRoomList()
+    }
+    return null
+  })
+
 export const remove = (digest: string) =>
   act(`remove-${digest}`, () => relay.removeContribution(here(), digest))
 export const approve = (digest: string) =>
@@ -73,13 +103,31 @@ const randomSeed = () =>
     '',
   )
 
+/**
+ * A room called after its title, with a number behind where that is taken: by another room, or by one that was deleted,
+ * which only the relay knows. Throws as the relay does. Returns the room's name.
+ */
+export async function createNamed(title: string, manifestFor: (name: string) => Manifest): Promise<string> {
+  const taken = (await relay.fetchRoomList()).map(({ room }) => room)
+  for (;;) {
+    const room = roomNameFor(title, taken)
+    try {
+      await relay.createRoom(manifestFor(room))
+      return room
+    } catch (error) {
+      if (toProblem(error).code !== 'room/exists' || taken.includes(room)) throw error
+      taken.push(room)
+    }
+  }
+}
+
 /** Throws as the relay does. Returns the room's name. */
-export async function openPlanned(plan: Plan, rename: (title: string) => string = (title) => title) {
+async function openPlanned(plan: Plan): Promise<string> {
   const model = offer.peek()?.models.find(({ digest }) => digest === plan.model)
   if (!model) throw new Error('the model is not offered any more')
-  const taken = (await relay.fetchRoomList()).map(({ room }) => room)
-  const room = roomNameFor(rename(plan.title), taken)
-  await relay.createRoom(manifestOf(plan, model, room, randomSeed()))
+  // The names of rehearsals are for these: participants are not shown them.
+  const title = isRehearsal(roomNameFor(plan.title, [])) ? `room ${plan.title}` : plan.title
+  const room = await createNamed(title, (name) => manifestOf(plan, model, name, randomSeed()))
   if (plan.withCode) await relay.setJoinCode(room, freshCode())
   return room
 }

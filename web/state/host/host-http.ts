@@ -1,6 +1,7 @@
 /** What only the host may ask of the relay, with the token in a header. */
 import * as v from 'valibot'
 import {
+  deletedRoomSchema,
   hostKeySchema,
   type Measured,
   type Offer,
@@ -56,6 +57,7 @@ async function read<S extends v.GenericSchema>(schema: S, response: Response): P
 const roomEntry = v.object({
   room: v.string(),
   title: v.string(),
+  manifestDigest: v.string(),
   connected: v.number(),
   contributions: v.number(),
   versions: v.number(),
@@ -90,6 +92,12 @@ export async function fetchHostManifest(room: string): Promise<{ manifest: Manif
 
 export const createRoom = async (manifest: Manifest): Promise<void> =>
   void (await ask('/api/rooms', post(manifest)))
+
+export const deleteRoom = async (room: string): Promise<void> =>
+  void (await read(
+    deletedRoomSchema,
+    await ask(`/api/rooms/${encodeURIComponent(room)}`, { method: 'DELETE' }),
+  ))
 
 export const publishNow = async (room: string): Promise<Overview> =>
   read(overviewSchema, await ask(inRoom(room, 'publish'), post()))

@@ -10,6 +10,8 @@ export const roomList = signal<readonly RoomInList[] | null>(null)
 
 /** The room at hand; null until it is read. */
 export const overview = signal<Overview | null>(null)
+/** The room at hand is none any more: its host has deleted it, here or elsewhere. */
+export const roomGone = signal(false)
 export const hostManifest = signal<Manifest | null>(null)
 export const hostManifestDigest = signal('')
 /** Whether its model draws, and learns from pictures. */

@@ -2,7 +2,7 @@
  * What this browser keeps for the host, by room: the data to measure on and what was measured, so that a reload
  * measures nothing twice and the projector's window shows the same. It never leaves the browser.
  */
-import { createStore, get, set, type UseStore } from 'idb-keyval'
+import { createStore, del, get, set, type UseStore } from 'idb-keyval'
 import type { Measured } from '../../../models/training/line-search.ts'
 import type { LocalFile } from '../../worker/api.ts'
 
@@ -37,6 +37,8 @@ export async function saveMeasures(manifestDigest: string, measures: KeptMeasure
   await set(manifestDigest, measures, store())
   channel?.postMessage(manifestDigest)
 }
+
+export const forgetMeasures = (manifestDigest: string): Promise<void> => del(manifestDigest, store())
 
 export function onOtherWindow(manifestDigest: string, listener: () => void): () => void {
   const hear = (event: MessageEvent) => {

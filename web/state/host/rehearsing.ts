@@ -12,14 +12,14 @@ import { console as text } from '../../strings/host.ts'
 import { problems } from '../../strings/problems.ts'
 import type { TrainReport } from '../../worker/api.ts'
 import { PageError, toProblem } from '../problems.ts'
+import { rehearsalName } from '../relay-http.ts'
 import { forgetSession } from '../storage.ts'
 import { problem } from '../store.ts'
 import { callback, inWorker } from '../worker-client.ts'
-import { act } from './acting.ts'
+import { act, createNamed } from './acting.ts'
 import * as relay from './host-http.ts'
 import { hostManifest, hostManifestDigest, overview } from './host-store.ts'
 import { go } from './place.ts'
-import { roomNameFor } from './plan.ts'
 import { fetchSample, samplesFor } from './sample-data.ts'
 import { inTurn, prepareFor } from './worker-queue.ts'
 
@@ -47,11 +47,11 @@ export const stopRehearsal = () => {
 const MAX_TITLE_CHARACTERS = 120
 
 /** The same terms under another name and seed: what is sent there counts nowhere else. */
-export function rehearsalOf(manifest: Manifest, taken: readonly string[], seed: string): Manifest {
+export function rehearsalOf(manifest: Manifest, room: string, seed: string): Manifest {
   const { receiptKey: _, ...terms } = manifest
   return {
     ...terms,
-    room: roomNameFor(`rehearsal-${manifest.room}`, taken),
+    room,
     title: text.rehearsalTitle(manifest.title || manifest.room).slice(0, MAX_TITLE_CHARACTERS),
     adapter: { ...manifest.adapter, seed },
   }
@@ -61,12 +61,10 @@ export const openRehearsal = (students: number, steps: number) =>
   act('rehearse', async () => {
     const terms = hostManifest.peek()
     if (!terms) return null
-    const taken = (await relay.fetchRoomList()).map(({ room }) => room)
     const seed = crypto.getRandomValues(new Uint32Array(4)).join('-')
-    const manifest = rehearsalOf(terms, taken, seed)
-    await relay.createRoom(manifest)
-    go({ view: 'room', room: manifest.room })
-    const found = await relay.fetchHostManifest(manifest.room)
+    const room = await createNamed(rehearsalName(terms.room), (name) => rehearsalOf(terms, name, seed))
+    go({ view: 'room', room })
+    const found = await relay.fetchHostManifest(room)
     hostManifest.value = found.manifest
     hostManifestDigest.value = found.digest
     void simulate(found.manifest, found.digest, students, steps)
@@ -150,6 +148,10 @@ async function simulateOne(
   const recipeUnits = recipeSteps * batch * (mediumOf(manifest.base.family) === 'pictures' ? 1 : tokens)
   const sessionKey = `${manifest.room}/simulated-${crypto.getRandomValues(new Uint32Array(2)).join('-')}`
   const client = new RelayClient()
+  // Deleted meanwhile: nothing could be sent any more.
+  client.on('state', ({ phase }) => {
+    if (phase === 'failed') stopRehearsal()
+  })
   try {
     await client.join(location.origin, manifest.room, undefined, overview.peek()?.joinCode ?? undefined)
     void client.report({ stage: 'loading' })
@@ -202,7 +204,9 @@ async function simulateOne(
   } catch (error) {
     // The next one would fail the same way.
     stopAsked = true
-    problem.value = toProblem(error)
+    const found = toProblem(error)
+    // The host knows: it was the host's own doing.
+    if (found.code !== 'room/deleted') problem.value = found
   } finally {
     client.close()
     await forgetSession(sessionKey).catch(() => {})

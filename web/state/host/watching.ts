@@ -6,7 +6,7 @@ import { console as text } from '../../strings/host.ts'
 import { toProblem } from '../problems.ts'
 import { announcement, problem } from '../store.ts'
 import { fetchHostManifest, fetchOverview } from './host-http.ts'
-import { hostManifest, hostManifestDigest, overview, watching } from './host-store.ts'
+import { hostManifest, hostManifestDigest, overview, roomGone, watching } from './host-store.ts'
 import { token } from './token.ts'
 
 const LOOKED_AT_MS = 1000
@@ -38,7 +38,8 @@ export function watchRoom(room: string): () => void {
       // A relay that is being started again is waited for; another answer is the answer.
       if (found.code === 'network/unreachable' || found.code === 'relay/stopping') watching.value = false
       else {
-        problem.value = found
+        if (found.code === 'room/deleted') roomGone.value = true
+        else problem.value = found
         return
       }
     }
@@ -50,6 +51,7 @@ export function watchRoom(room: string): () => void {
     void look()
   }
   if (overview.peek()?.room !== room) overview.value = null
+  roomGone.value = false
   void look()
   document.addEventListener('visibilitychange', lookNow)
   return () => {
