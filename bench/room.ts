@@ -4,6 +4,7 @@ import { updateBytes } from '../models/adapters/update-codec.ts'
 import { createManifest } from '../relay/protocol/create-manifest.ts'
 import type { Manifest } from '../relay/protocol/manifest.ts'
 import type { Strategy } from '../relay/protocol/strategy.ts'
+import { SAMPLE_RECIPE } from '../relay/protocol/testing/recipe.ts'
 
 export function benchManifest(room: {
   readonly base: Pick<Manifest['base'], 'id' | 'digest' | 'files'>
@@ -17,19 +18,7 @@ export function benchManifest(room: {
     title: 'Bench',
     base: { ...base, family: 'llama', license: 'Apache-2.0' },
     adapter: { ...adapter, modules: [...adapter.modules], seed: 'bench' },
-    recipe: {
-      steps: 60,
-      batch: 8,
-      tokens: 128,
-      learningRate: 0.003,
-      warmupSteps: 5,
-      weightDecay: 0,
-      maxNorm: 1,
-      beta1: 0.9,
-      beta2: 0.999,
-      epsilon: 1e-8,
-      evaluateEvery: 10,
-    },
+    recipe: SAMPLE_RECIPE,
     updateBytes: updateBytes(adapter, 'i8'),
     strategy,
     ...(publishEvery === undefined ? {} : { publishEvery }),

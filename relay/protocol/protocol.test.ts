@@ -8,6 +8,7 @@ import { roomName } from './fields.ts'
 import { manifestDigest, parseManifest } from './manifest.ts'
 import { answers, clientEvents, joinAnswerSchema, parseClientMessage, relayEvents } from './messages.ts'
 import type { Strategy } from './strategy.ts'
+import { SAMPLE_RECIPE } from './testing/recipe.ts'
 
 const base: NewManifest = {
   room: 'room',
@@ -25,19 +26,7 @@ const base: NewManifest = {
     seed: 's',
     modules: [{ name: 'base_model.model.model.layers.0.self_attn.q_proj', inFeatures: 64, outFeatures: 64 }],
   },
-  recipe: {
-    steps: 60,
-    batch: 8,
-    tokens: 128,
-    learningRate: 0.003,
-    warmupSteps: 5,
-    weightDecay: 0,
-    maxNorm: 1,
-    beta1: 0.9,
-    beta2: 0.999,
-    epsilon: 1e-8,
-    evaluateEvery: 10,
-  },
+  recipe: SAMPLE_RECIPE,
   updateBytes: 10_000,
 }
 const manifest = createManifest(base)

@@ -1,39 +1,22 @@
 /** A data folder that may hold no more than its quota: new uploads are refused, and all else goes on. */
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { RelayClient } from '../client/client.ts'
 import { digestOf } from '../protocol/canonical.ts'
 import { withQuota } from '../store/disk-quota.ts'
 import { nodeFileSystem } from '../store/file-system.ts'
-import type { Relay } from './server.ts'
-import {
-  startTestRelay,
-  type TestFolder,
-  temporaryFolder,
-  testManifest,
-  testUpdate,
-} from './testing/round.ts'
+import { OwnRelay } from './testing/own-relay.ts'
+import { testManifest, testUpdate } from './testing/round.ts'
 
-let folder: TestFolder
-let relay: Relay | undefined
-const clients: RelayClient[] = []
-beforeEach(async () => {
-  folder = await temporaryFolder()
-})
-afterEach(async () => {
-  for (const client of clients.splice(0)) client.close()
-  await relay?.close()
-  relay = undefined
-  await folder[Symbol.asyncDispose]()
-})
+const own = OwnRelay.forEachTest()
 
 const full = expect.objectContaining({ code: 'store/full' })
 
 it('counts what is written, appended, cut, renamed and removed, and what was there before', async () => {
-  const at = (name: string) => join(folder.path, name)
+  const at = (name: string) => join(own.folder, name)
   await nodeFileSystem.makeDirectory(at('old'))
   await nodeFileSystem.write(at('old/a'), new Uint8Array(300))
-  const files = await withQuota(folder.path, nodeFileSystem, 1000)
+  const files = await withQuota(own.folder, nodeFileSystem, 1000)
   /** The most that may still come. */
   const free = async () => {
     let bytes = 1000
@@ -71,16 +54,8 @@ it('counts what is written, appended, cut, renamed and removed, and what was the
 
 it('refuses a new upload before its bytes come; one that has begun is finished, merged and can be withdrawn', async () => {
   const manifest = testManifest({ publishEvery: 1 })
-  const start = async (diskQuotaBytes: number) => {
-    relay = await startTestRelay(folder.path, { rooms: [manifest], diskQuotaBytes })
-    return relay.url
-  }
-  const joined = async (url: string) => {
-    const client = new RelayClient({ giveUpAfterMs: 300 })
-    clients.push(client)
-    await client.join(url, manifest.room)
-    return client
-  }
+  const start = async (diskQuotaBytes: number) => (await own.start({ rooms: [manifest], diskQuotaBytes })).url
+  const joined = () => own.joined(manifest, { giveUpAfterMs: 300 })
   const update = testUpdate(manifest, 'one')
   const patient = new RelayClient()
   const { membership } = await patient.join(await start(1e9), manifest.room)
@@ -93,19 +68,18 @@ it('refuses a new upload before its bytes come; one that has begun is finished, 
     },
   })
   await expect(cut).rejects.toMatchObject({ code: 'client/aborted' })
-  await relay!.close()
+  await own.relay.close()
   // From here on there is no room at all.
   const tight = await start(1)
   expect((await fetch(`${tight}/readyz`)).status).toBe(503)
   const sent: number[] = []
-  const refused = (await joined(tight)).upload(testUpdate(manifest, 'two'), {
+  const refused = (await joined()).upload(testUpdate(manifest, 'two'), {
     onProgress: (bytes) => sent.push(bytes),
   })
   await expect(refused).rejects.toMatchObject({ code: 'store/full' })
   expect(sent.filter((bytes) => bytes > 0)).toEqual([])
 
-  const back = new RelayClient({ giveUpAfterMs: 5000 })
-  clients.push(back)
+  const back = own.client({ giveUpAfterMs: 5000 })
   const { participant, token } = membership
   await back.join(tight, manifest.room, { participant, token })
   expect((await back.upload(update)).digest).toBe(digestOf(update))
@@ -113,7 +87,7 @@ it('refuses a new upload before its bytes come; one that has begun is finished, 
     (await (await fetch(`${tight}/api/rooms/${manifest.room}/versions`)).json()).versions.length
   await expect.poll(versions, { timeout: 30_000 }).toBe(1)
   // The same update from somebody else takes no blob, but lines of the log.
-  await expect((await joined(tight)).upload(update)).rejects.toMatchObject({ code: 'store/full' })
+  await expect((await joined()).upload(update)).rejects.toMatchObject({ code: 'store/full' })
   if (back.state.phase !== 'sent') throw new Error('not sent')
   expect(await back.withdraw(back.state)).toMatchObject({ phase: 'withdrawn' })
 })

@@ -4,22 +4,15 @@
  */
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { RelayClient } from '../client/client.ts'
+import { expect, it, vi } from 'vitest'
+import type { RelayClient } from '../client/client.ts'
 import { digestOf } from '../protocol/canonical.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import type { RoomStatus } from '../protocol/messages.ts'
 import { nodeFileSystem } from '../store/file-system.ts'
-import type { Relay, RelayOptions } from './server.ts'
+import { OwnRelay } from './testing/own-relay.ts'
 import { openRaw, openWebSocket } from './testing/raw.ts'
-import {
-  startTestRelay,
-  TEST_BASE_DIGEST,
-  type TestFolder,
-  temporaryFolder,
-  testManifest,
-  testUpdate,
-} from './testing/round.ts'
+import { TEST_BASE_DIGEST, testManifest, testUpdate } from './testing/round.ts'
 
 const MAX_SOCKETS = 4
 const MAX_ROOMS = 2
@@ -30,33 +23,10 @@ vi.mock('../protocol/limits.ts', async (original) => ({
 }))
 
 const manifest = testManifest()
-let folder: TestFolder
-let relay: Relay | undefined
-const clients: RelayClient[] = []
-
-beforeEach(async () => {
-  folder = await temporaryFolder()
-})
-afterEach(async () => {
-  for (const client of clients.splice(0)) client.close()
-  await relay?.close()
-  relay = undefined
-  await folder[Symbol.asyncDispose]()
-})
-
-async function start(changes: Partial<RelayOptions> = {}): Promise<Relay> {
-  relay = await startTestRelay(join(folder.path, 'data'), changes)
-  return relay
-}
-async function joined({ room }: Manifest): Promise<RelayClient> {
-  const client = new RelayClient({ giveUpAfterMs: 5000 })
-  clients.push(client)
-  await client.join(relay!.url, room)
-  return client
-}
+const own = OwnRelay.forEachTest()
 
 it('takes no more sockets than it can hold, from whatever addresses, and again when one has gone', async () => {
-  const { url } = await start()
+  const { url } = await own.start()
   const held = []
   for (let k = 0; k < MAX_SOCKETS; k++) {
     const one = await openWebSocket(url)
@@ -78,36 +48,36 @@ it('takes no more sockets than it can hold, from whatever addresses, and again w
 
 it('holds so many rooms and no more, also after a restart', async () => {
   const create = async (room: string) => {
-    const response = await fetch(`${relay!.url}/api/rooms`, {
+    const response = await fetch(`${own.relay.url}/api/rooms`, {
       method: 'POST',
-      headers: { Authorization: `Bearer ${relay!.hostToken}`, 'Content-Type': 'application/json' },
+      headers: { Authorization: `Bearer ${own.relay.hostToken}`, 'Content-Type': 'application/json' },
       body: JSON.stringify(testManifest({ room })),
     })
     return ((await response.json()) as { error?: { code: string } }).error?.code ?? response.status
   }
-  await start()
+  await own.start()
   for (let k = 1; k < MAX_ROOMS; k++) expect(await create(`room-${k}`)).toBe(201)
   expect(await create('one-more')).toBe('room/limit')
-  await relay!.close()
-  await start()
+  await own.relay.close()
+  await own.start()
   expect(await create('one-more')).toBe('room/limit')
-  expect(relay!.rooms()).toHaveLength(MAX_ROOMS)
+  expect(own.relay.rooms()).toHaveLength(MAX_ROOMS)
 })
 
 it('tells who is in a room that it is full, closed or over, before a byte of the update is sent', async () => {
   const full = testManifest({ room: 'full', contributions: 1 })
   const over = { ...testManifest({ room: 'over' }), expiresAt: new Date(Date.now() + 1500).toISOString() }
-  await start({ rooms: [full, over] })
-  const [first, second, third] = [await joined(full), await joined(full), await joined(over)]
+  await own.start({ rooms: [full, over] })
+  const [first, second, third] = [await own.joined(full), await own.joined(full), await own.joined(over)]
   await first.upload(testUpdate(full, 'one'))
   const sent: number[] = []
   const upload = (client: RelayClient, of: Manifest) =>
     client.upload(testUpdate(of, 'two'), { onProgress: (bytes) => sent.push(bytes) })
   await expect(upload(second, full)).rejects.toMatchObject({ code: 'room/full' })
-  await relay!.closeRoom(full.room)
+  await own.relay.closeRoom(full.room)
   await expect(upload(second, full)).rejects.toMatchObject({ code: 'room/closed' })
   await expect
-    .poll(async () => (await (await fetch(`${relay!.url}/api/rooms/over/status`)).json()).closed, {
+    .poll(async () => (await (await fetch(`${own.relay.url}/api/rooms/over/status`)).json()).closed, {
       timeout: 20_000,
     })
     .toBe(true)
@@ -116,7 +86,7 @@ it('tells who is in a room that it is full, closed or over, before a byte of the
 })
 
 it('lets pages of the origins it was told of connect, and of no others', async () => {
-  const { url } = await start({ allowedOrigins: ['https://learn.example.org'] })
+  const { url } = await own.start({ allowedOrigins: ['https://learn.example.org'] })
   for (const [origin, status] of [
     ['https://learn.example.org', / 101 /],
     ['http://learn.example.org', / 403 /],
@@ -131,7 +101,7 @@ it('lets pages of the origins it was told of connect, and of no others', async (
 })
 
 it('ends a request whose body comes a byte at a time', async () => {
-  const { url, hostToken } = await start({ patience: { headersMs: 200, requestMs: 400 } })
+  const { url, hostToken } = await own.start({ patience: { headersMs: 200, requestMs: 400 } })
   const slow = await openRaw(url)
   slow.on('error', () => {})
   const ended = new Promise<boolean>((resolve) => slow.once('close', () => resolve(true)))
@@ -146,11 +116,11 @@ it('ends a request whose body comes a byte at a time', async () => {
 
 it('streams a model to a whole class from disk: not even once is the file in memory', async () => {
   const FILE_BYTES = 128 * 1024 * 1024
-  const path = join(folder.path, 'model.safetensors')
+  const path = join(own.folder, 'model.safetensors')
   const file = await open(path, 'w')
   await file.truncate(FILE_BYTES)
   await file.close()
-  const { url } = await start({
+  const { url } = await own.start({
     modelFiles: [{ digest: TEST_BASE_DIGEST, files: new Map([['model.safetensors', path]]) }],
   })
   const before = process.memoryUsage().external
@@ -181,8 +151,8 @@ it('answers what it is handling before it stops', async () => {
       await nodeFileSystem.syncFile(path)
     },
   }
-  await start({ fileSystem })
-  const client = await joined(manifest)
+  await own.start({ fileSystem })
+  const client = await own.joined(manifest)
   const update = testUpdate(manifest, 'last')
   let isAnswered = false
   const receipt = client.upload(update).then((answer) => {
@@ -191,7 +161,7 @@ it('answers what it is handling before it stops', async () => {
   })
   try {
     await expect.poll(() => reached, { timeout: 30_000 }).toBe(true)
-    const stopped = relay!.close()
+    const stopped = own.relay.close()
     expect(await Promise.race([stopped, Promise.resolve('waits')])).toBe('waits')
     expect(isAnswered).toBe(false)
     release()
@@ -201,7 +171,7 @@ it('answers what it is handling before it stops', async () => {
     release()
     await receipt.catch(() => {})
   }
-  await start()
-  const status = await (await fetch(`${relay!.url}/api/rooms/${manifest.room}/status`)).json()
+  await own.start()
+  const status = await (await fetch(`${own.relay.url}/api/rooms/${manifest.room}/status`)).json()
   expect((status as RoomStatus).contributions).toBe(1)
 })

@@ -2,8 +2,8 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { RelayClient } from '../client/client.ts'
+import { describe, expect, it } from 'vitest'
+import type { RelayClient } from '../client/client.ts'
 import type { Sent } from '../client/states.ts'
 import { readAuditLog } from '../protocol/audit.ts'
 import type { ErrorCode } from '../protocol/errors.ts'
@@ -13,45 +13,24 @@ import type { Version } from '../protocol/messages.ts'
 import { checkReceipt } from '../protocol/receipt.ts'
 import { verifyRoom } from '../store/verify-room.ts'
 import { roomVerifier } from './room-verifier.ts'
-import type { Relay } from './server.ts'
 import { mergedInMemory } from './testing/merged-in-memory.ts'
-import {
-  startTestRelay,
-  type TestFolder,
-  temporaryFolder,
-  testManifest,
-  testUpdate,
-} from './testing/round.ts'
+import { OwnRelay } from './testing/own-relay.ts'
+import { testManifest, testUpdate } from './testing/round.ts'
 
-let folder: TestFolder
-let relay: Relay
-const clients: RelayClient[] = []
+const own = OwnRelay.forEachTest()
 
-beforeEach(async () => {
-  folder = await temporaryFolder()
-})
-afterEach(async () => {
-  for (const client of clients.splice(0)) client.close()
-  await relay.close()
-  await folder[Symbol.asyncDispose]()
-})
+const start = (manifest: Manifest) => own.start({ rooms: [manifest] })
 
-const start = async (manifest: Manifest) => {
-  relay = await startTestRelay(folder.path, { rooms: [manifest] })
-}
-
-const roomFolder = (...names: string[]) => join(folder.path, 'rooms', 'class-7b', ...names)
+const roomFolder = (...names: string[]) => join(own.folder, 'rooms', 'class-7b', ...names)
 
 async function send(manifest: Manifest, seed: string): Promise<{ client: RelayClient; sent: Sent }> {
-  const client = new RelayClient({ giveUpAfterMs: 5000 })
-  clients.push(client)
-  await client.join(relay.url, manifest.room)
+  const client = await own.joined(manifest)
   await client.upload(testUpdate(manifest, seed))
   return { client, sent: client.state as Sent }
 }
 
-async function ask<Answer>(path: string, body?: unknown, token = relay.hostToken): Promise<Answer> {
-  const response = await fetch(`${relay.url}/api/rooms/class-7b/${path}`, {
+async function ask<Answer>(path: string, body?: unknown, token = own.relay.hostToken): Promise<Answer> {
+  const response = await fetch(`${own.relay.url}/api/rooms/class-7b/${path}`, {
     headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
     ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }),
   })
@@ -97,13 +76,13 @@ describe('withdrawal', () => {
     const newest = await newestOf(2)
     expect(newest.digest).toBe(digestWithout(manifest, ['two', 'three']))
     expect(await versions()).toMatchObject([{ version: 1, retired: true }, { version: 2 }])
-    expect((await fetch(`${relay.url}/api/rooms/class-7b/versions/1/adapter_model.safetensors`)).status).toBe(
-      410,
-    )
+    expect(
+      (await fetch(`${own.relay.url}/api/rooms/class-7b/versions/1/adapter_model.safetensors`)).status,
+    ).toBe(410)
     expect(await readdir(roomFolder('versions'))).toEqual(['2'])
     expect(await readdir(roomFolder('updates'))).not.toContain(sent.receipt.digest)
     await expect.poll(() => retired).toEqual([1])
-    const log = readAuditLog(await (await fetch(`${relay.url}/api/rooms/class-7b/audit`)).text())
+    const log = readAuditLog(await (await fetch(`${own.relay.url}/api/rooms/class-7b/audit`)).text())
     expect(log.map(({ event }) => event.event)).toEqual([
       'created',
       'accepted',
@@ -131,15 +110,15 @@ describe('withdrawal', () => {
     await newestOf(2)
     await client.withdraw(sent)
     await newestOf(1)
-    await relay.close()
-    relay = await startTestRelay(folder.path, { rooms: [manifest] })
+    await own.relay.close()
+    await start(manifest)
     expect(await ask<Overview>('overview')).toMatchObject({
       status: { contributions: 1, waiting: 0 },
       contributions: [{ contribution: 2, state: 'counts' }],
     })
     const again = await send(manifest, 'one')
     expect(again.sent.receipt.contribution).toBe(3)
-    await relay.closeRoom(manifest.room)
+    await own.relay.closeRoom(manifest.room)
     expect((await newestOf(2)).digest).toBe(digestWithout(manifest, ['one', 'two']))
     expect((await verified()).problems).toEqual([])
   })
@@ -180,9 +159,8 @@ describe('withdrawal', () => {
     await ask(`contributions/${sent.receipt.digest}/remove`, {})
     await ask(`contributions/${away.sent.receipt.digest}/remove`, {})
     await expect.poll(() => client.state).toMatchObject({ phase: 'withdrawn', by: 'host' })
-    const back = new RelayClient()
-    clients.push(back)
-    expect(await back.join(relay.url, manifest.room, { participant, token })).toMatchObject({
+    const back = own.client()
+    expect(await back.join(own.relay.url, manifest.room, { participant, token })).toMatchObject({
       phase: 'ready',
     })
     expect(await codeOf(`contributions/${sent.receipt.digest}/remove`, {})).toBe('host/unknown-contribution')
@@ -203,7 +181,7 @@ describe('verify', () => {
     await newestOf(2)
     await client.withdraw(sent)
     await newestOf(1)
-    await relay.close()
+    await own.relay.close()
     expect((await verified()).problems).toEqual([])
     const paths = [roomFolder('audit.jsonl'), roomFolder('manifest.json')]
     for (const name of await readdir(roomFolder('updates'))) paths.push(roomFolder('updates', name))
@@ -229,7 +207,7 @@ describe('verify', () => {
       }),
       { numRuns: 150 },
     )
-    relay = await startTestRelay(folder.path, { rooms: [manifest] })
+    await start(manifest)
   })
 
   it('names what is missing, what is too much and a line left out', async () => {
@@ -237,7 +215,7 @@ describe('verify', () => {
     await start(manifest)
     await send(manifest, 'one')
     await newestOf(1)
-    await relay.close()
+    await own.relay.close()
     const log = await readFile(roomFolder('audit.jsonl'), 'utf8')
     const lines = log.trimEnd().split('\n')
     await writeFile(roomFolder('audit.jsonl'), `${[lines[0], ...lines.slice(2)].join('\n')}\n`)
@@ -249,7 +227,7 @@ describe('verify', () => {
     expect((await verified()).problems).toEqual([
       `There is a file among the updates that the log does not tell of: ${'a'.repeat(64)}.`,
     ])
-    relay = await startTestRelay(folder.path, { rooms: [manifest] })
+    await start(manifest)
     // The relay writes the log anew from its ledger, and clears away what the ledger does not name.
     expect((await verified()).problems).toEqual([])
   })
@@ -258,8 +236,8 @@ describe('verify', () => {
 describe('signed receipts', () => {
   it('are checked by the client, and no bit of one can change', async () => {
     await start(testManifest())
-    const manifest = { ...testManifest(), room: 'signed', receiptKey: relay.receiptKey }
-    await relay.createRoom(manifest)
+    const manifest = { ...testManifest(), room: 'signed', receiptKey: own.relay.receiptKey }
+    await own.relay.createRoom(manifest)
     const { sent, client } = await send(manifest, 'one')
     expect(sent.receipt.signature).toMatch(/^[0-9a-f]{128}$/)
     checkReceipt(sent.receipt, manifest)
@@ -270,9 +248,8 @@ describe('signed receipts', () => {
     expect(() => checkReceipt(sent.receipt, { ...manifest, receiptKey: '0'.repeat(64) })).toThrow(refused)
     const { participant, token } = sent.membership
     client.close()
-    const back = new RelayClient()
-    clients.push(back)
-    expect(await back.join(relay.url, 'signed', { participant, token })).toMatchObject({
+    const back = own.client()
+    expect(await back.join(own.relay.url, 'signed', { participant, token })).toMatchObject({
       receipt: sent.receipt,
     })
   })
@@ -330,7 +307,7 @@ describe('the host', () => {
     expect(Math.abs(cosine!)).toBeLessThan(0.5) // two random updates
     expect(await codeOf(`contributions/${digests[0]}/approve`, {})).toBe('host/not-waiting')
     await ask(`contributions/${digests[1]}/remove`, {})
-    await relay.closeRoom(manifest.room)
+    await own.relay.closeRoom(manifest.room)
     expect((await newestOf(1)).digest).toBe(digestWithout(manifest, ['one']))
     expect((await verified()).problems).toEqual([])
   })
@@ -341,9 +318,8 @@ describe('the host', () => {
     const inside = await send(manifest, 'one')
     await ask('join-code', { code: '7KQ4-M2XT' })
     const newcomer = async (code?: string) => {
-      const client = new RelayClient()
-      clients.push(client)
-      return client.join(relay.url, manifest.room, undefined, code)
+      const client = own.client()
+      return client.join(own.relay.url, manifest.room, undefined, code)
     }
     await expect(newcomer()).rejects.toMatchObject({ code: 'join/code' })
     await expect(newcomer('7KQ4-M2XU')).rejects.toMatchObject({ code: 'join/code' })
@@ -351,9 +327,10 @@ describe('the host', () => {
     await ask('close-joining', {})
     await expect(newcomer('7KQ4-M2XT')).rejects.toMatchObject({ code: 'room/joining-closed' })
     const { participant, token } = inside.sent.membership
-    const back = new RelayClient()
-    clients.push(back)
-    expect(await back.join(relay.url, manifest.room, { participant, token })).toMatchObject({ phase: 'sent' })
+    const back = own.client()
+    expect(await back.join(own.relay.url, manifest.room, { participant, token })).toMatchObject({
+      phase: 'sent',
+    })
     await ask('publish', {})
     expect(await newestOf(1)).toMatchObject({ version: 1 })
     expect(await codeOf('join-code', { code: '<>' })).toBe('request/malformed')
@@ -365,11 +342,10 @@ describe('the host', () => {
       ...testManifest({ publishEvery: 5 }),
       expiresAt: new Date(Date.now() + 3000).toISOString(),
     }
-    await relay.createRoom(manifest)
+    await own.relay.createRoom(manifest)
     await send(manifest, 'one')
     await newestOf(1) // published by the room's end, not by its fifth contribution
-    const late = new RelayClient()
-    clients.push(late)
-    await expect(late.join(relay.url, manifest.room)).rejects.toMatchObject({ code: 'room/expired' })
+    const late = own.client()
+    await expect(late.join(own.relay.url, manifest.room)).rejects.toMatchObject({ code: 'room/expired' })
   })
 })
