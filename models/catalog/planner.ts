@@ -36,15 +36,29 @@ export interface MemoryNeed {
   readonly largestBytes: number
 }
 
+/** What there is too little room for, in bytes. */
+export interface Lack {
+  readonly needed: number
+  readonly has: number
+  /** The largest piece is too large, whatever the whole. */
+  readonly inOnePiece: boolean
+}
+
 export type Verdict =
-  | { readonly fits: true; readonly need: MemoryNeed }
+  | {
+      readonly fits: true
+      /** Of so many windows at once. */
+      readonly need: MemoryNeed
+      /** A batch may pass in parts, whose gradients are summed: windows of it that there is room for at once. */
+      readonly windows: number
+    }
   | {
       readonly fits: false
+      /** Of a single window. */
       readonly need: MemoryNeed
+      readonly lack: Lack
       /** Less of the same work that fits; null where none does. */
       readonly instead: Work | null
-      /** One sentence: what is too large for what, and what to do. */
-      readonly sentence: string
     }
 
 /** Smaller windows are of little use. */
@@ -66,17 +80,28 @@ export class MemoryPlanner {
     return this.#executor === 'plan' ? this.#planned(work) : estimated(this.#outline, work)
   }
 
-  /** Whether it fits, and if not, the most that does. */
+  /** Whether it fits, if need be a batch in parts; if not even a single window does, the most that does. */
   async verdict(work: Work, room: DeviceRoom): Promise<Verdict> {
-    const need = await this.need(work)
-    if (isRoomFor(need, room)) return { fits: true, need }
-    let instead: Work | null = null
-    for (const less of reductions(work, this.#outline.spec)) {
-      if (!isRoomFor(await this.need(less), room)) continue
-      instead = less
-      break
+    for (let windows = work.batch; ; windows = Math.ceil(windows / 2)) {
+      const part = { ...work, batch: windows }
+      const need = await this.need(part)
+      if (isRoomFor(need, room)) return { fits: true, need, windows }
+      if (windows > 1) continue
+      const instead = await this.#mostThatFits(part, room)
+      return {
+        fits: false,
+        need,
+        lack: lackOf(need, room),
+        instead: instead && { ...instead, batch: work.batch },
+      }
     }
-    return { fits: false, need, instead, sentence: refusal(need, room, instead) }
+  }
+
+  async #mostThatFits(part: Work, room: DeviceRoom): Promise<Work | null> {
+    for (const less of reductions(part, this.#outline.spec)) {
+      if (isRoomFor(await this.need(less), room)) return less
+    }
+    return null
   }
 
   async #planned(work: Work): Promise<MemoryNeed> {
@@ -106,29 +131,27 @@ export class MemoryPlanner {
 }
 
 /**
+ * How many windows of the work's batch there is room for at once.
+ *
  * @throws DeviceError `device/too-little-memory` with what to reduce
  */
 export async function checkRoom(
   outline: ModelOutline,
   work: Work,
   { executor, room }: { readonly executor: ExecutorName; readonly room: DeviceRoom },
-): Promise<MemoryNeed> {
+): Promise<number> {
   const verdict = await new MemoryPlanner(outline, executor).verdict(work, room)
-  if (verdict.fits) return verdict.need
-  throw new DeviceError('device/too-little-memory', verdict.sentence)
+  if (verdict.fits) return verdict.windows
+  throw new DeviceError('device/too-little-memory', refusal(verdict))
 }
 
 const isRoomFor = ({ largestBytes, totalBytes }: MemoryNeed, room: DeviceRoom) =>
   largestBytes <= room.largestBytes && totalBytes <= (room.totalBytes ?? Number.POSITIVE_INFINITY)
 
-/** Less and less work: first a smaller batch, then shorter windows, then a smaller adapter. */
+/** Less and less work: first shorter windows, then a smaller adapter. */
 function* reductions(work: Work, { tokens }: ModelSpec): Generator<Work> {
   const half = (count: number) => Math.floor(count / 2)
   let less = work
-  while (less.batch > 1) {
-    less = { ...less, batch: half(less.batch) }
-    yield less
-  }
   while (tokens.chosen && less.tokens > FEWEST_TOKENS) {
     less = { ...less, tokens: Math.max(FEWEST_TOKENS, half(less.tokens)) }
     yield less
@@ -139,13 +162,18 @@ function* reductions(work: Work, { tokens }: ModelSpec): Generator<Work> {
   }
 }
 
-function refusal(need: MemoryNeed, room: DeviceRoom, instead: Work | null): string {
-  const tooMuch =
-    need.largestBytes > room.largestBytes
-      ? `${megabytes(need.largestBytes)} in one piece, this device allows ${megabytes(room.largestBytes)}`
-      : `${megabytes(need.totalBytes)} of memory (weights ${megabytes(need.weightBytes)}), this device has ${megabytes(room.totalBytes!)}`
+function lackOf(need: MemoryNeed, room: DeviceRoom): Lack {
+  if (need.largestBytes > room.largestBytes)
+    return { needed: need.largestBytes, has: room.largestBytes, inOnePiece: true }
+  return { needed: need.totalBytes, has: room.totalBytes ?? 0, inOnePiece: false }
+}
+
+function refusal({ need, lack, instead }: Extract<Verdict, { readonly fits: false }>): string {
+  const tooMuch = lack.inOnePiece
+    ? `${megabytes(lack.needed)} in one piece, this device allows ${megabytes(lack.has)}`
+    : `${megabytes(lack.needed)} of memory (weights ${megabytes(need.weightBytes)}), this device has ${megabytes(lack.has)}`
   const advice = instead
-    ? `it fits with batch ${instead.batch}, length ${instead.tokens}${instead.rank === null ? '' : ` and rank ${instead.rank}`}`
+    ? `it fits with length ${instead.tokens}${instead.rank === null ? '' : ` and rank ${instead.rank}`}`
     : 'take a smaller model, or the same quantised to fewer bits'
   return `This needs ${tooMuch}; ${advice}.`
 }

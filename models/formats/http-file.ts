@@ -355,3 +355,26 @@ async function take(
   }
   return piece
 }
+
+/**
+ * A file whose length is known: nothing is asked for before it is first read.
+ *
+ * @throws (from `read`) DownloadError `download/…`; FormatError `file/changed` where the file has another length
+ */
+export function httpSource(url: string, bytes: number, options: HttpOptions = {}): ByteSource {
+  let opened: Promise<HttpFile> | undefined
+  return {
+    bytes,
+    async read(offset, length) {
+      opened ??= HttpFile.open(url, options)
+      const file = await opened
+      if (file.knownBytes !== null && file.knownBytes !== bytes) {
+        throw new FormatError(
+          'file/changed',
+          `${url} has ${file.knownBytes} bytes where ${bytes} were announced; ask for its address again.`,
+        )
+      }
+      return file.read(offset, length)
+    },
+  }
+}

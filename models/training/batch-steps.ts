@@ -40,7 +40,7 @@ export class BatchSteps<E extends Example> {
 
   /**
    * @param shapes smallest first, the last for a whole batch of the recipe
-   * @param windows at most so many at once; left out: as many as the device takes
+   * @param windows at most so many at once; fewer where the device does not take them
    */
   static async create<E extends Example>(
     model: Model<E>,
@@ -54,7 +54,7 @@ export class BatchSteps<E extends Example> {
       const limit = { batch: most, tokens }
       const smaller = shapes.filter((shape) => shape.batch * shape.tokens < most * tokens)
       const steps = new BatchSteps(model, adapter, [...smaller.filter((shape) => shape.batch <= most), limit])
-      const halve = windows === undefined && most > 1
+      const halve = most > 1
       try {
         const largest = most < batch ? await steps.part(limit) : await steps.step(limit)
         if (!halve || largest.stats.intermediateBytes <= MAX_STEP_BYTES) return steps

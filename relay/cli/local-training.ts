@@ -22,7 +22,7 @@ export interface TrainingRun {
 
 /** Throws DeviceError, DataError, or the signal's reason. */
 export async function trainHere(
-  { model }: RunningModel,
+  { model, windows }: RunningModel,
   run: TrainingRun,
   console: Console,
   signal: AbortSignal,
@@ -30,7 +30,7 @@ export async function trainHere(
   const { train } = await import('../../models/training/trainer.ts')
   const progress = console.progress('Training', run.recipe.steps, 'steps')
   const counted = `${model.units.counted}s`
-  const training = train({ model, ...run })
+  const training = train({ model, ...run, microBatch: run.microBatch ?? windows })
   try {
     for (;;) {
       signal.throwIfAborted()

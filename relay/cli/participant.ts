@@ -25,8 +25,8 @@ import { bytes, loss } from './format.ts'
 import { readData } from './local-data.ts'
 import { trainHere } from './local-training.ts'
 import { measure } from './measure.ts'
-import { downloadModel, downloadStart } from './relay-download.ts'
-import { type RunningModel, runModelFiles } from './running-model.ts'
+import { downloadModel, downloadStart, modelAhead } from './relay-download.ts'
+import { type RunningModel, runModelOf } from './running-model.ts'
 
 export interface ParticipantOptions {
   /** The relay's own address. */
@@ -97,10 +97,13 @@ export class Participant {
       `Joined ${manifest.room}${manifest.title && ` (${manifest.title})`}: ${manifest.base.id}, ${manifest.recipe.steps} steps.`,
     )
     void this.#client.report({ stage: 'loading' })
-    const modelFiles = await downloadModel(url, manifest, console, signal)
+    const remote = {
+      ahead: modelAhead(url, manifest, signal),
+      download: () => downloadModel(url, manifest, console, signal),
+    }
+    this.#running = await runModelOf(remote, backend, console, { ...manifest.recipe, rank, form })
     const start = await downloadStart(url, manifest, signal)
     this.#initial = startOf({ form, rank, alpha, modules }, seed, start)
-    this.#running = await runModelFiles(modelFiles, backend, console, { ...manifest.recipe, rank, form })
     const split = await readData(files, this.#running, manifest.recipe.tokens, console)
     this.#train = split.train
     // A single example cannot be held out: then the loss is measured on what was trained on, and it is said.

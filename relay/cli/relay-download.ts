@@ -1,5 +1,6 @@
 /** The base model's files and the start file from a relay, each believed only once its size and digest are the manifest's. */
 import { createHash } from 'node:crypto'
+import { lookAhead } from '../../models/catalog/look-ahead.ts'
 import { type Manifest, ProtocolError } from '../protocol/index.ts'
 import type { Console } from './console.ts'
 
@@ -10,12 +11,19 @@ export async function downloadStart(
   signal: AbortSignal,
 ): Promise<Uint8Array | null> {
   if (!start) return null
-  const url = new URL(`/models/${base.digest}/${start.name}`, relayUrl)
+  const url = modelUrl(relayUrl, base, start.name)
   const content = await download(url, start.bytes, signal, () => {})
   if (createHash('sha256').update(content).digest('hex') !== start.sha256)
     throw new ProtocolError('network/download')
   return content
 }
+
+/** The model to be downloaded, to look into before; null for a small one. */
+export const modelAhead = (relayUrl: string, { base }: Manifest, signal: AbortSignal) =>
+  lookAhead(base.files, (file) => modelUrl(relayUrl, base, file.name).href, { signal })
+
+const modelUrl = (relayUrl: string, { digest }: Manifest['base'], name: string) =>
+  new URL(`/models/${digest}/${name}`, relayUrl)
 
 /** File name -> bytes. Throws ProtocolError `network/unreachable` or `network/download`. */
 export async function downloadModel(
@@ -30,7 +38,7 @@ export async function downloadModel(
   let done = 0
   try {
     for (const { name, bytes, sha256 } of base.files) {
-      const url = new URL(`/models/${base.digest}/${name}`, relayUrl)
+      const url = modelUrl(relayUrl, base, name)
       const content = await download(url, bytes, signal, (count) => progress.update(done + count))
       if (createHash('sha256').update(content).digest('hex') !== sha256)
         throw new ProtocolError('network/download')

@@ -14,6 +14,8 @@ import type { Console } from './console.ts'
 
 export type RunningModel = LoadedModel & {
   readonly engine: Engine
+  /** Windows of a batch that there is room for at once. */
+  readonly windows: number
   close(): Promise<void>
 }
 
@@ -34,47 +36,58 @@ export function runModel(
   return run(backend, console, async (engine) => {
     const { streamModel } = await import('../../models/catalog/load.ts')
     return withSources(base, async (sources) => {
-      await checkSources(sources, work, engine)
-      return streamModel(engine, sources)
+      const windows = await windowsFor(sources, work, engine)
+      return { loaded: await streamModel(engine, sources), windows }
     })
   })
 }
 
-/** A model whose files are in memory, as downloaded. The caller closes it. */
-export function runModelFiles(
-  files: ReadonlyMap<string, Uint8Array>,
+/**
+ * A model to be downloaded: a large one is refused before that where the device has no room for it. The caller closes
+ * it. Throws as `checkRoom`, and what `download` throws.
+ */
+export function runModelOf(
+  { ahead, download }: Remote,
   backend: BackendName | 'auto',
   console: Console,
   work: Work,
 ): Promise<RunningModel> {
   return run(backend, console, async (engine) => {
     const { loadModel } = await import('../../models/catalog/load.ts')
+    const seen = ahead ? await windowsFor(ahead, work, engine) : null
+    const files = await download()
     const sources = new Map([...files].map(([name, bytes]) => [name, wholeFile(bytes)]))
-    await checkSources(sources, work, engine)
-    return loadModel(engine, files)
+    return { loaded: loadModel(engine, files), windows: seen ?? (await windowsFor(sources, work, engine)) }
   })
 }
 
-async function checkSources(sources: ModelSources, work: Work, engine: Engine): Promise<void> {
+interface Remote {
+  /** To look into before anything is downloaded; null where the whole is had as quickly. */
+  readonly ahead: ModelSources | null
+  download(): Promise<ReadonlyMap<string, Uint8Array>>
+}
+
+async function windowsFor(sources: ModelSources, work: Work, engine: Engine): Promise<number> {
   const { readModelOutline } = await import('../../models/catalog/model-files.ts')
   const { checkRoom } = await import('../../models/catalog/planner.ts')
-  await checkRoom(await readModelOutline(sources), work, engine)
+  return checkRoom(await readModelOutline(sources), work, engine)
 }
 
 /** Throws DeviceError, FormatError. */
 async function run(
   backend: BackendName | 'auto',
   console: Console,
-  load: (engine: Engine) => Promise<LoadedModel>,
+  load: (engine: Engine) => Promise<{ loaded: LoadedModel; windows: number }>,
 ): Promise<RunningModel> {
   const { createNodeEngine } = await import('../../models/backend/node.ts')
   const engine = await createNodeEngine({ backend })
   console.note(`Running on ${engine.device}, ${engine.backend}: ${engine.chosenBecause}.`)
   try {
-    const loaded = await load(engine)
+    const { loaded, windows } = await load(engine)
     return {
       ...loaded,
       engine,
+      windows,
       async close() {
         loaded.dispose()
         await engine.dispose()

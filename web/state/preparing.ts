@@ -1,5 +1,5 @@
 /** The device is measured while the person reads the invitation; the model comes once they join. */
-import type { ModelProgress } from '../worker/api.ts'
+import type { ModelProgress, ModelRequest, Purpose } from '../worker/api.ts'
 import { toProblem } from './problems.ts'
 import {
   address,
@@ -32,7 +32,7 @@ async function measureDevice(): Promise<void> {
 }
 
 /** Device and base model, ready to run. */
-export async function prepareModel(): Promise<void> {
+export async function prepareModel(purpose: Purpose = 'train'): Promise<void> {
   const room = manifest.peek()
   if (!room) throw new Error('no room is open')
   modelProgress.value = null
@@ -40,11 +40,10 @@ export async function prepareModel(): Promise<void> {
   const onProgress = callback((progress: ModelProgress) => {
     modelProgress.value = progress
   })
-  const report = await inWorker((api) => api.loadModel(room, onProgress))
-  for (const { path, bytes } of report.requests) {
-    recordWire({ direction: 'in', event: `GET ${path}`, bytes, payload: null })
-  }
-  modelReport.value = report
+  const onRequest = callback(({ path, bytes }: ModelRequest) =>
+    recordWire({ direction: 'in', event: `GET ${path}`, bytes, payload: null }),
+  )
+  modelReport.value = await inWorker((api) => api.loadModel(room, purpose, onProgress, onRequest))
 }
 
 /** After a lost device: the next call opens another. */

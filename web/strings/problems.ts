@@ -1,3 +1,15 @@
+import { bytes } from '../format.ts'
+
+interface Lack {
+  /** Bytes. */
+  readonly needed: number
+  readonly has: number
+  readonly inOnePiece: boolean
+}
+
+const tooLittle = ({ needed, has, inOnePiece }: Lack) =>
+  `needs ${bytes(needed)} of memory${inOnePiece ? ' in one piece' : ''}, and this device gives ${bytes(has)}`
+
 /** What can go wrong: one sentence each, with the next step. */
 export const problems = {
   title: 'This did not work',
@@ -17,6 +29,12 @@ export const problems = {
     `The download of “${name}” was interrupted; try again, what has arrived whole is kept.`,
   modelDigest: (name: string) =>
     `The model’s file “${name}” is not the one this room names (its SHA-256 differs), so it was deleted; try again, or tell the host.`,
+  modelTooLarge: (lack: Lack, instead: { readonly tokens: number; readonly rank: number | null } | null) => {
+    const ask = instead ? `windows of ${instead.tokens} tokens and rank ${instead.rank}` : 'a smaller model'
+    return `Training in this room ${tooLittle(lack)}; join from another device, or ask the host for ${ask}.`
+  },
+  modelTooLargeToMeasure: (lack: Lack) =>
+    `Measuring this room’s model ${tooLittle(lack)}; open the console on another device for that.`,
   modelSize: (name: string) =>
     `The model’s file “${name}” does not have the length this room names, so it was not used; tell the host.`,
   partMissing:

@@ -31,12 +31,17 @@ export interface ModelProgress {
   readonly cachedBytes: number
 }
 
+/** Of the relay. */
+export interface ModelRequest {
+  readonly path: string
+  /** Of the answer. */
+  readonly bytes: number
+}
+
 export interface ModelReport {
   readonly totalBytes: number
   readonly cachedBytes: number
   readonly downloadedBytes: number
-  /** What was asked of the relay for it. */
-  readonly requests: readonly { readonly path: string; readonly bytes: number }[]
   /** Files were kept for the next visit. */
   readonly kept: boolean
 }
@@ -246,11 +251,22 @@ export interface Counters {
   readonly tfjsOps: number
 }
 
+export type Purpose = 'train' | 'measure'
+
 /** Calls that need a model throw until loadModel has resolved, those that need an adapter until there is one. */
 export interface ModelWorker {
   /** Measures the backends for 'auto'. `onLost` is called at most once, with one sentence. */
   openDevice(backend: BackendChoice, onLost: (message: string) => void): Promise<DeviceReport>
-  loadModel(manifest: Manifest, onProgress: (progress: ModelProgress) => void): Promise<ModelReport>
+  /**
+   * To train it as the manifest says, or only to measure. Refused, a large one before it is downloaded, where the device
+   * has no room for that.
+   */
+  loadModel(
+    manifest: Manifest,
+    purpose: Purpose,
+    onProgress: (progress: ModelProgress) => void,
+    onRequest: (request: ModelRequest) => void,
+  ): Promise<ModelReport>
   /** For models that learn from pictures: reads files into what `readData` takes, so that the files need not be kept. */
   packPictures(
     files: readonly PictureFile[],

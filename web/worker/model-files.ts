@@ -2,11 +2,15 @@
  * The base model's files: from this browser's cache where they are, else from the relay, with bytes, speed and
  * time left on the way. A file is used only if its length and SHA-256 are the manifest's.
  */
+import { lookAhead } from '../../models/catalog/look-ahead.ts'
+import type { ModelSources } from '../../models/catalog/model-files.ts'
+import { DownloadError } from '../../models/errors.ts'
+import { wholeFile } from '../../models/formats/byte-source.ts'
 import { sha256Hex } from '../../models/sha256.ts'
 import type { Manifest } from '../../relay/protocol/manifest.ts'
 import { PageError } from '../state/problems.ts'
 import { problems } from '../strings/problems.ts'
-import type { ModelProgress, ModelReport } from './api.ts'
+import type { ModelProgress, ModelReport, ModelRequest } from './api.ts'
 import { type FileCache, openFileCache } from './file-cache.ts'
 
 export interface FetchedFiles {
@@ -15,6 +19,16 @@ export interface FetchedFiles {
   /** Where the room's adapters start, in a room that has such a file. */
   readonly start: Uint8Array | null
 }
+
+export interface FetchOptions {
+  /** Given the base's files, of a large one before they are downloaded; what it throws ends the fetching. */
+  readonly check: (sources: ModelSources) => Promise<void>
+  readonly onProgress: (progress: ModelProgress) => void
+  readonly onRequest: OnRequest
+}
+
+/** Told of each answer with a body, also of one that broke off. */
+type OnRequest = (request: ModelRequest) => void
 
 type BaseFile = Manifest['base']['files'][number]
 
@@ -80,15 +94,16 @@ class ProgressMeter {
   }
 }
 
-const pathOf = (base: Manifest['base'], file: BaseFile) =>
-  `/models/${base.digest}/${encodeURIComponent(file.name)}`
+const filePath = (base: Manifest['base'], name: string) =>
+  `/models/${base.digest}/${encodeURIComponent(name)}`
 
 async function download(
   base: Manifest['base'],
   file: BaseFile,
   meter: ProgressMeter,
+  onRequest: OnRequest,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const response = await fetch(pathOf(base, file)).catch((cause) => {
+  const response = await fetch(filePath(base, file.name)).catch((cause) => {
     throw new PageError('model/interrupted', problems.modelInterrupted(file.name), { cause })
   })
   if (!response.ok || !response.body) {
@@ -98,18 +113,22 @@ async function download(
   const bytes = new Uint8Array(file.bytes)
   let length = 0
   const reader = response.body.getReader()
-  for (;;) {
-    const { done, value } = await reader.read().catch((cause) => {
-      throw new PageError('model/interrupted', problems.modelInterrupted(file.name), { cause })
-    })
-    if (done) break
-    if (length + value.length > bytes.length) {
-      await reader.cancel()
-      throw new PageError('model/length', problems.modelSize(file.name))
+  try {
+    for (;;) {
+      const { done, value } = await reader.read().catch((cause) => {
+        throw new PageError('model/interrupted', problems.modelInterrupted(file.name), { cause })
+      })
+      if (done) break
+      if (length + value.length > bytes.length) {
+        await reader.cancel()
+        throw new PageError('model/length', problems.modelSize(file.name))
+      }
+      bytes.set(value, length)
+      length += value.length
+      meter.received(value.length)
     }
-    bytes.set(value, length)
-    length += value.length
-    meter.received(value.length)
+  } finally {
+    onRequest({ path: filePath(base, file.name), bytes: length })
   }
   if (length !== bytes.length) throw new PageError('model/interrupted', problems.modelInterrupted(file.name))
   return bytes
@@ -124,13 +143,39 @@ async function readKept(cache: FileCache, file: BaseFile): Promise<Uint8Array | 
 }
 
 /**
- * All files of `base`, and `start` that the relay serves beside them, whole and checked. Throws PageError `model/unavailable`, `model/interrupted`,
- * `model/length` or `model/digest`; files that had arrived whole are kept for the next try.
+ * Has `check` look into a model that is not here yet, by range requests; what was asked for is told. False where there is so
+ * little to download that it is not worth it. Throws what `check` throws, and PageError `model/interrupted`.
+ */
+async function checkAhead(
+  base: Manifest['base'],
+  kept: ReadonlyMap<string, Uint8Array>,
+  check: (sources: ModelSources) => Promise<void>,
+  onRequest: OnRequest,
+): Promise<boolean> {
+  const told: typeof fetch = async (input, init) => {
+    const response = await fetch(input, init)
+    onRequest({ path: String(input), bytes: Number(response.headers.get('content-length') ?? 0) })
+    return response
+  }
+  const sources = lookAhead(base.files, (file) => filePath(base, file.name), { kept, fetch: told })
+  if (sources === null) return false
+  try {
+    await check(sources)
+    return true
+  } catch (cause) {
+    if (!(cause instanceof DownloadError)) throw cause
+    throw new PageError('model/interrupted', problems.modelInterrupted(base.id), { cause })
+  }
+}
+
+/**
+ * All files of `base`, and `start` that the relay serves beside them, whole and checked. Throws what `check` throws, and PageError `model/unavailable`,
+ * `model/interrupted`, `model/length` or `model/digest`; files that had arrived whole are kept for the next try.
  */
 export async function fetchModelFiles(
   base: Manifest['base'],
   start: BaseFile | undefined,
-  onProgress: (progress: ModelProgress) => void,
+  { check, onProgress, onRequest }: FetchOptions,
 ): Promise<{ files: FetchedFiles; report: ModelReport; tellLoading(): void }> {
   const cache = openFileCache()
   const wanted = start ? [...base.files, start] : base.files
@@ -146,10 +191,11 @@ export async function fetchModelFiles(
       meter.fromCache(kept.length)
     } else missing.push(file)
   }
+  const isChecked = await checkAhead(base, files, check, onRequest)
   let allKept = true
   for (const file of missing) {
     meter.tell('downloading')
-    const bytes = await download(base, file, meter)
+    const bytes = await download(base, file, meter, onRequest)
     meter.tell('verifying')
     if ((await digestHex(bytes)) !== file.sha256) {
       throw new PageError('model/digest', problems.modelDigest(file.name))
@@ -159,13 +205,13 @@ export async function fetchModelFiles(
   }
   const startFile = start ? (files.get(start.name) ?? null) : null
   if (start) files.delete(start.name)
+  if (!isChecked) await check(new Map([...files].map(([name, bytes]) => [name, wholeFile(bytes)])))
   return {
     files: { base: files, start: startFile },
     report: {
       totalBytes,
       cachedBytes: meter.cached,
       downloadedBytes: totalBytes - meter.cached,
-      requests: missing.map((file) => ({ path: pathOf(base, file), bytes: file.bytes })),
       kept: allKept,
     },
     tellLoading: () => meter.tell('loading'),

@@ -22,6 +22,8 @@ const CHECKPOINT_COST_RATIO = 20
 
 export interface RunOptions {
   readonly model: LoadedModel['model']
+  /** That pass through the device at once, at most. */
+  readonly windows: number
   readonly data: { readonly train: readonly Example[]; readonly heldOut: readonly Example[] }
   readonly options: TrainOptions
   /** Where training starts. */
@@ -38,7 +40,7 @@ export interface RunOptions {
 
 /** Throws what the trainer throws, and `checkpoint/…` when the kept checkpoint is of another run. */
 export async function runTraining(run: RunOptions): Promise<{ adapter: Adapter; outcome: TrainOutcome }> {
-  const { model, data, options, initial, control, between, onAdapter, onCheckpoint } = run
+  const { model, windows, data, options, initial, control, between, onAdapter, onCheckpoint } = run
   const { adapter: shape, recipe: planned } = options.manifest
   const recipe = { ...planned, steps: options.steps }
   const kept = await keptCheckpoint(options)
@@ -51,6 +53,7 @@ export async function runTraining(run: RunOptions): Promise<{ adapter: Adapter; 
     examples: data.train,
     heldOut: data.heldOut,
     recipe,
+    microBatch: windows,
     seed: options.round === 1 ? options.sessionKey : `${options.sessionKey}/${options.round}`,
     resume: kept && decodeCheckpoint(kept),
     control,

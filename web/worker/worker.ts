@@ -14,6 +14,7 @@ import type { Engine } from '../../models/backend/engine.ts'
 import { nextTask } from '../../models/backend/next-task.ts'
 import { hasWasmSimd } from '../../models/backend/wasm-simd.ts'
 import { loadModel } from '../../models/catalog/load.ts'
+import type { ModelSources } from '../../models/catalog/model-files.ts'
 import type { LoadedModel, PictureModel, TextModel } from '../../models/families/family.ts'
 import { readPeftAdapter } from '../../models/formats/peft.ts'
 import { withCaption } from '../../models/pictures/kept-pictures.ts'
@@ -51,7 +52,8 @@ import {
   readLocalPictures,
   viewPictures,
 } from './local-pictures.ts'
-import { fetchModelFiles } from './model-files.ts'
+import { type FetchOptions, fetchModelFiles } from './model-files.ts'
+import { windowsFor } from './model-room.ts'
 import { claimWorker } from './only-once.ts'
 import type { Pace } from './pace.ts'
 import { MAX_MEASURED, spread } from './spread.ts'
@@ -65,9 +67,14 @@ const WASM_PATH = '/wasm/'
 const TEMPERATURE = 0.8
 const TOP_P = 0.95
 
+/** A model that has been loaded once comes from this browser's cache. */
+const UNWATCHED: FetchOptions = { check: async () => {}, onProgress: () => {}, onRequest: () => {} }
+
 let engine: Engine | null = null
 let dispatches: DispatchCount | null = null
 let loaded: LoadedModel | null = null
+/** Of a batch, as many as the device has room for at once. */
+let windows = 1
 /** Of a room whose adapters start from a file. */
 let startFile: Uint8Array | null = null
 /** The version that training goes on from, in a room of several rounds. */
@@ -213,11 +220,22 @@ const models: ModelWorker = {
     return { backend: opened.backend, executor, device, software, hasSimd: hasWasmSimd() }
   },
 
-  async loadModel({ base, adapter }, onProgress) {
-    const { files, report, tellLoading } = await fetchModelFiles(base, adapter.start, onProgress)
+  async loadModel(manifest, purpose, onProgress, onRequest) {
+    const { base, adapter } = manifest
+    const device = need(engine, 'the device')
+    let room = 0
+    const check = async (sources: ModelSources) => {
+      room = await windowsFor(sources, manifest, purpose, device)
+    }
+    const { files, report, tellLoading } = await fetchModelFiles(base, adapter.start, {
+      check,
+      onProgress,
+      onRequest,
+    })
     tellLoading()
     loaded?.dispose()
-    loaded = loadModel(need(engine, 'the device'), files.base)
+    loaded = loadModel(device, files.base)
+    windows = room
     startFile = files.start
     return report
   },
@@ -281,6 +299,7 @@ const models: ModelWorker = {
       examples: need(data, 'the text').train,
       recipe: { ...manifest.recipe, steps },
       seed: sessionKey,
+      microBatch: windows,
       control: measuring,
     })
   },
@@ -299,6 +318,7 @@ const models: ModelWorker = {
     try {
       const trained = await runTraining({
         model,
+        windows,
         data: examples,
         options,
         initial: startIn(options.manifest),
@@ -384,8 +404,8 @@ const models: ModelWorker = {
 
   async evaluate(which, manifest, onProgress) {
     const { model } = need(loaded, 'the model')
-    const { batch, tokens } = manifest.recipe
-    return evaluate(model, adapterOf(which), need(data, 'the text').heldOut, { batch, tokens }, onProgress)
+    const shape = { batch: windows, tokens: manifest.recipe.tokens }
+    return evaluate(model, adapterOf(which), need(data, 'the text').heldOut, shape, onProgress)
   },
 
   async generate(options, onText) {
@@ -417,8 +437,8 @@ const models: ModelWorker = {
     const { model } = need(loaded, 'the model')
     const adapter = scale === null ? null : scaledAdapter(need(merged, 'the merged adapter'), scale)
     const examples = need(measuringData, 'what to measure on')
-    const { batch, tokens } = manifest.recipe
-    return evaluate(model, adapter, examples, { batch, tokens }, onProgress)
+    const shape = { batch: windows, tokens: manifest.recipe.tokens }
+    return evaluate(model, adapter, examples, shape, onProgress)
   },
 
   async exportAdapter(which, format, base) {
@@ -430,7 +450,7 @@ const models: ModelWorker = {
       name: `${base.id}-${which}`,
       spec,
       // The device has the weights in its own form; the files come from this browser's storage.
-      baseFiles: async () => (await fetchModelFiles(base, undefined, () => {})).files.base,
+      baseFiles: async () => (await fetchModelFiles(base, undefined, UNWATCHED)).files.base,
     })
   },
 

@@ -49,7 +49,7 @@ export const command: Command = {
         running.model,
         adapter,
         examples,
-        { batch, tokens: length },
+        { batch: running.windows, tokens: length },
         console,
         signal,
       )

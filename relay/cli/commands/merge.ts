@@ -121,7 +121,7 @@ async function measureScales(
     return await searchScale(async (scale) => {
       const scaled = scaledAdapter(adapter, scale)
       const label = `Scale ${scale.toFixed(3)}`
-      const shape = { batch: BATCH, tokens }
+      const shape = { batch: running.windows, tokens }
       return (await measure(running.model, scaled, examples, shape, console, signal, label)).loss
     })
   } finally {

@@ -30,7 +30,7 @@ export async function prepareFor(room: Manifest): Promise<void> {
   try {
     manifest.value = room
     loadedModel = ''
-    await prepareModel()
+    await prepareModel('measure')
     loadedModel = wanted
   } finally {
     preparing.value = false
