@@ -9,7 +9,7 @@ import type { Browser, Page } from 'playwright'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { pictureSheets, SHEET_SIDE, samplePictures } from '../models/catalog/picture-samples.ts'
 import { writePng } from '../models/pictures/write-png.ts'
-import { findings, overflowing, settled } from './support/looks.ts'
+import { findings, overflowing, picture, pictureEveryWay, settled } from './support/looks.ts'
 import { NodeClient } from './support/node-client.ts'
 import { RelayProcess } from './support/relay-process.ts'
 import { launchChromium, Tab } from './support/tab.ts'
@@ -47,7 +47,8 @@ function ownPictures() {
     }))
 }
 
-async function looksRight(page: Page): Promise<string[]> {
+async function looksRight(page: Page, name: string): Promise<string[]> {
+  await pictureEveryWay(page, `pictures-host-${name}`)
   await settled(page)
   return [...(await findings(page)), ...(await overflowing(page))]
 }
@@ -78,6 +79,7 @@ it('measures on pictures before it publishes, and shows what the merged model dr
     await host.at('plan-code').uncheck()
     await host.at('plan-publish-every').fill('1')
     expect(await host.at('plan-tokens').count()).toBe(0)
+    await pictureEveryWay(page, 'pictures-host-plan')
     await host.at('plan-open').click()
     await host.at('host-text-file').setInputFiles(ownPictures())
     await expect
@@ -93,7 +95,7 @@ it('measures on pictures before it publishes, and shows what the merged model dr
       /loss on your pictures is \d+\.\d{3}, the base model’s \d\.\d{3}/,
     )
     expect(await page.locator('main').textContent()).not.toMatch(/nats|next token/)
-    looks.push(...(await looksRight(page)))
+    looks.push(...(await looksRight(page, 'held-back')))
     await host.at('host-candidate-publish').click()
     await host.at('host-candidate-publish-confirm').click()
     await expect.poll(() => host.at('host-version').textContent(), SOON).toBe('1')
@@ -102,7 +104,7 @@ it('measures on pictures before it publishes, and shows what the merged model dr
     const [base, merged] = await rows(page)
     expect([base.length, merged.length]).toEqual([4, 4])
     expect(merged).not.toEqual(base)
-    looks.push(...(await looksRight(page)))
+    looks.push(...(await looksRight(page, 'room')))
 
     await host.at('host-projector').click()
     await host.at('projector').waitFor()
@@ -110,7 +112,9 @@ it('measures on pictures before it publishes, and shows what the merged model dr
     expect(await host.at('projector-loss-chart').getAttribute('data-points')).toBe('1')
     expect(await host.at('projector').textContent()).toMatch(/Loss on the host’s pictures/)
     expect(await host.at('picture-credit').textContent()).toMatch(/CC-BY 4\.0/)
-    looks.push(...(await looksRight(page)))
+    looks.push(...(await looksRight(page, 'projector')))
+    await page.setViewportSize({ width: 1920, height: 1080 })
+    await picture(page, 'pictures-host-projector-1080')
     expect(looks).toEqual([])
     expect(host.errors).toEqual([])
   } finally {

@@ -14,7 +14,7 @@ import { crc32 } from '../models/pictures/crc32.ts'
 import { readPictures } from '../models/pictures/read-pictures.ts'
 import { nodeWebpModule } from '../models/pictures/webp-node.ts'
 import { writePng } from '../models/pictures/write-png.ts'
-import { findings, overflowing, settled } from './support/looks.ts'
+import { findings, overflowing, pictureEveryWay, settled } from './support/looks.ts'
 import { PictureLeakSearch, type PictureSecret } from './support/picture-leaks.ts'
 import { RelayProcess } from './support/relay-process.ts'
 import { launchChromium, Tab } from './support/tab.ts'
@@ -74,6 +74,8 @@ class Participant {
   static async open(browser: Browser, relay: RelayProcess, backend: string): Promise<Participant> {
     const gate = await WireGate.open(relay.answer.url)
     const tab = await Tab.open(browser, `${gate.origin}/join/${relay.answer.room}?backend=${backend}`)
+    await tab.page.locator('[data-testid=device][data-backend]').waitFor({ timeout: 60_000 })
+    await pictureEveryWay(tab.page, 'pictures-join')
     await tab.join()
     return new Participant(gate, tab)
   }
@@ -86,20 +88,12 @@ let first: Participant
 let second: Participant
 const problems: string[] = []
 
-async function picture(page: Page, name: string): Promise<void> {
-  const target = process.env.ONEROUND_SCREENS
-  if (!target) return
-  fs.mkdirSync(target, { recursive: true })
-  await page.screenshot({ path: path.join(target, `${name}.png`), fullPage: true })
-}
-
 /** axe in light and dark, and a phone's width. */
 async function look(page: Page, name: string): Promise<void> {
   for (const scheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme: scheme })
     await settled(page)
     for (const finding of await findings(page)) problems.push(`${name} (${scheme}) ${finding}`)
-    await picture(page, `${name}-${scheme}`)
   }
   await page.emulateMedia({ colorScheme: 'light' })
   const before = page.viewportSize()
@@ -107,8 +101,8 @@ async function look(page: Page, name: string): Promise<void> {
   await settled(page)
   const out = await overflowing(page)
   if (out.length > 0) problems.push(`${name} is wider than 360 px: ${out.join(', ')}`)
-  await picture(page, `${name}-phone`)
   if (before) await page.setViewportSize(before)
+  await pictureEveryWay(page, name)
 }
 
 /** RGB of the canvases, as the page has drawn them. */
@@ -238,7 +232,9 @@ describe('a round of pictures', () => {
     await tab.page.waitForFunction(() =>
       /^[0-9a-f]{64}$/.test(document.querySelector('[data-testid=review-digest]')?.textContent ?? ''),
     )
+    await pictureEveryWay(tab.page, 'pictures-review')
     await tab.send()
+    await pictureEveryWay(tab.page, 'pictures-sent')
   })
 
   it('shows base, own and merged from the same noise, and hands them out as one PNG', async () => {

@@ -1,5 +1,5 @@
 /**
- * A room of two rounds with a tab: it waits for the others, trains again by itself from the merged adapter, goes on over
+ * A room of two rounds, opened in the host's console; and one with a tab: it waits for the others, trains again by itself from the merged adapter, goes on over
  * a reload, and is told when the last round is over. Where each starts from the newest: sequential.full.test.ts.
  */
 import { describe, expect, it } from 'vitest'
@@ -13,6 +13,7 @@ const HOST_OPTIONS = [
 ]
 const TEXT = 'The miller hears the river rise before anybody sees it, and he says so to nobody. '.repeat(20)
 const FILE = { name: 'miller.txt', mimeType: 'text/plain', buffer: Buffer.from(TEXT) }
+const SOON = { timeout: 60_000, interval: 100 }
 const SHA256 = /^[0-9a-f]{64}$/
 
 const both = RelayAndBrowser.forThisFile(HOST_OPTIONS)
@@ -66,6 +67,46 @@ describe('a tab in a room of rounds', () => {
     } finally {
       other.close()
       await tab.close()
+    }
+  })
+})
+
+describe('a room of rounds opened in the console', () => {
+  it('says what it costs, merges round by round, and is over with the last', async () => {
+    const host = await both.openTab(both.relay.answer.hostUrl)
+    const clients = [1, 2, 3, 4].map((seed) => new NodeClient(seed))
+    const count = (testId: string) => host.at(testId).textContent()
+    const inRound = async (two: readonly NodeClient[]) => {
+      for (const client of two) await client.join(both.relay.answer.url, 'in-two-rounds')
+      for (const client of two) await client.send(10)
+    }
+    try {
+      await host.page.getByRole('link', { name: 'All rooms' }).click()
+      await host.at('host-new').click()
+      await host.at('plan-title').fill('In two rounds')
+      await host.at('plan-code').uncheck()
+      const once = await count('plan-update-bytes')
+      await host.at('plan-mode-rounds').check()
+      await host.at('plan-rounds').fill('2')
+      await host.at('plan-quorum').fill('2')
+      expect(await count('plan-update-bytes')).not.toBe(once)
+      // Nothing is asked that rounds decide.
+      expect(await host.at('plan-publish-every').count()).toBe(0)
+      await host.at('plan-open').click()
+      await expect.poll(() => count('host-round'), SOON).toBe('1 / 2')
+
+      await inRound(clients.slice(0, 2))
+      await expect.poll(() => count('host-version'), SOON).toBe('1')
+      expect(await count('host-round')).toBe('2 / 2')
+      await inRound(clients.slice(2))
+      await expect.poll(() => host.at('host-closed').count(), SOON).toBe(1)
+      await expect.poll(() => count('host-version'), SOON).toBe('2')
+      const versions = await (await fetch(`${both.relay.answer.url}/api/rooms/in-two-rounds/versions`)).json()
+      expect(versions).toMatchObject({ versions: [{ contributions: 2 }, { contributions: 2 }] })
+      expect(host.errors).toEqual([])
+    } finally {
+      for (const client of clients) client.close()
+      await host.close()
     }
   })
 })

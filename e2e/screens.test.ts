@@ -8,7 +8,7 @@ import os from 'node:os'
 import path from 'node:path'
 import type { Browser } from 'playwright'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { findings, overflowing, picture, settled } from './support/looks.ts'
+import { findings, overflowing, picture, settled, withLargeLetters } from './support/looks.ts'
 import { RelayProcess } from './support/relay-process.ts'
 import { launchChromium, Tab } from './support/tab.ts'
 import { WALK_HOST_OPTIONS, walkThrough } from './support/walk.ts'
@@ -81,12 +81,21 @@ describe('every screen', () => {
           await picture(page, `${screen}-${scheme}`)
         }
         await page.emulateMedia({ colorScheme: 'light' })
+        if (FULL || process.env.ONEROUND_SCREENS) {
+          await withLargeLetters(page, async () => {
+            await settled(page)
+            const out = await overflowing(page)
+            if (out.length > 0) problems.push(`${screen} is too wide for letters of 200 %: ${out.join(', ')}`)
+            await picture(page, `${screen}-letters-200`)
+          })
+        }
         for (const width of WIDTHS) {
           await page.setViewportSize({ ...PHONE, width })
           await settled(page)
           const out = await overflowing(page)
           if (out.length > 0) problems.push(`${screen} is wider than ${width} px: ${out.join(', ')}`)
           if (width === PHONE.width) await picture(page, `${screen}-phone`)
+          if (width === DESKTOP.width / 2) await picture(page, `${screen}-zoom-200`)
         }
         await page.setViewportSize(DESKTOP)
         await settled(page)

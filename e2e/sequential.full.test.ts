@@ -1,4 +1,4 @@
-/** A room in which every participant starts from the newest merged adapter, with a tab. */
+/** A room in which every participant starts from the newest merged adapter, with a tab; and one opened in the host's console. */
 import { describe, expect, it } from 'vitest'
 import { NodeClient } from './support/node-client.ts'
 import { RelayAndBrowser } from './support/relay-and-browser.ts'
@@ -41,6 +41,35 @@ describe('a tab in a room where each starts from the newest', () => {
       before.close()
       meanwhile.close()
       await tab.close()
+    }
+  })
+})
+
+describe('such a room opened in the console', () => {
+  it('makes every contribution a version on top of the one before', async () => {
+    const { url, hostUrl } = both.relay.answer
+    const host = await both.openTab(hostUrl)
+    const clients = [new NodeClient(3), new NodeClient(4)]
+    try {
+      await host.page.getByRole('link', { name: 'All rooms' }).click()
+      await host.at('host-new').click()
+      await host.at('plan-title').fill('One after the other')
+      await host.at('plan-code').uncheck()
+      await host.at('plan-mode-sequential').check()
+      expect(await host.at('plan-publish-every').count()).toBe(0)
+      await host.at('plan-open').click()
+      await host.at('host-qr').waitFor()
+      for (const [k, client] of clients.entries()) {
+        await client.join(url, 'one-after-the-other')
+        await client.send(10)
+        await expect
+          .poll(() => host.at('host-version').textContent(), { timeout: 60_000 })
+          .toBe(String(k + 1))
+      }
+      expect(host.errors).toEqual([])
+    } finally {
+      for (const client of clients) client.close()
+      await host.close()
     }
   })
 })

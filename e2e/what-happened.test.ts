@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { pictureEveryWay } from './support/looks.ts'
 import { RelayAndBrowser } from './support/relay-and-browser.ts'
 
 const HOST_OPTIONS = ['--steps', '1', '--batch', '1', '--length', '32', '--publish-every', '1']
@@ -22,6 +23,7 @@ describe('what happened to my data', () => {
       await expect.poll(lines, { timeout: 20_000 }).toEqual(['published', 'accepted', 'created'])
       const own = view.page.locator('[data-testid=picture-update][data-own=true]')
       await expect.poll(() => own.getAttribute('data-where')).toBe('version')
+      await pictureEveryWay(view.page, 'what-happened')
       // Back in time: before the version, the update was at the relay; before that, nowhere.
       await view.at('moment').focus()
       await view.page.keyboard.press('ArrowLeft')

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { bytes, counted, duration, parameters, rate, shortDigest } from './format.ts'
+import { bytes, cosine, counted, duration, parameters, rate, shortDigest } from './format.ts'
 
 describe('numbers as a person reads them', () => {
   it.each([
@@ -35,4 +35,10 @@ describe('numbers as a person reads them', () => {
     expect(parameters(1_967_808)).toBe('2.0 million')
     expect(shortDigest('0123456789abcdef0123456789abcdef')).toBe('01234567…89abcdef')
   })
+
+  it.each([
+    [-0.001, '0.00'],
+    [-0.5, '−0.50'],
+    [1, '1.00'],
+  ])('the cosine %d is %s', (value, words) => expect(cosine(value)).toBe(words))
 })

@@ -39,6 +39,12 @@ export function duration(seconds: number): string {
 /** A loss in nats a token. Three decimals: differences below 0.001 mean nothing here. */
 export const loss = (value: number) => value.toFixed(3)
 
+/** A cosine, with a minus sign of a number's width and none before zero. */
+export const cosine = (value: number) => {
+  const digits = Math.abs(value).toFixed(2)
+  return value < 0 && Number(digits) !== 0 ? `−${digits}` : digits
+}
+
 /** Three significant digits, for numbers of any size: 12.3, 0.00456. */
 export const significant = (value: number) => String(Number(value.toPrecision(3)))
 

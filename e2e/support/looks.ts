@@ -33,6 +33,42 @@ export async function picture(page: Page, name: string): Promise<void> {
   await page.screenshot({ path: path.join(target, `${name}.png`), fullPage: true })
 }
 
+const DESKTOP = { width: 1280, height: 900 }
+const PHONE = { width: 360, height: 740 }
+
+/** With ONEROUND_SCREENS: in light and dark, on a phone, zoomed to 200 % and with letters of twice the size. */
+export async function pictureEveryWay(page: Page, name: string): Promise<void> {
+  if (!process.env.ONEROUND_SCREENS) return
+  const before = page.viewportSize()
+  const take = async (as: string) => {
+    await settled(page)
+    await picture(page, `${name}-${as}`)
+  }
+  await page.setViewportSize(DESKTOP)
+  for (const colorScheme of ['dark', 'light'] as const) {
+    await page.emulateMedia({ colorScheme })
+    await take(colorScheme)
+  }
+  await withLargeLetters(page, () => take('letters-200'))
+  await page.setViewportSize({ width: DESKTOP.width / 2, height: DESKTOP.height / 2 })
+  await take('zoom-200')
+  await page.setViewportSize(PHONE)
+  await take('phone')
+  if (before) await page.setViewportSize(before)
+  await settled(page)
+}
+
+/** As a browser that enlarges text alone. */
+export async function withLargeLetters(page: Page, look: () => Promise<void>): Promise<void> {
+  const setSize = (size: string) =>
+    page.evaluate((fontSize) => {
+      document.documentElement.style.fontSize = fontSize
+    }, size)
+  await setSize('200%')
+  await look()
+  await setSize('')
+}
+
 /** What sticks out to the right of the window, where anything does. Runs in the page. */
 export function findOverflowing(): string[] {
   const width = document.documentElement.clientWidth

@@ -31,7 +31,8 @@ export class NodeClient {
     return this.#client.report(progress)
   }
 
-  send(examples: number): Promise<Receipt> {
+  /** In the round that is open. */
+  async send(examples: number): Promise<Receipt> {
     const { membership } = this.#client
     if (!membership) throw new Error('not joined')
     const { manifest, manifestDigest } = membership
@@ -46,10 +47,19 @@ export class NodeClient {
     const change = new Map(
       Array.from(adapterChange(start, start, adapter.form), ([name, values]) => [name, values.map(draw)]),
     )
+    const { version } = await this.#client.roundStart()
     const shape = { form: adapter.form, rank: adapter.rank, alpha: adapter.alpha, modules: adapter.modules }
     const seed = String(this.#seed)
     return this.#client.upload(
-      encodeUpdate({ change, shape, manifestDigest, examples, encoding: update.encoding, seed }),
+      encodeUpdate({
+        change,
+        shape,
+        manifestDigest,
+        examples,
+        encoding: update.encoding,
+        seed,
+        start: version?.digest ?? null,
+      }),
     )
   }
 

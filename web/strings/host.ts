@@ -1,5 +1,15 @@
 /** The host's console, the projector included; what is chosen before a room opens stands in host-plan.ts. */
-import { bytes, count, counted, duration, loss, percent, rate, significant } from '../format.ts'
+import {
+  bytes,
+  count,
+  counted,
+  duration,
+  cosine as formatCosine,
+  loss,
+  percent,
+  rate,
+  significant,
+} from '../format.ts'
 import { roomDraws } from '../state/host/host-store.ts'
 import { byMedium } from './by-medium.ts'
 
@@ -21,11 +31,15 @@ const words = {
   homeLead: 'Each room has one model, one class, one merged result.',
   homeNone: 'There is no room yet.',
   homeOpen: 'Open a room',
-  homeFacts: (connected: number, contributions: number, versions: number) =>
-    `${count(connected)} in the room · ${counted(contributions, 'contribution')} · ${counted(versions, 'version')}`,
+  homeFacts: (connected: number, contributions: number, versions: number) => [
+    `${count(connected)} in the room`,
+    counted(contributions, 'contribution'),
+    counted(versions, 'version'),
+  ],
   rehearsalsTitle: 'Rehearsals',
   rehearsalsLead: 'Only you see these. What was sent in them counts nowhere else.',
-  rehearsalsDelete: (rooms: number) => (rooms === 1 ? 'Delete it' : `Delete all ${count(rooms)}`),
+  rehearsalsDelete: (rooms: number) =>
+    rooms === 1 ? 'Delete the rehearsal' : `Delete all ${count(rooms)} rehearsals`,
   rehearsalsQuestion: (rooms: number) =>
     rooms === 1
       ? 'Delete this rehearsal, with all that is in it? This cannot be undone.'
@@ -60,7 +74,7 @@ const words = {
   codeNone: 'none: whoever knows the address may join',
   codeMake: 'Make a join code',
   codeRenew: 'New code',
-  codeClear: 'Without a code',
+  codeClear: 'No code',
   codeRenewQuestion:
     'Make a new code? The old code and links with it let nobody in any more. Whoever has joined stays.',
   codeRenewYes: 'Make a new code',
@@ -126,7 +140,7 @@ const words = {
   previewFacts: (norm: number, medianNorm: number | null, cosine: number | null) =>
     medianNorm === null || cosine === null
       ? `Norm ${significant(norm)}. None counts yet that it could be compared with.`
-      : `Norm ${significant(norm)}, the others’ median ${significant(medianNorm)}; cosine to their mean ${cosine.toFixed(2)} (1: the same direction, 0: nothing in common, below 0: against them).`,
+      : `Norm ${significant(norm)}, the others’ median ${significant(medianNorm)}; cosine to their mean ${formatCosine(cosine)} (1: the same direction, 0: nothing in common, below 0: against them).`,
   publish: 'Publish now',
   publishQuestion: (waiting: number) =>
     waiting === 1

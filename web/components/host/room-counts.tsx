@@ -10,8 +10,8 @@ export function RoomCounts() {
   if (!seen) return null
   const { status, participants } = seen
   const training = participants.filter(
-    ({ connected, progress }) =>
-      connected && (progress?.stage === 'training' || progress?.stage === 'paused'),
+    ({ connected, digest, progress }) =>
+      connected && digest === null && (progress?.stage === 'training' || progress?.stage === 'paused'),
   ).length
   const { round } = status
   return (
@@ -28,6 +28,7 @@ export function RoomCounts() {
       {round && (
         <BigNumber
           name={text.countRound}
+          testId="host-round"
           value={
             round.rounds === null ? count(round.round) : `${count(round.round)} / ${count(round.rounds)}`
           }

@@ -72,10 +72,13 @@ function Room({ room, Heading }: { readonly room: RoomInList; readonly Heading: 
           {room.title || room.room}
         </PlaceLink>
       </Heading>
-      <p class="note">
-        {text.homeFacts(room.connected, room.contributions, room.versions)}
-        {' · '}
-        {room.closed ? text.stateClosed : text.stateOpen}
+      <p class="note host-room-facts">
+        <span class="host-stage" data-stage={room.closed ? 'closed' : 'sent'}>
+          {room.closed ? text.stateClosed : text.stateOpen}
+        </span>
+        {text.homeFacts(room.connected, room.contributions, room.versions).map((fact) => (
+          <span key={fact}>{fact}</span>
+        ))}
       </p>
     </li>
   )

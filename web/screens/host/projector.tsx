@@ -20,7 +20,7 @@ export function ProjectorScreen({ room }: { readonly room: string }) {
   const seen = overview.value
   const link = joinLink.value
   const { joinable, closed } = seen && !roomGone.value ? seen.status : { joinable: false, closed: false }
-  const [address] = (link ?? '').replace(/^https?:\/\//, '').split('#')
+  const { host, pathname } = new URL(link ?? location.href)
   const points = versionLosses.value
   return (
     <div class="projector" ref={screen} data-testid="projector" data-joinable={joinable}>
@@ -45,11 +45,15 @@ export function ProjectorScreen({ room }: { readonly room: string }) {
           </PlaceLink>
         </nav>
       </header>
-      <main class="projector-main" data-chart={measures.value !== null || roomDraws.value}>
+      <main class="projector-main" data-draws={roomDraws.value}>
         {joinable && link ? (
           <section class="projector-join" aria-label={text.projectorJoin}>
             <QrCode link={link} />
-            <p class="projector-address">{address}</p>
+            <p class="projector-address">
+              {host}
+              <wbr />
+              {pathname}
+            </p>
             {seen?.joinCode && (
               <p class="projector-code">
                 <span class="projector-code-name">{text.projectorCode}</span>

@@ -63,13 +63,13 @@ export function RoomScreen({ room }: { readonly room: string }) {
           <InviteCard />
           <PeopleCard />
           <ContributionsCard />
+          <EndCard />
         </div>
         <div class="console-column">
           {roomDraws.value && <MergedPicturesCard />}
           <QualityCard />
           <RehearsalCard />
           <ExportCard />
-          <EndCard />
           <DeleteCard />
         </div>
       </div>

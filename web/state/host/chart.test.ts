@@ -53,4 +53,12 @@ describe('a small chart', () => {
     ])
     expect(ticks({ low: 1, high: 3 }, 8, true)).toEqual([1, 2, 3])
   })
+
+  it('labels ticks with as many decimals as they need, also a single one', () => {
+    const labels = (...values: number[]) => tickLabels(values.map((value) => ({ at: 0, value })))
+    expect(labels(3.18, 3.2, 3.22)).toEqual(['3.18', '3.20', '3.22'])
+    expect(labels(3.2)).toEqual(['3.2'])
+    expect(labels(3)).toEqual(['3'])
+    expect(labels()).toEqual([])
+  })
 })

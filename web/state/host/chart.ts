@@ -107,9 +107,21 @@ export function ticks({ low, high }: Range, count: number, whole: boolean): numb
   return found
 }
 
-/** As many decimals as tell the ticks apart. */
+const MOST_DECIMALS = 4
+
+/** As many decimals as tell the ticks apart; as many as it has, where there is one. */
 export function tickLabels(values: readonly Tick[]): string[] {
-  const apart = values.length > 1 ? values[1].value - values[0].value : 1
-  const digits = Math.max(0, Math.min(4, Math.ceil(-Math.log10(apart) - 1e-9)))
+  const digits =
+    values.length > 1 ? decimalsOf(values[1].value - values[0].value) : exactDecimals(values[0]?.value ?? 0)
   return values.map(({ value }) => value.toFixed(digits))
+}
+
+const decimalsOf = (apart: number) =>
+  Math.max(0, Math.min(MOST_DECIMALS, Math.ceil(-Math.log10(apart) - 1e-9)))
+
+function exactDecimals(value: number): number {
+  for (let digits = 0; digits < MOST_DECIMALS; digits += 1) {
+    if (Math.abs(Number(value.toFixed(digits)) - value) < 1e-9) return digits
+  }
+  return MOST_DECIMALS
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { is } from 'valibot'
 import { describe, expect, it } from 'vitest'
+import { updateBytes } from '../../../models/adapters/update-codec.ts'
 import { gaussianSigma } from '../../../relay/aggregation/gaussian.ts'
 import { joinCode, roomName } from '../../../relay/protocol/fields.ts'
 import type { Offer } from '../../../relay/protocol/host.ts'
@@ -58,6 +59,10 @@ describe('a plan for a room', () => {
           const manifest = manifestOf({ ...plan, strategy }, model, 'poems', 'seed')
           expect(manifest).toMatchObject({ mode, publishEvery: mode.kind === 'rounds' ? 20 : 1 })
           expect(manifest.admission).toBeUndefined()
+          // An update of a later round names the version that it was trained from.
+          const shape = { ...manifest.adapter, modules: model.modules }
+          const largest = updateBytes(shape, manifest.update.encoding, true)
+          expect(manifest.limits.updateBytes).toBeGreaterThanOrEqual(largest)
         }
         const rounds = mode.kind === 'rounds' ? mode.rounds : 1
         expect(costOf(plan, model).trainedTokens).toBe(rounds * costOf(once, model).trainedTokens)

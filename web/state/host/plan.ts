@@ -201,7 +201,9 @@ export function costOf(plan: Plan, model: OfferedModel): Cost {
     rounds,
     // Each later round begins with the version before it, at full precision.
     downloadBytes: modelBytes(model) + (start?.bytes ?? 0) + (rounds - 1) * F32_BYTES * trainedNumbers(shape),
-    updateBytes: rounds * Math.min(updateBytes(shape, 'i8'), updateBytes(shape, 'f16')),
+    updateBytes:
+      rounds *
+      Math.min(...(['i8', 'f16'] as const).map((as) => updateBytes(shape, as, isStepped(plan.mode)))),
     trainedTokens: rounds * plan.steps * plan.batch * plan.tokens,
   }
 }
@@ -259,7 +261,7 @@ export function manifestOf(plan: Plan, model: OfferedModel, room: string, seed: 
       learningRate: plan.learningRate,
       evaluateEvery: Math.max(1, Math.round(steps / EVALUATIONS)),
     },
-    updateBytes: updateBytes(shape, encoding),
+    updateBytes: updateBytes(shape, encoding, isStepped(plan.mode)),
     encoding,
     strategy: strategyOf(plan),
     publishEvery: isStepped(plan.mode) ? quorumOf(plan.mode) : plan.publishEvery,
