@@ -214,7 +214,8 @@ export function rowOfA(norming: Norming, name: string, i: number, value: string,
   return `    let x${name} = ${value};${squares} let ${name} = x${name} * ${gain};`
 }
 
-/** The sums, bias and residual -> y; of a gated product silu(gate) up, of its gradient those of gate and up. */
+/**
+ * The sums of the rows from m0, a row of y, bias and residual -> y; of a gated product silu(gate) up, of its gradient those of gate and up. */
 export function store(
   request: MatmulRequest,
   rows: number,
@@ -255,7 +256,8 @@ export function store(
     ]
   }
   for (let i = 0; i < rows; i++) {
-    lines.push(`  if (m0 + ${i}u < ${m}u) {`, ...written(i).map((line) => `    ${line}`), '  }')
+    const open = m % rows === 0 ? '  {' : `  if (m0 + ${i}u < ${m}u) {`
+    lines.push(open, ...written(i).map((line) => `    ${line}`), '  }')
   }
   return lines.join('\n')
 }

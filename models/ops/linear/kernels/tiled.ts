@@ -69,14 +69,14 @@ ${completed(request, ownRows, acc(0))} }
   { let n0 = min(nOwn, ${n - 4}u) + ${n}u;
 ${completed(request, ownRows, acc(1))} }
   let n0 = nOwn;
-  if (n0 < ${n}u) {
+  if (n0 < ${n}u && m0 < ${m}u) {
 ${store(request, ownRows, acc(0), acc(1))}
   }`,
       ]
     : columnVectors.map(
         (column) => `  {
   let n0 = nTile + (id.x + ${column * across}u) * 4u;
-  if (n0 < ${n}u) {
+  if (n0 < ${n}u && m0 < ${m}u) {
 ${completed(request, ownRows, acc(column))}
 ${store(request, ownRows, acc(column))}
   } }`,
