@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { arch, cpus, loadavg, release, totalmem, type } from 'node:os'
 import * as tf from '@tensorflow/tfjs-core'
-import type { BackendName, Engine, ExecutorName } from '../models/backend/engine.ts'
+import type { BackendName, Engine, ExecutorName, HalfUse } from '../models/backend/engine.ts'
 
 export interface Conditions {
   /** ISO 8601, when the bench began. */
@@ -48,6 +48,8 @@ export interface Place {
   /** `tfjs` where none of this project's engine took part. */
   readonly executor: ExecutorName | 'tfjs'
   readonly device: string
+  /** What of it may be in float16; nothing of tfjs's. */
+  readonly float16: readonly HalfUse[]
   /** By which clock speeds are told: the processor's where the device is one. */
   readonly clock: 'wall' | 'processor'
 }
@@ -59,5 +61,6 @@ export const placeOf = (engine: Engine, executor: Place['executor'] = engine.exe
   backend: engine.backend,
   executor,
   device: engine.device,
+  float16: executor === 'tfjs' ? [] : engine.float16,
   clock: onProcessor(engine) ? 'processor' : 'wall',
 })

@@ -53,6 +53,7 @@ const WASM_BYTES = 2 ** 32
 class EagerEngine implements Engine {
   readonly backend: BackendName
   readonly executor = 'eager'
+  readonly float16 = []
   readonly device: string
   readonly software: boolean
   readonly room: DeviceRoom

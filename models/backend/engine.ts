@@ -9,6 +9,12 @@ import type { DType, KvCache, Ops, ParameterSet, Tensor } from '../ops/ops.ts'
 export type BackendName = 'webgpu' | 'wasm' | 'webgl' | 'cpu'
 export type ExecutorName = 'plan' | 'eager'
 
+/**
+ * What may be in float16: generation's keys and values; the tiles of products, where a tuner found that quicker. Everything
+ * else, and every sum, is float32.
+ */
+export type HalfUse = 'cache' | 'tiles'
+
 export interface InputSpec {
   readonly name: string
   readonly shape: readonly number[]
@@ -62,6 +68,8 @@ export interface Engine {
   readonly device: string
   /** True where WebGPU runs on the CPU: right for correctness, wrong for speed. */
   readonly software: boolean
+  /** Empty where every number is float32. */
+  readonly float16: readonly HalfUse[]
   readonly room: DeviceRoom
   constant(values: Float32Array | Int32Array, shape: readonly number[]): Tensor
   /**

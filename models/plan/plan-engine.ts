@@ -2,7 +2,7 @@
  * The WebGPU engine: programs are recorded once and replayed, base weights and parameters live in its own
  * buffers, and tfjs takes no part.
  */
-import type { DeviceRoom, Engine, EngineMemory, InputSpec } from '../backend/engine.ts'
+import type { DeviceRoom, Engine, EngineMemory, HalfUse, InputSpec } from '../backend/engine.ts'
 import { DeviceError } from '../errors.ts'
 import { checkPacked, type PackedType, splitBlocks } from '../formats/gguf-packed.ts'
 import type { KvCache, Ops, ParameterSet, Tensor } from '../ops/ops.ts'
@@ -30,6 +30,8 @@ export interface PlanEngineOptions {
   readonly subgroups?: boolean
   /** False keeps generation's keys and values in float32 on a device that has float16. */
   readonly halfCache?: boolean
+  /** False keeps products' tiles in float32 where a tuner might find float16 quicker. */
+  readonly halfTiles?: boolean
   /** Chooses between variants of kernels; without one, each has the first, which repeats on every device. */
   readonly tuner?: KernelChooser
 }
@@ -46,6 +48,8 @@ export class PlanEngine implements Engine {
   readonly style: KernelStyle
   /** Keys and values of generation are kept in float16, where the device has it. */
   readonly halfCache: boolean
+  /** Products' tiles may be in float16: the tuner says where. */
+  readonly halfTiles: boolean
   /** As `Recorder.subgroupLanes`. */
   readonly subgroupLanes: number
   readonly lost: Promise<string>
@@ -65,7 +69,9 @@ export class PlanEngine implements Engine {
     this.software = options.software
     this.style = options.style ?? (options.software ? 'direct' : 'workgroup')
     this.subgroupLanes = options.subgroups === false ? 0 : sharedLanes(this.gpu)
-    this.halfCache = options.halfCache !== false && this.gpu.features.has('shader-f16')
+    const halves = this.gpu.features.has('shader-f16')
+    this.halfCache = halves && options.halfCache !== false
+    this.halfTiles = halves && options.halfTiles !== false && options.tuner !== undefined
     this.deviceMemory = new DeviceMemory(this.gpu)
     this.host = {
       device: this.gpu,
@@ -97,6 +103,10 @@ export class PlanEngine implements Engine {
   /** Dispatches replayed since the engine was made: what tests look at to know that the plan did the work. */
   get dispatches(): number {
     return this.dispatchCount
+  }
+
+  get float16(): readonly HalfUse[] {
+    return [...(this.halfCache ? (['cache'] as const) : []), ...(this.halfTiles ? (['tiles'] as const) : [])]
   }
 
   get room(): DeviceRoom {
@@ -188,7 +198,7 @@ export class PlanEngine implements Engine {
       }
     })
     try {
-      const recorder = new Recorder(this.style, this.subgroupLanes)
+      const recorder = new Recorder(this.style, this.subgroupLanes, this.halfTiles)
       const outputs = body(
         planOps(recorder),
         Object.fromEntries(placed.map((input) => [input.name, input.tensor])),

@@ -32,6 +32,8 @@ export interface DispatchRequest {
   readonly flops: number
   /** The body uses subgroup operations: only where `Recorder.subgroupLanes` is above 0. */
   readonly subgroups?: boolean
+  /** The body uses float16 in what is its own: only where `Recorder.halfTiles`. Bindings tell by themselves. */
+  readonly halves?: boolean
 }
 
 export interface Dispatch {
@@ -66,14 +68,17 @@ export class Recorder {
   readonly style: KernelStyle
   /** No subgroup of the device has fewer invocations: 8, 4, or 0 where it has no subgroups. */
   readonly subgroupLanes: number
+  /** Products may stage what they read in float16. */
+  readonly halfTiles: boolean
   private readonly scopes: string[] = []
   private readonly memo = new Map<PlanTensor, Map<unknown, PlanTensor>>()
   private readonly norms = new Map<Storage, { readonly y: PlanTensor; readonly norm: RowNorm }>()
   private transients = 0
 
-  constructor(style: KernelStyle, subgroupLanes = 0) {
+  constructor(style: KernelStyle, subgroupLanes = 0, halfTiles = false) {
     this.style = style
     this.subgroupLanes = subgroupLanes
+    this.halfTiles = halfTiles
   }
 
   /** New transient memory, laid out when the recording ends. */
@@ -160,7 +165,7 @@ function written(request: DispatchRequest, scope: string): Dispatch {
   const declarations: string[] = []
   const tensors: PlanTensor[] = []
   let access = ''
-  let halves = false
+  let halves = request.halves ?? false
   const declare = (group: Readonly<Record<string, Binding>>, writable: boolean) => {
     for (const [name, binding] of Object.entries(group)) {
       const bound = binding instanceof PlanTensor ? { tensor: binding, vector: 1 as const } : binding

@@ -20,6 +20,7 @@ export class SizingEngine implements Engine {
   readonly executor = 'plan'
   readonly device = 'no device'
   readonly software = false
+  readonly float16 = []
   readonly room: DeviceRoom = { largestBytes: Number.POSITIVE_INFINITY, totalBytes: null }
   readonly lost = new Promise<string>(() => {})
   /** The largest piece asked for, and what for. */

@@ -81,7 +81,8 @@ async function run(
 ): Promise<RunningModel> {
   const { createNodeEngine } = await import('../../models/backend/node.ts')
   const engine = await createNodeEngine({ backend })
-  console.note(`Running on ${engine.device}, ${engine.backend}: ${engine.chosenBecause}.`)
+  const halves = engine.float16.length > 0 ? ` (float16: ${engine.float16.join(', ')})` : ''
+  console.note(`Running on ${engine.device}, ${engine.backend}${halves}: ${engine.chosenBecause}.`)
   try {
     const { loaded, windows } = await load(engine)
     return {

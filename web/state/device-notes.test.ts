@@ -7,6 +7,7 @@ const wasm: DeviceReport = {
   executor: 'eager',
   device: 'a processor',
   software: false,
+  float16: [],
   hasSimd: true,
 }
 const gpu: DeviceReport = { ...wasm, backend: 'webgpu', executor: 'plan', device: 'a GPU' }
@@ -16,6 +17,7 @@ describe('what is said of the device', () => {
   it('names what the browser withholds', () => {
     expect(deviceNotes(gpu, all)).toEqual(['webgpu'])
     expect(deviceNotes({ ...gpu, software: true }, all)).toEqual(['software'])
+    expect(deviceNotes({ ...gpu, float16: ['cache', 'tiles'] }, all)).toEqual(['webgpu', 'half'])
     expect(deviceNotes(wasm, all)).toEqual(['other'])
     expect(deviceNotes(wasm, { ...all, hasWebGpu: false })).toEqual(['no-webgpu'])
     expect(deviceNotes(wasm, { ...all, hasSharedMemory: false })).toEqual(['one-thread'])

@@ -4,6 +4,7 @@ import type { DeviceReport } from '../worker/api.ts'
 export type DeviceNote =
   | 'webgpu'
   | 'software'
+  | 'half'
   | 'other'
   | 'no-webgpu'
   | 'one-thread'
@@ -24,6 +25,7 @@ export function deviceNotes(device: DeviceReport, browser: Browser): readonly De
   const notes: DeviceNote[] = []
   if (device.backend === 'webgpu') notes.push(device.software ? 'software' : 'webgpu')
   else notes.push(whyTheProcessor(device, browser))
+  if (device.float16.length > 0) notes.push('half')
   if (device.backend === 'wasm' && !device.hasSimd) notes.push('no-simd')
   if (browser.isPhone) notes.push('phone')
   return notes

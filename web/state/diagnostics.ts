@@ -22,6 +22,9 @@ const readOnly = {
   get software() {
     return device.peek()?.software ?? null
   },
+  get float16() {
+    return device.peek()?.float16 ?? null
+  },
   get planDispatches() {
     return counters.peek().planDispatches
   },

@@ -33,6 +33,7 @@ const text = {
   deviceNotes: {
     webgpu: 'The graphics processor trains. Keep this tab open and visible until you have sent.',
     software: 'WebGPU is emulated by the processor here. It works, but slowly.',
+    half: 'Where that is quicker or smaller, it holds numbers in 16 bits and adds them up in 32.',
     other: 'The processor trains. That is slower than a graphics processor, but gives the same result.',
     'no-webgpu':
       'This browser has no WebGPU, so the processor trains: slower than a graphics processor, with the same result.',

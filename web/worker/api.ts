@@ -4,7 +4,7 @@
  * stable `code` and their sentence.
  */
 import type { LeakEvent, LeakOptions } from '../../lab/leak/experiment.ts'
-import type { BackendName, ExecutorName } from '../../models/backend/engine.ts'
+import type { BackendName, ExecutorName, HalfUse } from '../../models/backend/engine.ts'
 import type { Manifest } from '../../relay/protocol/manifest.ts'
 import type { TokenView } from './example-view.ts'
 import type { Pace } from './pace.ts'
@@ -17,6 +17,7 @@ export interface DeviceReport {
   readonly executor: ExecutorName
   readonly device: string
   readonly software: boolean
+  readonly float16: readonly HalfUse[]
   /** Of WebAssembly here, whichever backend runs. */
   readonly hasSimd: boolean
 }

@@ -216,8 +216,8 @@ const models: ModelWorker = {
     engine = opened
     dispatches = countDispatches(opened)
     void opened.lost.then(onLost)
-    const { executor, device, software } = opened
-    return { backend: opened.backend, executor, device, software, hasSimd: hasWasmSimd() }
+    const { executor, device, software, float16 } = opened
+    return { backend: opened.backend, executor, device, software, float16, hasSimd: hasWasmSimd() }
   },
 
   async loadModel(manifest, purpose, onProgress, onRequest) {

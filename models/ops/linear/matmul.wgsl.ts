@@ -8,7 +8,7 @@
  *   memory.
  * - `subgroup`: 8 x 4 in registers, the narrower operand read once a subgroup and broadcast.
  * - `tiled`, `tiled64`, `tiled32`: tiles of 64 x 64 or 32 x 32 through workgroup memory, 8 x 4, 8 x 8 or 4 x 4 of them
- *   an invocation's.
+ *   an invocation's. With `Half` after the name, tiles in float16: what a tuner may find quicker, never the first.
  * - `splitK`: for small results of long sums (a factor's gradient): 64 invocations share one 4 x 4 tile, each
  *   sums every 64th term, and a tree adds them up.
  */
@@ -17,7 +17,7 @@ import type { Binding, DispatchRequest, Recorder } from '../../plan/recorder.ts'
 import { direct, SPLIT, splitK } from './kernels/direct.ts'
 import { FEW, lowRank, type MatmulRequest, outputsOf, type Source, TILE } from './kernels/request.ts'
 import { subgroup, subgroupForm } from './kernels/subgroup.ts'
-import { fitsTiles, TILES, tiled } from './kernels/tiled.ts'
+import { fitsHalves, fitsTiles, TILES, tiled } from './kernels/tiled.ts'
 
 export type { MatmulRequest } from './kernels/request.ts'
 
@@ -27,7 +27,9 @@ export type { MatmulRequest } from './kernels/request.ts'
  */
 const MOST_NORMED = 16_384
 
-export type MatmulVariant = 'direct' | 'subgroup' | 'splitK' | keyof typeof TILES
+type TileName = keyof typeof TILES
+
+export type MatmulVariant = 'direct' | 'subgroup' | 'splitK' | TileName | `${TileName}Half`
 
 /** Records the product in the variant that suits such devices, with the others for a tuner to try. */
 export function matmul(recorder: Recorder, given: MatmulRequest): void {
@@ -54,8 +56,10 @@ export function variantsOf(recorder: Recorder, request: MatmulRequest): readonly
     recorder.subgroupLanes > 0 && subgroupForm(request) !== null ? ['subgroup'] : []
   // A processor that plays GPU pays for barriers, and needs seconds to compile a kernel: nothing to try there.
   if (recorder.style === 'direct') return [...shared, 'direct']
+  const halves = (names: readonly TileName[]): MatmulVariant[] =>
+    recorder.halfTiles && fitsHalves(request) ? names.map((name) => `${name}Half` as const) : []
   if (request.gated) {
-    if (m >= 16 && fitsTiles(request)) return ['gated', ...shared]
+    if (m >= 16 && fitsTiles(request)) return ['gated', ...halves(['gated']), ...shared]
     return [...(request.k >= 4 * SPLIT ? (['splitK'] as const) : []), 'direct', ...shared]
   }
   const tiles = Math.ceil(m / TILE) * Math.ceil(n / TILE)
@@ -63,9 +67,9 @@ export function variantsOf(recorder: Recorder, request: MatmulRequest): readonly
   const split: MatmulVariant[] = k >= 4 * SPLIT && tiles <= 4096 ? ['splitK'] : []
   if (m >= 16 && n >= 32 && fitsTiles(request)) {
     const large = Math.ceil(m / 64) * Math.ceil(n / 64)
-    const byTiles: MatmulVariant[] = ['tiled', 'tiled64', 'tiled32']
+    const byTiles: TileName[] = ['tiled', 'tiled64', 'tiled32']
     if (m < 64 || large < 64) byTiles.reverse()
-    return [...byTiles, ...shared, ...split]
+    return [...byTiles, ...halves(byTiles.slice(0, 2)), ...shared, ...split]
   }
   return [...split, 'direct', ...shared]
 }
@@ -81,6 +85,14 @@ function sourceOf(recorder: Recorder, request: MatmulRequest, variant: MatmulVar
     case 'tiled32':
     case 'gated':
       return tiled(request, TILES[variant])
+    case 'tiledHalf':
+      return tiled(request, TILES.tiled, true)
+    case 'tiled64Half':
+      return tiled(request, TILES.tiled64, true)
+    case 'tiled32Half':
+      return tiled(request, TILES.tiled32, true)
+    case 'gatedHalf':
+      return tiled(request, TILES.gated, true)
     case 'splitK':
       return splitK(request)
   }
@@ -144,5 +156,6 @@ function dispatchOf(recorder: Recorder, request: MatmulRequest, variant: MatmulV
     workgroups: source.workgroups,
     flops: 2 * m * outputsOf(request) * (k + (low?.rank ?? 0)),
     ...(source.subgroups && { subgroups: true }),
+    ...(source.halves && { halves: true }),
   }
 }

@@ -98,6 +98,8 @@ export interface Source {
   readonly lVector?: 1 | 4
   /** Uses subgroup operations. */
   readonly subgroups?: true
+  /** Uses float16. */
+  readonly halves?: true
 }
 
 export const times = <T>(count: number, make: (index: number) => T): T[] =>

@@ -2,6 +2,9 @@
  * Products by tiles through workgroup memory: what GPUs reward. A tile's numbers lie along k first, in vectors of four
  * rows (or columns), so that an invocation reads vectors of both operands and multiplies each with each. Operands that
  * lie the other way in memory are turned in registers, a block of 4 x 4 at a time.
+ *
+ * A tile may be in float16, clamped to its range, which halves what goes through workgroup memory: weights, and a forward
+ * product's activations. Gradients are not, which would need scaling. Products and sums are float32 always.
  */
 import { PackedTensor } from '../../../plan/packed-tensor.ts'
 import { completed, type MatmulRequest, outputsOf, quadOfB, type Source, store, times } from './request.ts'
@@ -34,8 +37,19 @@ export function fitsTiles({ m, n, k, a, aLayout, b, bLayout }: MatmulRequest): b
   return aligned && (aLayout === 'mk' ? k : m) % 4 === 0 && (bLayout === 'nk' ? k : n) % 4 === 0
 }
 
-/** @throws TypeError where `fitsTiles` says no */
-export function tiled(request: MatmulRequest, shape: TileShape): Source {
+/** Which operands' tiles may be in float16: of x Wᵀ both, of dy W the weights. */
+const halvesOf = ({ aLayout, bLayout }: MatmulRequest) => ({
+  a: aLayout === 'mk' && bLayout === 'nk',
+  b: aLayout === 'mk',
+})
+
+export const fitsHalves = (request: MatmulRequest): boolean => fitsTiles(request) && halvesOf(request).b
+
+/**
+ * @param half in float16 where `fitsHalves`
+ * @throws TypeError where `fitsTiles` says no
+ */
+export function tiled(request: MatmulRequest, shape: TileShape, half = false): Source {
   if (!fitsTiles(request)) throw new TypeError(`${request.name}: no whole vectors to tile`)
   const { m, n, k, aLayout, bLayout, gated } = request
   const outputs = outputsOf(request)
@@ -48,15 +62,21 @@ export function tiled(request: MatmulRequest, shape: TileShape): Source {
     ? (first: string, row: string) =>
         `${first} + (${row}) % ${columns / 2}u + (${row}) / ${columns / 2}u * ${n}u`
     : plainRow
+  const staged = half ? halvesOf(request) : { a: false, b: false }
+  const vector = (operand: 'a' | 'b') => (staged[operand] ? 'vec4<f16>' : 'vec4<f32>')
+  const read = (operand: 'a' | 'b', at: string) =>
+    staged[operand] ? `vec4<f32>(${operand}Tile[${at}])` : `${operand}Tile[${at}]`
+  const aQuad = (quad: string) => `a[${quad}]`
+  const bQuad = (quad: string) => quadOfB(request, quad)
   const loads = [
-    load('a', aLayout === 'mk', m, k, rows, depth, size, (quad) => `a[${quad}]`, plainRow),
-    load('b', bLayout === 'nk', outputs, k, columns, depth, size, (quad) => quadOfB(request, quad), bRow),
+    load('a', aLayout === 'mk', m, k, rows, depth, size, aQuad, plainRow, staged.a),
+    load('b', bLayout === 'nk', outputs, k, columns, depth, size, bQuad, bRow, staged.b),
   ]
   const rowVectors = times(ownRows / 4, (v) => v)
   const columnVectors = times(ownColumns / 4, (v) => v)
   const acc = (column: number) => (row: number) => `acc${column}_${row}`
   const multiply = columnVectors.flatMap((column) => [
-    `      let b${column} = bTile[tk * ${columns / 4}u + id.x + ${column * across}u];`,
+    `      let b${column} = ${read('b', `tk * ${columns / 4}u + id.x + ${column * across}u`)};`,
     ...rowVectors.flatMap((row) =>
       times(4, (i) => `      ${acc(column)(row * 4 + i)} += a${row}[${i}] * b${column};`),
     ),
@@ -84,9 +104,10 @@ ${store(request, ownRows, acc(column))}
   return {
     aVector: 4,
     bVector: 4,
+    ...(half && { halves: true as const }),
     workgroups: [Math.ceil(n / (gated ? columns / 2 : columns)), Math.ceil(m / rows), 1],
-    body: `var<workgroup> aTile: array<vec4<f32>, ${(depth * rows) / 4}>;
-var<workgroup> bTile: array<vec4<f32>, ${(depth * columns) / 4}>;
+    body: `var<workgroup> aTile: array<${vector('a')}, ${(depth * rows) / 4}>;
+var<workgroup> bTile: array<${vector('b')}, ${(depth * columns) / 4}>;
 @compute @workgroup_size(${across}, ${rows / ownRows})
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) id: vec3<u32>,
         @builtin(local_invocation_index) local: u32) {
@@ -99,7 +120,7 @@ ${columnVectors.flatMap((column) => times(ownRows, (row) => `  var ${acc(column)
 ${loads.join('\n')}
     workgroupBarrier();
     for (var tk = 0u; tk < ${depth}u; tk++) {
-${rowVectors.map((row) => `      let a${row} = aTile[tk * ${rows / 4}u + id.y * ${ownRows / 4}u + ${row}u];`).join('\n')}
+${rowVectors.map((row) => `      let a${row} = ${read('a', `tk * ${rows / 4}u + id.y * ${ownRows / 4}u + ${row}u`)};`).join('\n')}
 ${multiply.join('\n')}
     }
     workgroupBarrier();
@@ -108,6 +129,9 @@ ${stores.join('\n')}
 }`,
   }
 }
+
+/** A number beyond float16's largest would be infinite there. */
+const [LOWEST, HIGHEST] = ['vec4<f32>(-65504.0f)', 'vec4<f32>(65504.0f)']
 
 /** Fills one operand's tile [depth, width]. `alongK`: its memory is [length, k], and else [k, length]. */
 function load(
@@ -120,13 +144,15 @@ function load(
   size: number,
   quadAt: (quad: string) => string,
   rowAt: (first: string, row: string) => string,
+  half: boolean,
 ): string {
   const across = width / 4
+  const stored = (numbers: string) => (half ? `vec4<f16>(clamp(${numbers}, ${LOWEST}, ${HIGHEST}))` : numbers)
   if (!alongK) {
     return `    for (var e = local; e < ${depth * across}u; e += ${size}u) {
       let tk = e / ${across}u;
       let at = min(k0 + tk, ${k - 1}u) * ${length / 4}u + min(${name}First / 4u + e % ${across}u, ${length / 4 - 1}u);
-      ${name}Tile[e] = select(vec4<f32>(), ${quadAt('at')}, k0 + tk < ${k}u);
+      ${name}Tile[e] = ${stored(`select(vec4<f32>(), ${quadAt('at')}, k0 + tk < ${k}u)`)};
     }`
   }
   const deep = depth / 4
@@ -135,6 +161,6 @@ function load(
       let kQuad = min((k0 + tk) / 4u, ${k / 4 - 1}u);
       let inside = k0 + tk < ${k}u;
 ${times(4, (i) => `      let v${i} = select(vec4<f32>(), ${quadAt(`min(${rowAt(`${name}First`, `quad * 4u + ${i}u`)}, ${length - 1}u) * ${k / 4}u + kQuad`)}, inside);`).join('\n')}
-${times(4, (i) => `      ${name}Tile[(tk + ${i}u) * ${across}u + quad] = vec4<f32>(v0[${i}], v1[${i}], v2[${i}], v3[${i}]);`).join('\n')}
+${times(4, (i) => `      ${name}Tile[(tk + ${i}u) * ${across}u + quad] = ${stored(`vec4<f32>(v0[${i}], v1[${i}], v2[${i}], v3[${i}])`)};`).join('\n')}
     }`
 }
