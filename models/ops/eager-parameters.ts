@@ -214,9 +214,11 @@ export class EagerParameterSet implements ParameterSet {
       if (last?.given === given) last.to = offset + length
       else pieces.push({ from: offset, to: offset + length, given })
     }
-    // The padding is zeros in either.
     const last = pieces.at(-1)
-    if (last) last.to += this.padding
+    // A set without parameters.
+    if (!last) return tf.keep(tf.clone(current))
+    // The padding is zeros in either.
+    last.to += this.padding
     const flat = new Float32Array(this.length + this.padding)
     for (const [name, numbers] of values) flat.set(numbers, this.parameters.get(name)!.offset)
     const written = tidy(() =>
