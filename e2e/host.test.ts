@@ -319,6 +319,34 @@ describe('a host', () => {
     }
   })
 
+  it('opens a room of LoRA-SB, whose fixed factors the relay makes', async () => {
+    const host = await Tab.open(browser, consoleAddress())
+    try {
+      await host.at('host-new').click()
+      await host.at('plan-title').fill('Tiny cores')
+      const plain = await host.at('plan-update-bytes').textContent()
+      await host.at('plan-form-lora-sb').check()
+      await host.at('plan-rank').fill('2')
+      expect(await host.at('plan-update-bytes').textContent()).not.toBe(plain)
+      expect(await host.at('plan-start-wait').textContent()).toMatch(/first makes the fixed factors/)
+      await host.at('plan-open').click()
+      await host.at('host-qr').waitFor(SOON)
+      const url = `${relay.answer.url}/api/rooms/tiny-cores/manifest`
+      const { base, adapter } = parseManifest(await (await fetch(url)).json())
+      expect(adapter).toMatchObject({
+        form: 'lora-sb',
+        rank: 2,
+        start: { name: 'lora-sb-rank-2.safetensors' },
+      })
+      const file = await fetch(`${relay.answer.url}/models/${base.digest}/${adapter.start!.name}`)
+      const hash = createHash('sha256').update(new Uint8Array(await file.arrayBuffer()))
+      expect(hash.digest('hex')).toBe(adapter.start!.sha256)
+      expect(host.errors).toEqual([])
+    } finally {
+      await host.close()
+    }
+  })
+
   it('is asked for the token, and told when it is not the right one', async () => {
     const tab = await Tab.open(browser, `${relay.answer.url}/host#${'0'.repeat(32)}`)
     try {

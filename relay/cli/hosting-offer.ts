@@ -53,5 +53,6 @@ export async function offeredModel(dataDir: string, hosted: HostedModel): Promis
     modules: [...spec.targets],
     maxTokens: spec.tokens.most,
     starts,
+    makesStarts: true,
   }
 }

@@ -94,6 +94,8 @@ const SENTENCES = {
   'host/not-waiting': 'This contribution does not wait for a decision; reload the list.',
   'host/at-close': 'A private room publishes once, when it closes; close it to publish what has come in.',
   'host/no-candidate': 'No version of this digest waits to be published; reload the list.',
+  'host/start-failed':
+    'The fixed factors for LoRA-SB could not be made; the host finds the reason in the log and can take another rank.',
   'host/token': 'Only the host may do this: send the token that the relay printed when it started.',
   'request/not-found': 'There is nothing at this address; check the link.',
   'request/method': 'This address does not take that kind of request; see docs/protocol.md.',

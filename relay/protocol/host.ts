@@ -19,6 +19,7 @@ import {
   MAX_CONTRIBUTION_NUMBER,
   MAX_CONTRIBUTIONS,
   MAX_EXAMPLES,
+  MAX_RANK,
   MAX_ROUND_NUMBER,
 } from './limits.ts'
 import { adapterFormSchema, adapterModuleSchema, baseFileSchema, modeSchema } from './manifest.ts'
@@ -104,7 +105,12 @@ export const offeredModelSchema = v.strictObject({
   maxTokens: wholeNumber(1, 1 << 30),
   /** Fixed factors of `lora-sb` that the relay has for it. */
   starts: v.pipe(v.array(baseFileSchema), v.maxLength(MAX_BASE_FILES)),
+  /** Those of other ranks are made when they are asked for. */
+  makesStarts: v.boolean(),
 })
+
+/** Fixed factors of `lora-sb` for this model, by its digest; the answer is the model as it is offered then. */
+export const startRequestSchema = v.strictObject({ model: digest, rank: wholeNumber(1, MAX_RANK) })
 
 /** What this relay can open a room with and keep; nothing else is worth asking for. */
 export const offerSchema = v.strictObject({
@@ -143,6 +149,7 @@ export type ParticipantView = v.InferOutput<typeof participantViewSchema>
 export type ContributionView = v.InferOutput<typeof contributionViewSchema>
 export type DeletedRoom = v.InferOutput<typeof deletedRoomSchema>
 export type Overview = v.InferOutput<typeof overviewSchema>
+export type StartRequest = v.InferOutput<typeof startRequestSchema>
 export type OfferedModel = v.InferOutput<typeof offeredModelSchema>
 export type Offer = v.InferOutput<typeof offerSchema>
 export type Preview = v.InferOutput<typeof previewSchema>

@@ -6,6 +6,7 @@ import { parse } from 'valibot'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readAuditLog } from '../protocol/audit.ts'
 import { digestOfText } from '../protocol/canonical.ts'
+import { ProtocolError } from '../protocol/errors.ts'
 import { hostKeySchema, type Offer, offerSchema } from '../protocol/host.ts'
 import { SECURITY_HEADERS } from './headers.ts'
 import type { Relay } from './server.ts'
@@ -391,6 +392,33 @@ describe('the relay over HTTP', () => {
       fetch(`${offering.url}/api/host/offer`, { headers: { Authorization: `Bearer ${offering.hostToken}` } })
     expect(parse(offerSchema, await (await ask()).json())).toEqual(offer)
     await offering.close()
+  })
+
+  it('makes start files for the host alone, and only where whoever runs it can', async () => {
+    const post = (from: Relay, body: unknown, token = from.hostToken) =>
+      fetch(`${from.url}/api/host/starts`, {
+        method: 'POST',
+        headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
+        body: JSON.stringify(body),
+      })
+    const asked = { model: TEST_BASE_DIGEST, rank: 4 }
+    expect((await post(relay, asked)).status).toBe(404)
+    await using other = await temporaryFolder()
+    const requests: unknown[] = []
+    const making = await startTestRelay(other.path, {
+      makeStart: async (request) => {
+        requests.push(request)
+        throw new ProtocolError('host/start-failed')
+      },
+    })
+    expect((await post(making, asked, 'not-the-token')).status).toBe(401)
+    expect((await post(making, { ...asked, rank: 0 })).status).toBe(400)
+    expect((await post(making, { rank: 4 })).status).toBe(400)
+    expect(requests).toEqual([])
+    const failed = await post(making, asked)
+    expect(await failed.json()).toMatchObject({ error: { code: 'host/start-failed' } })
+    expect(requests).toEqual([asked])
+    await making.close()
   })
 
   it('knows the same host again after a restart on the same data folder, and on no other', async () => {

@@ -5,8 +5,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import * as v from 'valibot'
 import { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
-import type { Offer } from '../protocol/host.ts'
+import { type Offer, type OfferedModel, type StartRequest, startRequestSchema } from '../protocol/host.ts'
 import { diskError } from '../store/disk-errors.ts'
 import { isLocal } from './address-limits.ts'
 import { sendError, sendJson } from './answers.ts'
@@ -14,7 +15,7 @@ import { CompressedFiles } from './compression.ts'
 import { hasHost } from './headers.ts'
 import { requireHost } from './host-access.ts'
 import type { RelayMetrics } from './metrics.ts'
-import { pathNames, requireMethod } from './requests.ts'
+import { pathNames, readJson, requireMethod } from './requests.ts'
 import { type RoomRoutesOptions, routeRooms } from './room-routes.ts'
 import { IMMUTABLE, REVALIDATE, sendFile } from './send-file.ts'
 
@@ -34,6 +35,8 @@ export interface HttpOptions extends RoomRoutesOptions {
   readonly replaceHostToken: () => Promise<string>
   /** What the host's console may open a room with; null where whoever runs the relay offers nothing. */
   readonly offer: () => Offer | null
+  /** Makes a start file of `lora-sb`; null where whoever runs the relay makes none. */
+  readonly makeStart: ((request: StartRequest) => Promise<OfferedModel>) | null
   readonly log: Logger
   readonly metrics: RelayMetrics
   /** Why no update can be taken now; empty where one can. */
@@ -145,14 +148,23 @@ async function sendModelFile(
   await sendFile(request, response, { path, cacheControl: IMMUTABLE, etag: `"${digest}-${file}"` })
 }
 
-/** `/api/host/offer`, which also tells a console whether its token is right, and `/api/host/key`. */
+/** `/api/host/offer`, which also tells a console whether its token is right, `/api/host/key` and `/api/host/starts`. */
 async function routeHost(
   request: IncomingMessage,
   response: ServerResponse,
   [what, ...more]: readonly string[],
   options: HttpOptions,
 ): Promise<void> {
-  if (more.length > 0 || (what !== 'offer' && what !== 'key')) throw new ProtocolError('request/not-found')
+  if (more.length > 0) throw new ProtocolError('request/not-found')
+  if (what === 'starts') {
+    requireMethod(request, response, 'POST')
+    requireHost(request, options)
+    if (!options.makeStart) throw new ProtocolError('request/not-found')
+    const asked = v.safeParse(startRequestSchema, await readJson(request))
+    if (!asked.success) throw new ProtocolError('request/malformed')
+    return sendJson(response, 200, await options.makeStart(asked.output))
+  }
+  if (what !== 'offer' && what !== 'key') throw new ProtocolError('request/not-found')
   if (what === 'key') {
     requireMethod(request, response, 'POST')
     requireHost(request, options)

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net'
 import pino, { type Logger } from 'pino'
 import type { Digest } from '../protocol/canonical.ts'
 import { ProtocolError } from '../protocol/errors.ts'
-import type { DeletedRoom, Offer } from '../protocol/host.ts'
+import type { DeletedRoom, Offer, OfferedModel, StartRequest } from '../protocol/host.ts'
 import { type Manifest, parseManifest } from '../protocol/manifest.ts'
 import type { Measured } from '../protocol/measured.ts'
 import type { FileSystem } from '../store/file-system.ts'
@@ -43,6 +43,8 @@ export interface RelayOptions {
   readonly hostToken?: string
   /** What the host's console may open rooms with; asked for once the relay listens. */
   readonly offer?: (relay: Relay) => Offer
+  /** Makes a start file of `lora-sb` and serves it. Throws ProtocolError `host/start-failed` or `room/unknown-base`. */
+  readonly makeStart?: (request: StartRequest) => Promise<OfferedModel>
   /** Default: JSON lines on stderr, level info. */
   readonly log?: Logger
   readonly fileSystem?: FileSystem
@@ -158,6 +160,7 @@ class RunningRelay implements Relay {
       createRoom: (manifest) => this.#createRoom({ ...manifest, receiptKey: this.receiptKey }),
       deleteRoom: (name) => this.deleteRoom(name),
       offer: () => options.offer?.(this) ?? null,
+      makeStart: options.makeStart ?? null,
       log,
     })
     const patience = { ...DEFAULT_PATIENCE, ...options.patience }

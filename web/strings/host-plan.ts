@@ -171,6 +171,10 @@ export const plan = {
       : `${counted(steps, 'step')} of ${counted(batch, 'example')}, up to ${count(tokens)} tokens each`,
   open: 'Open the room',
   opening: 'Opening…',
+  startWait:
+    'The relay first makes the fixed factors from the base model, once for each rank: a second or two for a small model, up to a minute for one of 135 million parameters.',
+  makingStart:
+    'The relay makes the fixed factors from the base model, layer by layer. The room opens by itself then.',
   back: 'Back to all rooms',
   noModels: 'This relay offers no model; start it with oneround host.',
   outOf: (least: number, most: number) => `from ${count(least)} to ${count(most)}`,

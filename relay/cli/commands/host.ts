@@ -29,6 +29,7 @@ import { setJoinCode } from '../join-code.ts'
 import { modeOf } from '../mode-option.ts'
 import { relayLog } from '../relay-log.ts'
 import { ensureStart } from '../start-file.ts'
+import { StartMaker } from '../start-maker.ts'
 import { STRATEGIES_IN_WORDS } from '../strategy-option.ts'
 import { welcome } from '../welcome.ts'
 
@@ -59,6 +60,13 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
     const hosted = await hostedModels({ model, ...described })
     const modelFiles = await Promise.all(hosted.map((one) => servedFiles(plan.dataDir, one)))
     const models = await Promise.all(hosted.map((one) => offeredModel(plan.dataDir, one)))
+    const starts = new StartMaker({
+      dataDir: plan.dataDir,
+      hosted,
+      served: modelFiles,
+      offered: models,
+      console,
+    })
     const log = relayLog((line) => console.note(line))
     if (!existsSync(path.join(PAGE_DIR, 'index.html'))) {
       console.note(
@@ -73,6 +81,7 @@ Of the strategies, ${STRATEGIES_IN_WORDS}`,
       pageDir: existsSync(PAGE_DIR) ? PAGE_DIR : null,
       modelFiles,
       offer: (running) => ({ ...SUPPORTED, joinBase: new URL(baseUrl(running, plan)).origin, models }),
+      makeStart: (request) => starts.make(request),
       ...(tls && { tls }),
       rooms: [],
       allowedOrigins: plan.publicUrl ? [new URL(plan.publicUrl).origin] : [],

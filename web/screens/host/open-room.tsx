@@ -17,11 +17,13 @@ import {
   BOUNDS,
   classPreset,
   costOf,
+  fixedRanks,
   modelBytes,
+  mostRank,
+  needsStart,
   type Plan,
   possibleForms,
   possibleStrategies,
-  startRanks,
   withForm,
 } from '../../state/host/plan.ts'
 import { plan as text } from '../../strings/host-plan.ts'
@@ -157,7 +159,7 @@ function ModelChoice({ plan, offer: found }: PartProps) {
 
 function AdapterChoice({ plan, offer: found, model }: PartProps) {
   const { form, rank } = plan.value
-  const ranks = form === 'lora-sb' ? startRanks(model) : null
+  const ranks = form === 'lora-sb' ? fixedRanks(model) : null
   return (
     <div class="card">
       <Choices
@@ -175,7 +177,7 @@ function AdapterChoice({ plan, offer: found, model }: PartProps) {
         note={text.rankNote}
         value={rank}
         least={ranks?.[0] ?? BOUNDS.rank[0]}
-        most={ranks?.at(-1) ?? Math.min(BOUNDS.rank[1], 64)}
+        most={ranks?.at(-1) ?? mostRank(model, form)}
         onChange={(value) => {
           if (!ranks || ranks.includes(value)) plan.value = { ...plan.peek(), rank: value }
         }}
@@ -344,6 +346,11 @@ function Cost({ plan, model }: { readonly plan: Plan; readonly model: OfferedMod
       >
         {working.value === 'open' ? text.opening : text.open}
       </button>
+      {needsStart(plan, model) && (
+        <p class="note" role="status" data-testid="plan-start-wait">
+          {working.value === 'open' ? text.makingStart : text.startWait}
+        </p>
+      )}
     </aside>
   )
 }

@@ -9,7 +9,7 @@ import * as relay from './host-http.ts'
 import { hostManifest, hostManifestDigest, offer, overview, roomList, working } from './host-store.ts'
 import { forgetMeasures } from './keeping.ts'
 import { go } from './place.ts'
-import { manifestOf, newJoinCode, type Plan, roomNameFor } from './plan.ts'
+import { manifestOf, needsStart, newJoinCode, type Plan, roomNameFor } from './plan.ts'
 import { keepToken } from './token.ts'
 import { show } from './watching.ts'
 
@@ -123,8 +123,9 @@ export async function createNamed(title: string, manifestFor: (name: string) => 
 
 /** Throws as the relay does. Returns the room's name. */
 async function openPlanned(plan: Plan): Promise<string> {
-  const model = offer.peek()?.models.find(({ digest }) => digest === plan.model)
-  if (!model) throw new Error('the model is not offered any more')
+  const offered = offer.peek()?.models.find(({ digest }) => digest === plan.model)
+  if (!offered) throw new Error('the model is not offered any more')
+  const model = needsStart(plan, offered) ? await relay.makeStart(plan.model, plan.rank) : offered
   // The names of rehearsals are for these: participants are not shown them.
   const title = isRehearsal(roomNameFor(plan.title, [])) ? `room ${plan.title}` : plan.title
   const room = await createNamed(title, (name) => manifestOf(plan, model, name, randomSeed()))

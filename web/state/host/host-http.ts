@@ -5,7 +5,9 @@ import {
   hostKeySchema,
   type Measured,
   type Offer,
+  type OfferedModel,
   type Overview,
+  offeredModelSchema,
   offerSchema,
   overviewSchema,
   type Preview,
@@ -24,14 +26,16 @@ const errorSchema = v.object({ error: v.object({ code: v.string(), message: v.st
 
 /** Longer than any merge of a class; the relay goes on with what it was asked even so. */
 const ANSWER_TIMEOUT_MS = 120_000
+/** Every layer of a large model is decomposed. */
+const MAKING_TIMEOUT_MS = 1_200_000
 
-async function ask(path: string, init: RequestInit = {}): Promise<Response> {
+async function ask(path: string, init: RequestInit = {}, timeoutMs = ANSWER_TIMEOUT_MS): Promise<Response> {
   const headers: Record<string, string> = {}
   if (token.peek() !== null) headers.Authorization = `Bearer ${token.peek()}`
   if (init.body !== undefined) headers['Content-Type'] = 'application/json'
   let response: Response
   try {
-    response = await fetch(path, { ...init, headers, signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) })
+    response = await fetch(path, { ...init, headers, signal: AbortSignal.timeout(timeoutMs) })
   } catch (cause) {
     throw new PageError('network/unreachable', problems.relayUnreachable, { cause })
   }
@@ -77,6 +81,10 @@ export const fetchOffer = async (): Promise<Offer> => read(offerSchema, await as
 /** A new key in place of the one at hand, which is refused from then on. */
 export const replaceHostKey = async (): Promise<string> =>
   (await read(hostKeySchema, await ask('/api/host/key', post()))).hostToken
+
+/** Made where there is none yet, which takes its time: the model as it is offered then. */
+export const makeStart = async (model: string, rank: number): Promise<OfferedModel> =>
+  read(offeredModelSchema, await ask('/api/host/starts', post({ model, rank }), MAKING_TIMEOUT_MS))
 
 export const fetchRoomList = async (): Promise<readonly RoomInList[]> =>
   (await read(v.object({ rooms: v.array(roomEntry) }), await ask('/api/rooms'))).rooms

@@ -13,6 +13,7 @@ import {
   EPSILONS,
   figuresOf,
   manifestOf,
+  needsStart,
   newJoinCode,
   possibleForms,
   possibleStrategies,
@@ -81,6 +82,26 @@ describe('a plan for a room', () => {
     expect(plan).toMatchObject({ rank: 4, strategy: 'lora-sb' })
     expect(costOf(plan, model).downloadBytes).toBe(4_001_000)
     expect(withForm(plan, 'lora', model).strategy).toBe('florist')
+  })
+
+  it('offers lora-sb at any rank of a model whose start files the relay makes', () => {
+    const making = { ...model, starts: [], makesStarts: true }
+    expect(possibleForms(offer, making)).toContain('lora-sb')
+    const preset = classPreset(making, 'Poems')
+    const plan = withForm(preset, 'lora-sb', making)
+    expect(plan.rank).toBe(preset.rank)
+    expect([needsStart(plan, making), needsStart(preset, making)]).toEqual([true, false])
+    // What everybody will download is known before it is made.
+    const bytes = costOf(plan, making).downloadBytes
+    const name = `lora-sb-rank-${plan.rank}.safetensors`
+    const made = { ...making, starts: [{ ...model.starts[0], name, bytes: bytes - 4_000_000 }] }
+    expect(needsStart(plan, made)).toBe(false)
+    expect(costOf(plan, made).downloadBytes).toBe(bytes)
+    expect(manifestOf(plan, made, 'poems', 'seed').adapter.start?.name).toBe(name)
+    // No wider than the narrowest layer.
+    const wide = { ...plan, rank: 64 }
+    const narrow = { ...making, modules: [{ ...model.modules[0], outFeatures: 16 }] }
+    expect(withForm(wide, 'lora-sb', narrow).rank).toBe(16)
   })
 
   it('keeps a strategy that goes with every form', () => {

@@ -1,6 +1,7 @@
 /**
  * What a host chooses before opening a room, what it costs everybody, and the manifest that it makes. Pure.
  */
+import { startBytes, startFileName } from '../../../models/adapters/start.ts'
 import { updateBytes } from '../../../models/adapters/update-codec.ts'
 import { mediumOf } from '../../../models/families/media.ts'
 import { DEFAULT_RECIPE } from '../../../models/training/recipe.ts'
@@ -49,6 +50,9 @@ export interface Plan {
   readonly withCode: boolean
 }
 
+/** More of it than any use of it here; the protocol's own limit is higher. */
+const MOST_RANK = 64
+
 /** Held-out loss is measured this many times a run, and at its end. */
 const EVALUATIONS = 6
 
@@ -88,6 +92,19 @@ export const startRanks = ({ starts }: OfferedModel): number[] =>
     .map(Number)
     .sort((a, b) => a - b)
 
+/** Ranks to choose from; null where the relay makes what is asked for. */
+export const fixedRanks = (model: OfferedModel): number[] | null =>
+  model.makesStarts ? null : startRanks(model)
+
+/** The largest rank that fixed factors of this model can have, and the console asks for. */
+export const mostRank = ({ modules }: OfferedModel, form: AdapterForm): number =>
+  Math.min(
+    MOST_RANK,
+    ...(form === 'lora-sb'
+      ? modules.flatMap(({ inFeatures, outFeatures }) => [inFeatures, outFeatures])
+      : []),
+  )
+
 /** What this relay can open a room with for this model; noise needs a form whose mean is exact. */
 export const possibleForms = (
   offer: Offer,
@@ -95,7 +112,9 @@ export const possibleForms = (
   privacy: Privacy | null = null,
 ): AdapterForm[] =>
   offer.forms.filter(
-    (form) => (form !== 'lora-sb' || startRanks(model).length > 0) && (form !== 'lora' || privacy === null),
+    (form) =>
+      (form !== 'lora-sb' || model.makesStarts || startRanks(model).length > 0) &&
+      (form !== 'lora' || privacy === null),
   )
 
 /** Of plain LoRA, what these publish can be trained on in the rank that is trained. */
@@ -119,8 +138,9 @@ export function withForm(plan: Plan, form: AdapterForm, model: OfferedModel): Pl
   const own = form === 'lora' ? 'florist' : form
   const isOwn = plan.strategy === 'ffa' || plan.strategy === 'lora-sb' || plan.strategy === 'florist'
   const fits = !isOwn && !(isStepped(plan.mode) && form !== 'lora')
-  const ranks = startRanks(model)
-  const rank = form === 'lora-sb' && !ranks.includes(plan.rank) ? (ranks[0] ?? plan.rank) : plan.rank
+  const ranks = form === 'lora-sb' ? fixedRanks(model) : null
+  const rank =
+    ranks && !ranks.includes(plan.rank) ? (ranks[0] ?? plan.rank) : Math.min(plan.rank, mostRank(model, form))
   return { ...plan, form, rank, strategy: fits ? plan.strategy : own }
 }
 
@@ -195,12 +215,12 @@ const F32_BYTES = 4
 export function costOf(plan: Plan, model: OfferedModel): Cost {
   const { form, rank } = plan
   const shape = { form, rank, alpha: 2 * rank, modules: model.modules }
-  const start = form === 'lora-sb' ? startFor(plan, model) : undefined
+  const fixedBytes = form === 'lora-sb' ? (startFor(plan, model)?.bytes ?? startBytes(shape)) : 0
   const rounds = plan.mode.kind === 'rounds' ? plan.mode.rounds : 1
   return {
     rounds,
     // Each later round begins with the version before it, at full precision.
-    downloadBytes: modelBytes(model) + (start?.bytes ?? 0) + (rounds - 1) * F32_BYTES * trainedNumbers(shape),
+    downloadBytes: modelBytes(model) + fixedBytes + (rounds - 1) * F32_BYTES * trainedNumbers(shape),
     updateBytes:
       rounds *
       Math.min(...(['i8', 'f16'] as const).map((as) => updateBytes(shape, as, isStepped(plan.mode)))),
@@ -208,8 +228,12 @@ export function costOf(plan: Plan, model: OfferedModel): Cost {
   }
 }
 
+/** Whether the room needs fixed factors that the relay has yet to make. */
+export const needsStart = (plan: Plan, model: OfferedModel) =>
+  plan.form === 'lora-sb' && startFor(plan, model) === undefined
+
 const startFor = ({ rank }: Plan, { starts }: OfferedModel) =>
-  starts.find(({ name }) => name === `lora-sb-rank-${rank}.safetensors`)
+  starts.find(({ name }) => name === startFileName(rank))
 
 function strategyOf({ strategy: id, rank, mode }: Plan): Strategy {
   switch (id) {

@@ -14,5 +14,6 @@ export const testModel: OfferedModel = {
     { name: 'base_model.model.model.layers.0.mlp.up_proj', inFeatures: 128, outFeatures: 352 },
   ],
   maxTokens: 512,
+  makesStarts: false,
   starts: [{ name: 'lora-sb-rank-4.safetensors', bytes: 1000, sha256: digest('c') }],
 }
