@@ -49,6 +49,16 @@ async function takePart(browser: OtherBrowser, name: string): Promise<void> {
   // Without a backend in the address: what runs here is the page's own choice.
   await browser.goto(both.relay.answer.joinUrl)
   await browser.waitForText('device', /wasm|webgpu/i)
+  // What of the two is missing, and what trains instead, is one sentence.
+  const [note, lacks] = await browser.evaluate(() => [
+    document.querySelector('.device-note')?.textContent ?? '',
+    [
+      ...('gpu' in navigator ? [] : ['WebGPU']),
+      ...(typeof SharedArrayBuffer === 'undefined' ? ['SharedArrayBuffer'] : []),
+    ],
+  ])
+  if (lacks.length > 0) expect(note).toMatch(/^[^.]* processor trains[^.]*\.$/)
+  for (const missing of lacks) expect(note).toContain(missing)
   await look('join')
   await browser.click('join-start')
   await browser.click('tab-paste')
