@@ -53,6 +53,10 @@ const OPTIONS: OptionSpecs = {
     value: 'N',
     help: 'how long a contestant of a step or text is timed at most, beyond one run; default: 20',
   },
+  own: {
+    type: 'boolean',
+    help: 'steps, texts and pictures by this engine alone, without plain tfjs beside it',
+  },
   software: { type: 'boolean', help: 'WebGPU on a software adapter, where there is no GPU (Linux)' },
 }
 
@@ -95,6 +99,7 @@ await runBench({
       seconds,
       shapes,
       pictures: pictures ?? (webgpu?.software ? 4 : 16),
+      own: options.flag('own'),
       wasm: backend !== 'webgpu',
       found: {},
     }

@@ -21,6 +21,8 @@ export interface OpCase {
   readonly flops: number
   /** Read and written at least once, weights as they are stored. */
   readonly bytes: number
+  /** About what timing it on both engines takes on two cores without a GPU. */
+  readonly seconds: number
   prepare(engine: Engine): PreparedOp
 }
 
@@ -112,6 +114,7 @@ function linearCase(linear: LinearCase, direction: 'forward' | 'backward'): OpCa
     name: `linear ${direction}, ${weight}${rank > 0 ? `, LoRA r ${rank}` : ''}`,
     shape: `${rows} x ${width} by ${out}`,
     flops: direction === 'forward' ? linearForwardFlops(linear) : linearBackwardFlops(linear),
+    seconds: 4,
     bytes: weightBytes + F32 * (entries(sizes) + result + rank * (width + out)),
     prepare(engine) {
       const { layer, dispose } = placeLinear(engine, linear)
@@ -141,6 +144,7 @@ function activationCase(
       .join(' '),
     flops,
     bytes: F32 * (entries(sizes) + results),
+    seconds: flops > 0 ? 10 : 3,
     prepare: () => ({ ...numbersOf(sizes), body, dispose: () => {} }),
   }
 }
@@ -206,6 +210,7 @@ function headCase(rows: number): OpCase {
     name: 'head and cross-entropy, forward and backward, Q4_1',
     shape: `${rows} x ${HIDDEN} by ${VOCABULARY}`,
     flops: headFlops(rows, HIDDEN, VOCABULARY, true),
+    seconds: 60,
     bytes: q41Bytes(HIDDEN * VOCABULARY) + F32 * rows * (2 * HIDDEN + 3),
     prepare(engine) {
       const weight = engine.packed('Q4_1', q41Blocks([VOCABULARY, HIDDEN], 94), [VOCABULARY, HIDDEN])
@@ -241,6 +246,7 @@ function adamwCase(): OpCase {
     name: `AdamW with clipping, after the gradients of ${FEW_ROWS} rows`,
     shape: `${numbers} numbers of ${ADAPTED} layers`,
     flops: ADAPTED * linearBackwardFlops(linear, false),
+    seconds: 8,
     // Read: values, gradients twice (their norm comes first), both moments; written: gradients, values, both moments.
     bytes: F32 * numbers * 9,
     prepare(engine) {

@@ -38,7 +38,15 @@ describe('the clock', () => {
   const check = (ratio: number) =>
     clockFault({
       ...placeOf(engine),
-      ...{ op: 'product', shape: '1 x 1 by 1', runs: 1, ms: 100, msOfFourTimesAsMany: 100 * ratio, ratio },
+      ...{
+        op: 'product',
+        shape: '1 x 1 by 1',
+        runs: 1,
+        tries: 1,
+        ms: 100,
+        msOfFourTimesAsMany: 100 * ratio,
+        ratio,
+      },
     })
 
   it('is believed where four times the work takes about four times as long', () => {

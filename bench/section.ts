@@ -19,6 +19,8 @@ export interface BenchContext {
   readonly shapes: readonly string[] | null
   /** Pictures a step of the text-to-image model. */
   readonly pictures: number
+  /** This engine alone, without plain tfjs beside it. */
+  readonly own: boolean
   /** Whether wasm takes part. */
   readonly wasm: boolean
   /** Found by one section, used by another. */

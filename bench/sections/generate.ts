@@ -70,7 +70,7 @@ interface Text {
 }
 
 export function generateSection(context: BenchContext): Section {
-  const { webgpu, wasm, smolLm2, shapes } = context
+  const { webgpu, wasm, own, smolLm2, shapes } = context
   const results: GenerationResult[] = []
   const againstPlain: Record<string, AgainstPlain> = {}
   const take = async (model: BenchModel, backend: string, contestants: readonly Contestant[]) => {
@@ -80,10 +80,10 @@ export function generateSection(context: BenchContext): Section {
   }
   const models = [
     ...(shapes === null || shapes.includes('tiny')
-      ? [{ name: 'tiny', make: tinyModel, seconds: [30, 5] as const }]
+      ? [{ name: 'tiny', make: tinyModel, seconds: [20, 2] as const }]
       : []),
     ...(smolLm2
-      ? [{ name: 'smollm2-135m', make: async () => smolLm2Model(smolLm2), seconds: [150, 30] as const }]
+      ? [{ name: 'smollm2-135m', make: async () => smolLm2Model(smolLm2), seconds: [90, 12] as const }]
       : []),
   ]
   const parts = models.flatMap(({ name, make, seconds }): Part[] => [
@@ -96,7 +96,7 @@ export function generateSection(context: BenchContext): Section {
               const model = await make()
               await take(model, 'webgpu', [
                 await ownContestant(webgpu.plan, model),
-                await plainContestant(webgpu.plain, model),
+                ...(own ? [] : [await plainContestant(webgpu.plain, model)]),
               ])
             },
           },
@@ -113,7 +113,7 @@ export function generateSection(context: BenchContext): Section {
               await take(model, 'wasm', [
                 await ownContestant(engine, model),
                 // Both at once do not fit what WebAssembly can address.
-                ...(name === 'tiny' ? [await plainContestant(engine, model)] : []),
+                ...(name === 'tiny' && !own ? [await plainContestant(engine, model)] : []),
               ])
               await engine.dispose()
             },

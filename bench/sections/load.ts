@@ -49,8 +49,8 @@ export function loadSection({ webgpu, wasm, smolLm2, log }: BenchContext): Secti
     })
   }
   const models = [
-    { make: tinyModel, name: 'tiny', seconds: 2 },
-    ...(smolLm2 ? [{ make: async () => smolLm2Model(smolLm2), name: 'smollm2-135m', seconds: 15 }] : []),
+    { make: tinyModel, name: 'tiny', seconds: 1 },
+    ...(smolLm2 ? [{ make: async () => smolLm2Model(smolLm2), name: 'smollm2-135m', seconds: 25 }] : []),
   ]
   return {
     parts: models.flatMap(({ make, name, seconds }) => [

@@ -53,10 +53,10 @@ export function opsSection(context: BenchContext): Section {
   }
   return {
     parts: [
-      { name: 'whether the clocks are true', seconds: found.peaks ? 15 : 40, run: believe },
+      { name: 'whether the clocks are true', seconds: found.peaks ? 20 : 40, run: believe },
       ...[...productCases(ROWS), ...otherCases(ROWS)].map((one) => ({
         name: `${one.name}, ${one.shape}`,
-        seconds: 5,
+        seconds: one.seconds,
         run: async () => {
           results.push(await timeBoth(one, webgpu, context))
         },

@@ -9,7 +9,7 @@ export function peakSection({ webgpu, log, found }: BenchContext): Section {
     parts: [
       {
         name: 'multiply-adds and streams',
-        seconds: 30,
+        seconds: 20,
         run: async () => {
           found.peaks = await measurePeaks(webgpu, log)
         },

@@ -38,6 +38,10 @@ export interface StepResult extends Place {
   readonly performedGflops: number
   /** Of the engine's best product on this device, timed before and after each step; null where there is none. */
   readonly shareOfBestProduct: Spread | null
+  /** The best product's GFLOP/s around the steps. */
+  readonly productGflops: Spread | null
+  /** The fastest step's speed over the fastest time of the product: what other work on the machine has disturbed least. */
+  readonly shareAtBest: number | null
   /** Dispatches of the plan; kernels of tfjs. */
   readonly dispatches: number
   /** Everything the step needs beside the weights, as the plan laid it out. */
@@ -87,7 +91,7 @@ interface Case {
 function casesOf({ smolLm2, webgpu, shapes }: BenchContext): Case[] {
   const plain = true
   const cases: Case[] = [
-    { label: 'tiny', model: tinyModel, batch: 4, tokens: 128, wasm: 'both', plain, seconds: [60, 25] },
+    { label: 'tiny', model: tinyModel, batch: 4, tokens: 128, wasm: 'both', plain, seconds: [115, 70] },
   ]
   if (smolLm2) {
     const model = async () => smolLm2Model(smolLm2)
@@ -103,39 +107,38 @@ function casesOf({ smolLm2, webgpu, shapes }: BenchContext): Case[] {
         plain,
         seconds: [90, 30],
       })
-    cases.push({ label: '1x64', model, batch: 1, tokens: 64, wasm: 'own', plain, seconds: [150, 30] })
+    cases.push({ label: '1x64', model, batch: 1, tokens: 64, wasm: 'own', plain, seconds: [190, 40] })
     // Plain tfjs would take half an hour there on a software adapter.
     const slow = webgpu?.software !== false
-    cases.push({ label: '1x256', model, batch: 1, tokens: 256, wasm: 'none', plain: !slow, seconds: [60, 0] })
+    cases.push({ label: '1x256', model, batch: 1, tokens: 256, wasm: 'none', plain: !slow, seconds: [95, 0] })
   }
   return cases.filter(({ label }) => shapes === null || shapes.includes(label))
 }
 
 export function stepSection(context: BenchContext): Section {
-  const { webgpu, wasm, log, found } = context
+  const { webgpu, wasm, own, log, found } = context
   let submitBatch: number | null = null
   const bestProducts: BestProductResult[] = []
   const results: StepResult[] = []
   const againstPlain: Record<string, AgainstPlain> = {}
   const parts: Part[] = []
   if (webgpu) {
-    parts.push(
-      {
+    if (!own)
+      parts.push({
         name: 'how plain tfjs submits best',
-        seconds: 30,
+        seconds: 35,
         run: async () => {
           submitBatch = await chooseSubmitBatch(webgpu.plain, await tinyModel(), log)
         },
+      })
+    parts.push({
+      name: 'best product, WebGPU',
+      seconds: 17,
+      run: async () => {
+        found.bestProduct ??= await findBestProduct(webgpu.plan, log)
+        bestProducts.push(found.bestProduct.found)
       },
-      {
-        name: 'best product, WebGPU',
-        seconds: 15,
-        run: async () => {
-          found.bestProduct ??= await findBestProduct(webgpu.plan, log)
-          bestProducts.push(found.bestProduct.found)
-        },
-      },
-    )
+    })
   }
   const take = async (
     one: Case,
@@ -153,7 +156,7 @@ export function stepSection(context: BenchContext): Section {
     if (webgpu) {
       const { plan, planMeter, plain, plainMeter } = webgpu
       const makers: Maker[] = [(model) => ownContestant(plan, model, one, planMeter)]
-      if (one.plain) makers.push((model) => plainContestant(plain, model, one, plainMeter))
+      if (one.plain && !own) makers.push((model) => plainContestant(plain, model, one, plainMeter))
       parts.push({
         name: `${one.label}, WebGPU`,
         seconds: one.seconds[0],
@@ -169,7 +172,7 @@ export function stepSection(context: BenchContext): Section {
           const product = await findBestProduct(engine, log)
           bestProducts.push(product.found)
           const makers: Maker[] = [(model) => ownContestant(engine, model, one)]
-          if (one.wasm === 'both') makers.push((model) => plainContestant(engine, model, one))
+          if (one.wasm === 'both' && !own) makers.push((model) => plainContestant(engine, model, one))
           await take(one, 'wasm', makers, product)
           product.dispose()
           await engine.dispose()
@@ -189,8 +192,9 @@ type Maker = (model: BenchModel) => Promise<Contestant>
 const MOST_ROUNDS = 5
 
 interface TimedStep extends Reading {
-  /** GFLOP/s of the best product around it. */
+  /** GFLOP/s of the best product around it: the mean of before and after, and the faster of the two. */
   readonly productGflops: number | null
+  readonly fasterGflops: number
 }
 
 async function race(
@@ -206,19 +210,24 @@ async function race(
   const speedOf = ({ engine }: Contestant, reading: Reading) =>
     flops.performed / workMs(reading, onProcessor(engine)) / 1e6
   const readings = await takeTurns(
-    contestants.map((contestant) => async (round: number): Promise<TimedStep> => {
-      const timed = round > 0 && product !== undefined
-      const before = timed ? await product.now() : 0
-      const reading = await contestant.step(round + 1)
-      const productGflops = timed ? (before + (await product.now())) / 2 : null
-      const share =
-        productGflops === null
-          ? ' (first)'
-          : `, ${((100 * speedOf(contestant, reading)) / productGflops).toFixed(0)} % of the best product`
-      log(
-        `step: ${model.name} ${batch}x${tokens}, ${contestant.name} on ${contestant.place.device}: ${reading.wallMs.toFixed(0)} ms, processor ${reading.cpuMs.toFixed(0)} ms${share}`,
-      )
-      return { ...reading, productGflops }
+    contestants.map((contestant) => {
+      let lastMs = 0
+      return async (round: number): Promise<TimedStep> => {
+        const timed = round > 0 && product !== undefined
+        const before = timed ? await product.beside(lastMs) : 0
+        const reading = await contestant.step(round + 1)
+        lastMs = reading.wallMs
+        const after = timed ? await product.beside(lastMs) : 0
+        const productGflops = timed ? (before + after) / 2 : null
+        const share =
+          productGflops === null
+            ? ' (first)'
+            : `, ${((100 * speedOf(contestant, reading)) / productGflops).toFixed(0)} % of the best product`
+        log(
+          `step: ${model.name} ${batch}x${tokens}, ${contestant.name} on ${contestant.place.device}: ${reading.wallMs.toFixed(0)} ms, processor ${reading.cpuMs.toFixed(0)} ms${share}`,
+        )
+        return { ...reading, productGflops, fasterGflops: Math.max(before, after) }
+      }
     }),
     { most: MOST_ROUNDS, budgetMs: seconds * 1000 * contestants.length },
   )
@@ -240,9 +249,10 @@ async function race(
       of((one) => one.dispatches),
     ]
     const lap = medianLap(rest)
-    const shares = rest.flatMap((one) =>
-      one.productGflops === null ? [] : [speedOf(contestant, one) / one.productGflops],
-    )
+    const products = rest.flatMap(({ productGflops }) => (productGflops === null ? [] : [productGflops]))
+    const speeds = rest.map((one) => speedOf(contestant, one))
+    const fastest = rest.map(({ fasterGflops }) => fasterGflops)
+    const isCompared = products.length > 0
     return {
       ...contestant.place,
       model: model.name,
@@ -260,7 +270,9 @@ async function race(
       neededFlops: flops.needed,
       performedFlops: flops.performed,
       performedGflops: flops.performed / workMs(lap, onProcessor(contestant.engine)) / 1e6,
-      shareOfBestProduct: shares.length > 0 ? spread(shares) : null,
+      shareOfBestProduct: isCompared ? spread(products.map((gflops, at) => speeds[at] / gflops)) : null,
+      productGflops: isCompared ? spread(products) : null,
+      shareAtBest: isCompared ? Math.max(...speeds) / Math.max(...fastest) : null,
       dispatches,
       planBytes: contestant.planBytes,
       host:
