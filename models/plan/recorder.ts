@@ -93,8 +93,7 @@ export class Recorder {
     alternatives?: { readonly key: string; readonly others: readonly (() => DispatchRequest)[] },
   ): void {
     const scope = this.scopes.join('/')
-    for (const binding of Object.values({ ...request.reads, ...request.updates }))
-      this.norms.delete(tensorOf(binding).storage)
+    this.forgetNorms(request)
     this.dispatches.push({
       ...written(request, scope),
       ...(alternatives &&
@@ -130,10 +129,22 @@ export class Recorder {
     this.norms.set(y.storage, { y, norm })
   }
 
-  /** How `tensor` comes from what it was normed of; undefined once a kernel reads it, for which it is made anyway. */
+  /**
+   * How `tensor` comes from what it was normed of; undefined once a kernel reads it, for which it is made anyway, or writes
+   * over what it was normed of.
+   */
   normOf(tensor: PlanTensor): RowNorm | undefined {
     const found = this.norms.get(tensor.storage)
     return found?.y === tensor ? found.norm : undefined
+  }
+
+  private forgetNorms({ reads, updates = {}, writes }: DispatchRequest): void {
+    for (const binding of Object.values({ ...reads, ...updates }))
+      this.norms.delete(tensorOf(binding).storage)
+    const written = new Set(
+      Object.values({ ...updates, ...writes }).map((binding) => tensorOf(binding).storage),
+    )
+    for (const [storage, { norm }] of this.norms) if (written.has(norm.x.storage)) this.norms.delete(storage)
   }
 
   /** Parameters change here: nothing computed from them before holds after. */

@@ -7,6 +7,7 @@ import type { Engine } from '../../backend/engine.ts'
 import { openNodeGpuDevice } from '../../backend/node.ts'
 import type { PackedType } from '../../formats/gguf-packed.ts'
 import { createPlanEngine, type PlanEngine } from '../../plan/plan-engine.ts'
+import { Recorder } from '../../plan/recorder.ts'
 import { SizingEngine } from '../../plan/sizing-engine.ts'
 import { expectNear } from '../../testing/close.ts'
 import { normals } from '../../testing/normals.ts'
@@ -159,6 +160,17 @@ describe('the dispatches', () => {
       }
     expect([await count(1, also(true)), await count(1, also(false))]).toEqual([3, 3])
     expect(await count(1, (ops, normed, [gate]) => ({ normed, y: ops.linear.forward(normed, gate) }))).toBe(2)
+  })
+
+  it('hold it where what was normed is written over', () => {
+    const recorder = new Recorder('workgroup')
+    const [x, y, weight] = [recorder.tensor([1, 64]), recorder.tensor([1, 64]), recorder.tensor([64])]
+    recorder.normed(y, { x, weight, eps: EPS })
+    const other = { name: 'other', body: '', workgroups: [1, 1, 1], flops: 0 } as const
+    recorder.dispatch({ ...other, reads: { x }, writes: { z: recorder.tensor([1, 64]) } })
+    expect(recorder.normOf(y)).toMatchObject({ x })
+    recorder.dispatch({ ...other, reads: {}, updates: { x }, writes: {} })
+    expect(recorder.normOf(y)).toBeUndefined()
   })
 
   it('hold it before a product with a vocabulary of outputs', async () => {
