@@ -6,6 +6,7 @@ import { joinLink, overview, reachesOnlyItself, working } from '../../state/host
 import { addressOf } from '../../state/host/place.ts'
 import { console as text } from '../../strings/host.ts'
 import { Ask } from './ask.tsx'
+import { OptionWords } from './option-words.tsx'
 import { QrCode } from './qr.tsx'
 
 export function InviteCard() {
@@ -33,9 +34,15 @@ export function InviteCard() {
           </div>
         </div>
       )}
-      {joinable && reachesOnlyItself.value && <p class="notice notice-warm">{text.onlyHere}</p>}
+      {joinable && reachesOnlyItself.value && (
+        <p class="notice notice-warm">
+          <OptionWords words={text.onlyHere} />
+        </p>
+      )}
       {joinable && !reachesOnlyItself.value && link?.startsWith('http:') && (
-        <p class="notice notice-warm">{text.plainHttp}</p>
+        <p class="notice notice-warm">
+          <OptionWords words={text.plainHttp} />
+        </p>
       )}
       <div class="actions">
         <PlaceLink
