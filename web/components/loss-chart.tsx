@@ -1,6 +1,6 @@
 /**
  * The loss curve while it grows: training loss of every step, held-out loss where it was measured. uPlot draws
- * on a canvas; this file only feeds it, follows the page's width and colours, and says the latest values to
+ * on a canvas; this file only feeds it, follows the page's width, letters and colours, and says the latest values to
  * whoever cannot see a canvas.
  */
 import { effect } from '@preact/signals'
@@ -12,7 +12,11 @@ import { type CurvePoint, curve, plannedSteps } from '../state/store.ts'
 import { train as text } from '../strings/train.ts'
 import { ChartPlace } from './chart-place.tsx'
 
+/** As the place it has, 17rem, at the usual 16 pixels a rem. */
 const HEIGHT_PIXELS = 272
+
+/** How much larger than usual the reader has made letters. */
+const enlargement = () => Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 16
 
 function columns(points: readonly CurvePoint[]): uPlot.AlignedData {
   return [
@@ -29,10 +33,10 @@ function decimals(ticks: readonly number[]): number {
   return found ?? 4
 }
 
-function options(width: number): uPlot.Options {
+function options(width: number, larger: number): uPlot.Options {
   const style = getComputedStyle(document.documentElement)
   const colour = (name: string) => style.getPropertyValue(name).trim()
-  const font = `12px ${colour('--sans')}`
+  const font = `${12 * larger}px ${colour('--sans')}`
   const axis = {
     stroke: colour('--ink-soft'),
     font,
@@ -41,10 +45,10 @@ function options(width: number): uPlot.Options {
   }
   return {
     width,
-    height: HEIGHT_PIXELS,
+    height: HEIGHT_PIXELS * larger,
     legend: { show: false },
     cursor: { show: false },
-    padding: [12, 8, 0, 0],
+    padding: [12 * larger, 10 * larger, 0, 0],
     scales: {
       x: { time: false, range: () => [0, Math.max(1, plannedSteps.peek())] },
       y: { range: (_, low, high) => uPlot.rangeNum(low ?? 0, high ?? 1, 0.15, false) },
@@ -53,13 +57,14 @@ function options(width: number): uPlot.Options {
       {
         ...axis,
         grid: { show: false },
-        size: 36,
-        space: 56,
+        size: 36 * larger,
+        space: 56 * larger,
         incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
       },
       {
         ...axis,
-        size: 48,
+        size: 48 * larger,
+        space: 30 * larger,
         values: (_, ticks) => ticks.map((tick) => tick.toFixed(decimals(ticks))),
       },
     ],
@@ -85,22 +90,29 @@ function Plot() {
   useEffect(() => {
     const element = box.current
     if (!element) return
-    let plot = new uPlot(options(element.clientWidth), columns(curve.peek()), element)
+    let larger = enlargement()
+    const draw = () => new uPlot(options(element.clientWidth, larger), columns(curve.peek()), element)
+    let plot = draw()
+    const drawAnew = () => {
+      plot.destroy()
+      plot = draw()
+    }
     const stopFollowing = effect(() => plot.setData(columns(curve.value)))
-    const observer = new ResizeObserver(() =>
-      plot.setSize({ width: element.clientWidth, height: HEIGHT_PIXELS }),
-    )
+    const observer = new ResizeObserver(() => {
+      if (enlargement() === larger) {
+        plot.setSize({ width: element.clientWidth, height: HEIGHT_PIXELS * larger })
+        return
+      }
+      larger = enlargement()
+      drawAnew()
+    })
     observer.observe(element)
     const scheme = matchMedia('(prefers-color-scheme: dark)')
-    const recolour = () => {
-      plot.destroy()
-      plot = new uPlot(options(element.clientWidth), columns(curve.peek()), element)
-    }
-    scheme.addEventListener('change', recolour)
+    scheme.addEventListener('change', drawAnew)
     return () => {
       stopFollowing()
       observer.disconnect()
-      scheme.removeEventListener('change', recolour)
+      scheme.removeEventListener('change', drawAnew)
       plot.destroy()
     }
   }, [])
