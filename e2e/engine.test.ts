@@ -47,7 +47,7 @@ const BACKENDS: readonly Expected[] = [
   {
     backend: 'wasm',
     executor: 'eager',
-    device: (cores) => (cores > 1 ? /\(wasm, [2-4] threads\)$/ : /\(wasm, 1 thread\)$/),
+    device: (cores) => (cores > 2 ? /\(wasm, [2-4] threads\)$/ : /\(wasm, 1 thread\)$/),
     software: false,
     models: ALL,
   },

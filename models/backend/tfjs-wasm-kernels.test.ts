@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { integers, normals } from '../testing/normals.ts'
-import { createWasmEngine } from './tfjs-wasm.ts'
+import { createWasmEngine, threadsFor } from './tfjs-wasm.ts'
 
 const handlers = () => [
   process.listenerCount('uncaughtException'),
@@ -122,4 +122,13 @@ describe('gather', () => {
       expect(() => tf.tidy(() => tf.gather(tf.zeros([11, 3]), tf.tensor1d([id], 'int32')))).toThrow()
     }
   })
+})
+
+it.each([
+  [1, 1],
+  [2, 1],
+  [4, 3],
+  [8, 4],
+])('takes on %i cores %i threads', (cores, threads) => {
+  expect(threadsFor(cores)).toBe(threads)
 })

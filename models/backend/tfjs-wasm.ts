@@ -20,9 +20,7 @@ const MAX_THREADS = 4
 export async function createWasmEngine(wasmPath?: string): Promise<Engine> {
   if (!tf.engine().registry.wasm) {
     if (wasmPath !== undefined) setWasmPaths(wasmPath)
-    await withoutCrashHandlers(() =>
-      withDoubledConcurrency(() => startTfjs('wasm', () => tf.setBackend('wasm'))),
-    )
+    await withoutCrashHandlers(() => withConcurrency(() => startTfjs('wasm', () => tf.setBackend('wasm'))))
     installWasmKernels()
   } else {
     await startTfjs('wasm', () => tf.setBackend('wasm'))
@@ -52,11 +50,18 @@ interface WasmHeap {
   readonly wasm: { _free(offset: number): void }
 }
 
-/** Runs `start` while the worker's navigator claims twice its cores, so that halving gives them all. */
-async function withDoubledConcurrency(start: () => Promise<void>): Promise<void> {
+/**
+ * One core is left to the page and whatever else runs: a product ends with its slowest thread, and the others wait for it
+ * without sleeping. On two cores a second thread gained 10 to 20 % where nothing else ran, and cost 60 % beside one other
+ * busy process (docs/benchmarks.md).
+ */
+export const threadsFor = (cores: number) => Math.max(1, Math.min(MAX_THREADS, cores - 1))
+
+/** Runs `start` while the worker's navigator claims twice the threads that there shall be: tfjs takes half. */
+async function withConcurrency(start: () => Promise<void>): Promise<void> {
   if (typeof WorkerGlobalScope === 'undefined') return start()
-  const cores = Math.min(MAX_THREADS, navigator.hardwareConcurrency || 1)
-  Object.defineProperty(navigator, 'hardwareConcurrency', { value: cores * 2, configurable: true })
+  const threads = threadsFor(navigator.hardwareConcurrency || 1)
+  Object.defineProperty(navigator, 'hardwareConcurrency', { value: threads * 2, configurable: true })
   try {
     await start()
   } finally {
