@@ -49,7 +49,9 @@ describe('npm start', () => {
     }
     const [load] = os.loadavg()
     const cores = os.availableParallelism()
-    context.skip(load > 2 * cores, `a load of ${load.toFixed(1)} on ${cores} cores: not the time to measure`)
-    expect(Math.min(...times)).toBeLessThan(START_LIMIT_MS)
+    const least = Math.min(...times)
+    const isBusy = least >= START_LIMIT_MS && load > 2 * cores
+    context.skip(isBusy, `a load of ${load.toFixed(1)} on ${cores} cores: not the time to measure`)
+    expect(least).toBeLessThan(START_LIMIT_MS)
   })
 })

@@ -5,11 +5,18 @@ import { result as text } from '../strings/result.ts'
 
 export function Versions() {
   const list = versions.value
-  if (list.length === 0) return null
   return (
     <section class="card" aria-labelledby="versions-title">
       <h2 id="versions-title">{text.versionsTitle}</h2>
       <ul class="files">
+        {list.length === 0 && (
+          <li class="file">
+            <div>
+              <div class="file-name">{text.versionsNone}</div>
+              <div class="file-facts">{text.versionsNoneNote}</div>
+            </div>
+          </li>
+        )}
         {list.toReversed().map((version) => (
           <li key={version.version} class="file" data-testid="version" data-version={version.version}>
             <div>

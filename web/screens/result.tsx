@@ -67,7 +67,12 @@ export function ResultScreen() {
           </button>
         </div>
       )}
-      {version && (
+      {/* It has its place before there is one: what is read below must not jump when a version comes. */}
+      {version === null ? (
+        <p class="notice" role="status">
+          {text.noVersion}
+        </p>
+      ) : (
         <p class={versionHasOwn.value ? 'notice notice-good' : 'notice'} role="status">
           <span
             data-testid="merged-version"

@@ -18,11 +18,14 @@ const text = {
   },
   backToReview: 'Review it again',
   leadWaiting: (missing: number | null) =>
-    `${missing === null || missing === 0 ? 'The relay is merging your update.' : `The next version comes after ${counted(missing, 'more update')}.`} This page shows it when it comes; you may also close the tab and return.`,
+    missing === null || missing === 0
+      ? 'The relay is merging your update.'
+      : `The next version comes after ${counted(missing, 'more update')}.`,
   leadReady: (contributions: number) =>
     `It combines ${counted(contributions, 'update')}. Compare it with yours.`,
   versionFacts: (version: number, contributions: number) =>
     `Version ${count(version)} · ${counted(contributions, 'update')}`,
+  noVersion: 'Each version is shown here when it comes; you may close the tab and return.',
   notYours: 'This version was published before your update arrived; yours comes with a later one.',
   lossTitle: 'On your held-out text',
   lossLead: (tokens: number) =>
@@ -61,6 +64,8 @@ const text = {
   downloadReceiptNote: 'a text file that says what the relay accepted, and when',
   downloadReceiptName: 'Receipt',
   versionsTitle: 'Published versions',
+  versionsNone: 'None yet',
+  versionsNoneNote: 'The newest will stand first.',
   versionLine: (version: number, contributions: number) =>
     `Version ${count(version)} · ${counted(contributions, 'update')}`,
   versionRetired: 'erased by the relay: an update in it was taken back',
