@@ -6,7 +6,7 @@
 import type { Digest } from '../protocol/canonical.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import type { CandidateView, Measured } from '../protocol/host.ts'
-import type { PublishedVersion } from '../store/ledger.ts'
+import type { PublishedVersion } from '../store/ledger-types.ts'
 import type { RoomStore } from '../store/room-store.ts'
 import type { MergedVersion } from './jobs.ts'
 

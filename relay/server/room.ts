@@ -21,7 +21,7 @@ import type {
   Version,
   Withdraw,
 } from '../protocol/messages.ts'
-import type { Withdrawal } from '../store/ledger.ts'
+import type { Withdrawal } from '../store/ledger-types.ts'
 import type { RoomStore } from '../store/room-store.ts'
 import { Announcer } from './announcer.ts'
 import type { ParticipantTokens } from './identity.ts'

@@ -6,7 +6,7 @@
  */
 import { quorumOf, type SteppedMode } from '../protocol/manifest.ts'
 import type { RoundStatus } from '../protocol/messages.ts'
-import type { LedgerRound } from '../store/ledger.ts'
+import type { LedgerRound } from '../store/ledger-types.ts'
 import type { RoomStore } from '../store/room-store.ts'
 import { MAX_TIMER_MS } from './timers.ts'
 

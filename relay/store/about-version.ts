@@ -1,6 +1,6 @@
 /** version.json, as it lies beside a version's files: from what, and when, it was merged. */
 import type { Digest } from '../protocol/canonical.ts'
-import type { PublishedVersion } from './ledger.ts'
+import type { PublishedVersion } from './ledger-types.ts'
 
 export function aboutVersion(
   {

@@ -28,16 +28,6 @@ import type {
 } from './ledger-types.ts'
 import { Withdrawals } from './ledger-withdrawals.ts'
 
-export type {
-  AcceptedUpdate,
-  LedgerRoom,
-  LedgerRound,
-  NewUpdate,
-  PublishedVersion,
-  Release,
-  Withdrawal,
-} from './ledger-types.ts'
-
 export class Ledger {
   readonly #database: LedgerDatabase
   readonly #rounds: RoundRows

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { type Digest, digestOf } from '../protocol/canonical.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import type { FileSystem } from './file-system.ts'
-import type { AcceptedUpdate } from './ledger.ts'
+import type { AcceptedUpdate } from './ledger-types.ts'
 
 export class UpdateFiles {
   readonly #folder: string

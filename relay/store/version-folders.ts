@@ -8,7 +8,7 @@ import { ProtocolError } from '../protocol/errors.ts'
 import type { Version } from '../protocol/messages.ts'
 import { aboutVersion } from './about-version.ts'
 import type { FileSystem } from './file-system.ts'
-import type { PublishedVersion } from './ledger.ts'
+import type { PublishedVersion } from './ledger-types.ts'
 
 /** A merged version's files by name, ready to be written. */
 export type VersionFiles = Readonly<Record<string, Uint8Array>>

@@ -1,11 +1,5 @@
+import type { Lack } from '../../models/catalog/planner.ts'
 import { bytes } from '../format.ts'
-
-interface Lack {
-  /** Bytes. */
-  readonly needed: number
-  readonly has: number
-  readonly inOnePiece: boolean
-}
 
 const tooLittle = ({ needed, has, inOnePiece }: Lack) =>
   `needs ${bytes(needed)} of memory${inOnePiece ? ' in one piece' : ''}, and this device gives ${bytes(has)}`
